@@ -1,0 +1,5 @@
+"""`python -m rmqlab` is the command `rmqlab`."""
+
+from rmqlab.cli import main
+
+main()

@@ -1,0 +1,17 @@
+"""A running RabbitMQ, wherever it comes from: an external one, a container, a private node."""
+
+from rmqlab.broker._address import Address, explain, quiet_pika
+from rmqlab.broker._broker import Broker
+from rmqlab.broker._source import Check
+from rmqlab.broker._start import check_sources, chosen_source, start_broker
+
+__all__ = [
+    "Address",
+    "Broker",
+    "Check",
+    "check_sources",
+    "chosen_source",
+    "explain",
+    "quiet_pika",
+    "start_broker",
+]

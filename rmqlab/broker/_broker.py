@@ -1,0 +1,177 @@
+"""A running RabbitMQ, wherever it comes from."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import html
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pika
+
+from rmqlab.broker import _frames
+from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
+from rmqlab.broker._guardian import Guardian, source_class
+from rmqlab.broker._source import Endpoint, Source
+from rmqlab.errors import BrokerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Broker:
+    """A RabbitMQ broker for the lessons.
+
+    Use it as a context manager, or call `start` and `stop`, as `with` cannot span the cells
+    of a notebook. It stops when the interpreter exits, and soon after its process is killed.
+
+    Args:
+        source: where the broker comes from: `external`, `container` or `node`.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source_name = source
+        self._source: Source | None = None
+        self._guardian: Guardian | None = None
+        self._endpoint: Endpoint | None = None
+        self._owner = os.getpid()
+
+    def __repr__(self) -> str:
+        state = f"RabbitMQ {self._endpoint.version}" if self._endpoint else "stopped"
+        return f"<Broker {self._source_name}, {state}>"
+
+    def _repr_html_(self) -> str:
+        rows = {"source": self._source_name, "state": "running" if self._endpoint else "stopped"}
+        if self._endpoint:
+            rows["RabbitMQ"] = self._endpoint.version
+            rows["management API"] = "yes" if self._endpoint.management_url else "no"
+        cells = "".join(
+            f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items()
+        )
+        return f"<table>{cells}</table>"
+
+    def __enter__(self) -> Broker:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Broker:
+        """Start the broker, or reach it, and wait until it takes connections.
+
+        Returns:
+            This broker. One that runs already is left as it is.
+
+        Raises:
+            BrokerUnavailableError: why there is no broker, and what would help.
+            AddressError: `AMQP_URL` is not an AMQP URL.
+        """
+        if self._endpoint:
+            return self
+        self._owner = os.getpid()
+        self._source = source_class(self._source_name)()
+        atexit.register(self.stop)
+        try:
+            self._guardian = Guardian(self._source_name, self._source.leftovers())
+            self._endpoint = self._source.start()
+        except BaseException:  # an interrupt as well: it must leave nothing running
+            with contextlib.suppress(Exception):
+                self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the broker and remove what it left; of an external one, remove what we made.
+
+        Safe to call twice. A process that was forked from the broker's owner stops nothing.
+        """
+        if os.getpid() != self._owner or self._source is None:
+            return
+        try:
+            self._source.tidy(self._source.leftovers())
+        finally:
+            self._source, self._endpoint = None, None
+            if self._guardian:
+                self._guardian.dismiss()
+                self._guardian = None
+            atexit.unregister(self.stop)
+
+    @property
+    def source(self) -> str:
+        """Where the broker comes from: `external`, `container` or `node`."""
+        return self._source_name
+
+    @property
+    def url(self) -> str:
+        """The AMQP URL, with user and password: for connecting, not for showing."""
+        return self._running.address.url
+
+    @property
+    def parameters(self) -> pika.URLParameters:
+        """The AMQP URL as pika's connection parameters, new at each call."""
+        return self._running.address.parameters
+
+    @property
+    def version(self) -> str:
+        """The version of RabbitMQ, such as `4.0.5`."""
+        return self._running.version
+
+    @property
+    def management_url(self) -> str | None:
+        """Where the management API and its pages are, without credentials; None if nowhere."""
+        return self._running.management_url
+
+    def environment(self) -> dict[str, str]:
+        """Give the variables with which another process uses this very broker."""
+        variables = {"RMQLAB_BROKER": "external", URL_SETTING: self.url}
+        if self.management_url:
+            variables[MANAGEMENT_SETTING] = self.management_url
+        return variables
+
+    def queues(self) -> pd.DataFrame:
+        """Show the queues that the lab can see.
+
+        Returns:
+            One row a queue, by name: name, type, durable, exclusive, ready (messages that
+            wait for a consumer), unacked (delivered, not yet acknowledged), consumers.
+            `ready` and `consumers` are exact; `unacked` is the broker's latest statistic,
+            at most half a second old with a broker that rmqlab started, five seconds with
+            others, and empty without the management API, as are type, durable, exclusive.
+        """
+        return _frames.queues(self._running)
+
+    def connections(self) -> pd.DataFrame:
+        """Show the connections to the lab's virtual host, from the management API.
+
+        Returns:
+            One row a connection: client (its name, or its product), user, state, channels,
+            heartbeat_s. A new one appears, and a closed one goes, within five seconds.
+
+        Raises:
+            ManagementError: this broker has no management API.
+        """
+        return _frames.connections(self._running)
+
+    def consumers(self) -> pd.DataFrame:
+        """Show the consumers in the lab's virtual host, from the management API.
+
+        Returns:
+            One row a consumer: queue, consumer_tag, prefetch, ack_required, active.
+
+        Raises:
+            ManagementError: this broker has no management API.
+        """
+        return _frames.consumers(self._running)
+
+    @property
+    def _running(self) -> Endpoint:
+        if self._endpoint is None:
+            raise BrokerError("This broker is stopped. Next: call its start(), or run the setup cell again")
+        return self._endpoint

@@ -1,0 +1,204 @@
+"""A RabbitMQ in a container, through testcontainers and any engine with Docker's API."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from rmqlab.broker._address import Address, Greeting, greet
+from rmqlab.broker._source import Check, Endpoint, Leftovers, free_ports, token
+from rmqlab.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from testcontainers.community.rabbitmq import RabbitMqContainer
+
+logger = logging.getLogger("rmqlab.broker")
+
+DEFAULT_IMAGE = "rabbitmq:4.3-management"
+LABEL = "org.rmqlab"
+AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
+START_TIMEOUT_S = 90
+# For a question to the engine; pulling an image has no limit of ours.
+ENGINE_TIMEOUT_S = 5
+
+NO_ENGINE_FIX = (
+    "start Docker, or Podman's socket with DOCKER_HOST pointing at it; "
+    "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
+)
+
+
+def image() -> str:
+    """Give the name of the image to use: `RMQLAB_IMAGE`, or the official one."""
+    return os.environ.get("RMQLAB_IMAGE", "").strip() or DEFAULT_IMAGE
+
+
+class Container:
+    """A container of a RabbitMQ image, its ports bound to loopback."""
+
+    name: ClassVar[str] = "container"
+
+    def __init__(self) -> None:
+        self._name = f"rmqlab-{token()}"
+
+    @classmethod
+    def check(cls) -> Check:
+        """Say whether a container engine answers, and whether it has the image."""
+        try:
+            with contextlib.closing(_client(timeout_s=ENGINE_TIMEOUT_S)) as client:
+                state = _state_of_image(client, image())
+        except Exception:  # docker-py lets through what its transports raise
+            place = os.environ.get("DOCKER_HOST") or "its usual socket"
+            return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
+        return Check(True, f"a container engine answers; image {image()} {state}")
+
+    def leftovers(self) -> Leftovers:
+        """Give the name that the container will have."""
+        return {"container": self._name}
+
+    def start(self) -> Endpoint:
+        """Start a container and wait until its broker takes connections.
+
+        Raises:
+            BrokerUnavailableError: no engine answers, the image cannot be had, or the
+                broker in it does not start.
+        """
+        check = self.check()
+        if not check.usable:
+            raise BrokerUnavailableError(f"{check.detail.capitalize()}. Next: {check.fix}")
+        _provide_image(image())
+        amqp_port, management_port = free_ports(2)
+        address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
+        container = self._create(address, management_port)
+        greeting = self._run(container, address)
+        return Endpoint(address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+
+    @staticmethod
+    def tidy(leftovers: Leftovers) -> None:
+        """Remove the container with its volumes."""
+        from docker.errors import APIError, NotFound
+
+        with contextlib.closing(_client(timeout_s=60)) as client, contextlib.suppress(NotFound):
+            try:
+                client.containers.get(leftovers["container"]).remove(force=True, v=True)
+            except APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:  # another call removes it just now
+                    raise
+
+    def _create(self, address: Address, management_port: int) -> RabbitMqContainer:
+        from testcontainers.community.rabbitmq import RabbitMqContainer
+        from testcontainers.core.config import testcontainers_config
+
+        # The guardian cleans up after us, whatever the source; Ryuk would be one more image.
+        testcontainers_config.ryuk_disabled = True
+        container = RabbitMqContainer(
+            image(), port=AMQP_PORT, username=address.username, password=address.password, vhost="/"
+        )
+        container.with_name(self._name)
+        container.with_kwargs(labels={LABEL: "broker"}, hostname="rmqlab")
+        # A lesson looks at a queue right after it did something to it.
+        container.with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-rabbit collect_statistics_interval 500")
+        # Ports of our choice, so that the URL outlives a restart; testcontainers' own way to
+        # bind a port takes no address.
+        ports: dict[str, Any] = {
+            f"{AMQP_PORT}/tcp": ("127.0.0.1", address.port),
+            f"{MANAGEMENT_PORT}/tcp": ("127.0.0.1", management_port),
+        }
+        container.ports = ports
+        return container
+
+    def _run(self, container: RabbitMqContainer, address: Address) -> Greeting:
+        from docker.errors import DockerException
+        from testcontainers.core.container import DockerContainer
+
+        try:
+            # RabbitMqContainer.start would also wait, but would not notice a broker that
+            # ended, and asks only once a second.
+            DockerContainer.start(container)
+        except DockerException as error:
+            raise BrokerUnavailableError(
+                f"The container engine does not start {image()} ({_reason(error)}). "
+                "Next: try docker run with this image, and see what it says"
+            ) from error
+        attempts = Retrying(
+            stop=stop_after_delay(START_TIMEOUT_S),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(BrokerUnavailableError),
+            reraise=True,
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    if _has_ended(container):
+                        break
+                    return greet(address)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(
+                f"The container of {image()} took no connection for {START_TIMEOUT_S} s. "
+                "Next: see that it is an image of RabbitMQ, and how busy the machine is"
+            ) from error
+        raise BrokerUnavailableError(
+            f"The container of {image()} ended as it started. "
+            "Next: set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
+        )
+
+
+def _client(*, timeout_s: int) -> DockerClient:
+    import docker
+
+    client = docker.from_env(timeout=timeout_s)
+    client.ping()
+    return client
+
+
+def _has_image(client: DockerClient, name: str) -> bool:
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _state_of_image(client: DockerClient, name: str) -> str:
+    if not _has_image(client, name):
+        return "is to be pulled first"
+    settings = client.images.get(name).attrs.get("Config", {}).get("Env") or []
+    versions = [each.partition("=")[2] for each in settings if each.startswith("RABBITMQ_VERSION=")]
+    return f"has RabbitMQ {versions[0]}" if versions else "is here"
+
+
+def _provide_image(name: str) -> None:
+    from docker.errors import APIError
+
+    with contextlib.closing(_client(timeout_s=600)) as client:
+        if _has_image(client, name):
+            return
+        logger.info("pulling the image %s, which can take a minute", name)
+        try:
+            repository, _, tag = name.rpartition(":")
+            client.images.pull(repository or name, tag=tag if repository else "latest")
+        except APIError as error:
+            raise BrokerUnavailableError(
+                f"The image {name} is neither here nor can it be pulled ({_reason(error)}). "
+                "Next: correct RMQLAB_IMAGE, or pull it by hand where there is a network; "
+                "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
+            ) from error
+
+
+def _has_ended(container: RabbitMqContainer) -> bool:
+    container.reload()
+    return container.status in ("exited", "dead")
+
+
+def _reason(error: Exception) -> str:
+    """Give the last and most telling part of an engine's nested messages."""
+    text = str(getattr(error, "explanation", None) or error)
+    return text.strip().splitlines()[-1].rpartition("): ")[2][-160:] if text.strip() else type(error).__name__

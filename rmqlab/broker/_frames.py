@@ -1,0 +1,117 @@
+"""Frames of what a broker holds at this moment."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pika
+from pika import exceptions as amqp_errors
+
+from rmqlab import names
+from rmqlab.broker._address import Address, quiet_pika
+from rmqlab.broker._management import Management
+from rmqlab.broker._source import Endpoint
+from rmqlab.errors import ManagementError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESOURCE_LOCKED = 405  # AMQP's reply code
+
+
+def queues(endpoint: Endpoint) -> pd.DataFrame:
+    """Give one row a queue; see `Broker.queues`."""
+    import pandas as pd
+
+    if endpoint.management_url:
+        known = {each["name"]: each for each in _list(endpoint, "queues")}
+    else:
+        known = {name: {} for name in names.QUEUES}
+    if not endpoint.whole_virtual_host:
+        known = {name: known[name] for name in names.QUEUES if name in known}
+    now = _depths(endpoint.address, list(known))
+    rows = [_queue_row(name, known[name], now[name]) for name in sorted(now)]
+    columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({"ready": "Int64", "unacked": "Int64", "consumers": "Int64"})
+
+
+def connections(endpoint: Endpoint) -> pd.DataFrame:
+    """Give one row a connection; see `Broker.connections`."""
+    import pandas as pd
+
+    rows = []
+    for each in _list(endpoint, "connections"):
+        client = each.get("client_properties", {})
+        rows.append(
+            {
+                "client": client.get("connection_name") or client.get("product") or "unknown",
+                "user": each.get("user"),
+                "state": each.get("state"),
+                "channels": each.get("channels"),
+                "heartbeat_s": each.get("timeout"),
+            }
+        )
+    return pd.DataFrame(rows, columns=["client", "user", "state", "channels", "heartbeat_s"])
+
+
+def consumers(endpoint: Endpoint) -> pd.DataFrame:
+    """Give one row a consumer; see `Broker.consumers`."""
+    import pandas as pd
+
+    rows = [
+        {
+            "queue": each["queue"]["name"],
+            "consumer_tag": each["consumer_tag"],
+            "prefetch": each["prefetch_count"],
+            "ack_required": each["ack_required"],
+            "active": each.get("active", True),
+        }
+        for each in _list(endpoint, "consumers")
+    ]
+    columns = ["queue", "consumer_tag", "prefetch", "ack_required", "active"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["queue", "consumer_tag"], ignore_index=True)
+
+
+def _list(endpoint: Endpoint, kind: str) -> list[dict[str, Any]]:
+    if endpoint.management_url is None:
+        raise ManagementError(
+            f"This broker has no management API, which lists its {kind}. Next: enable the plugin "
+            "rabbitmq_management, or set RMQLAB_MANAGEMENT_URL to where it is"
+        )
+    with Management(endpoint.management_url, endpoint.address) as management:
+        return management.list(kind, endpoint.address.virtual_host)
+
+
+def _queue_row(name: str, known: dict[str, Any], now: tuple[int | None, int | None]) -> dict[str, Any]:
+    ready, consumer_count = now
+    return {
+        "name": name,
+        "type": known.get("type"),
+        "durable": known.get("durable"),
+        "exclusive": known.get("exclusive"),
+        "ready": known.get("messages_ready") if ready is None else ready,
+        "unacked": known.get("messages_unacknowledged", 0 if known else None),
+        "consumers": known.get("consumers") if consumer_count is None else consumer_count,
+    }
+
+
+def _depths(address: Address, queues: list[str]) -> dict[str, tuple[int | None, int | None]]:
+    """Ask each queue itself: statistics lag behind, a passive declare does not.
+
+    Returns:
+        For each queue that is there, its ready messages and its consumers; None where the
+        queue is exclusive to another connection.
+    """
+    depths: dict[str, tuple[int | None, int | None]] = {}
+    with quiet_pika(), contextlib.closing(pika.BlockingConnection(address.parameters)) as connection:
+        for queue in queues:
+            try:
+                with connection.channel() as channel:
+                    found = channel.queue_declare(queue, passive=True).method
+                    depths[queue] = (found.message_count, found.consumer_count)
+            except amqp_errors.ChannelClosedByBroker as error:
+                if error.reply_code == RESOURCE_LOCKED:  # somebody's exclusive queue
+                    depths[queue] = (None, None)
+    return depths

@@ -1,0 +1,116 @@
+"""The guardian: a small process that tidies up when the one that started a broker is gone.
+
+A kernel can be restarted and a terminal closed at any moment, and then no `finally` runs.
+So each broker has a guardian, started just before it: it holds the other end of a pipe,
+and when that closes, or its parent changes, it ends what the broker left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from rmqlab.broker._source import Leftovers, Source
+
+LOOK_EVERY_S = 1.0
+# What was being started in the very moment when the parent went needs a second look.
+SECOND_LOOK_AFTER_S = 3.0
+END_TIMEOUT_S = 5
+DISMISSED = b"dismissed\n"
+
+
+class Guardian:
+    """The guardian of one broker, as its owner sees it.
+
+    Args:
+        source: name of the source of the broker.
+        leftovers: what the source's `tidy` needs to know.
+    """
+
+    def __init__(self, source: str, leftovers: Leftovers) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not for the guardian
+        )
+        order = {"owner": os.getpid(), "source": source, "leftovers": leftovers}
+        self._tell(json.dumps(order).encode() + b"\n")
+
+    def dismiss(self) -> None:
+        """End the guardian: there is nothing left to tidy up."""
+        self._tell(DISMISSED)
+        with contextlib.suppress(OSError):
+            assert self._process.stdin
+            self._process.stdin.close()
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _tell(self, line: bytes) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+
+def source_class(name: str) -> type[Source]:
+    """Give the class of a source by its name."""
+    if name == "external":
+        from rmqlab.broker._external import External
+
+        return External
+    if name == "container":
+        from rmqlab.broker._container import Container
+
+        return Container
+    from rmqlab.broker._node import Node
+
+    return Node
+
+
+def watch() -> None:
+    """Be the guardian: read the order, wait for the owner to go, tidy up."""
+    gone = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: gone.set())
+    order = json.loads(sys.stdin.buffer.readline() or b"null")
+    if order is None:
+        return
+    dismissed = threading.Event()
+
+    def listen() -> None:
+        if sys.stdin.buffer.readline() == DISMISSED:
+            dismissed.set()
+        gone.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    while not gone.wait(LOOK_EVERY_S):
+        # A forked child of the owner can hold the pipe open after the owner is gone.
+        if os.name == "posix" and os.getppid() != order["owner"]:
+            break
+    if not dismissed.is_set():
+        tidy(order)
+        time.sleep(SECOND_LOOK_AFTER_S)
+        tidy(order)
+
+
+def tidy(order: dict[str, Any]) -> None:
+    """Tidy up what is left, whatever stands in the way."""
+    with contextlib.suppress(Exception):
+        source_class(order["source"]).tidy(order["leftovers"])
+
+
+if __name__ == "__main__":
+    watch()
+    # The listening thread may still be inside a read, which would hold up a normal exit.
+    os._exit(0)

@@ -1,0 +1,98 @@
+"""RabbitMQ's management HTTP API, as far as the lab asks it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+from rmqlab.broker._address import Address
+from rmqlab.errors import ManagementError
+
+TIMEOUT_S = 5
+
+
+class Management:
+    """A client of the management HTTP API.
+
+    Args:
+        base_url: where the API is, without credentials and without `/api`.
+        address: the AMQP address; the API takes the same user and password.
+
+    Source: https://www.rabbitmq.com/docs/http-api-reference
+    """
+
+    def __init__(self, base_url: str, address: Address) -> None:
+        import httpx
+
+        self._base_url = base_url.rstrip("/")
+        # trust_env: a proxy of the environment has no business between us and the broker.
+        self._client = httpx.Client(
+            base_url=f"{self._base_url}/api",
+            auth=(address.username, address.password),
+            timeout=TIMEOUT_S,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Management:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of the client."""
+        self._client.close()
+
+    def cluster_name(self) -> str:
+        """Give the name of the cluster that this API manages."""
+        return str(self._call("GET", "/overview").get("cluster_name", ""))
+
+    def tags(self) -> list[str]:
+        """Give the tags of our user: `administrator` may make virtual hosts."""
+        tags = self._call("GET", "/whoami").get("tags", [])
+        # RabbitMQ before 3.9 gives one text with commas.
+        return tags.split(",") if isinstance(tags, str) else list(tags)
+
+    def create_virtual_host(self, name: str, *, user: str) -> None:
+        """Make a virtual host and give a user every right in it."""
+        path = quote(name, safe="")
+        self._call("PUT", f"/vhosts/{path}", {"description": "made by rmqlab"})
+        rights = {"configure": ".*", "write": ".*", "read": ".*"}
+        self._call("PUT", f"/permissions/{path}/{quote(user, safe='')}", rights)
+
+    def delete_virtual_host(self, name: str) -> None:
+        """Delete a virtual host and all that is in it; one that is gone is no error."""
+        self._call("DELETE", f"/vhosts/{quote(name, safe='')}", missing={})
+
+    def list(self, kind: str, virtual_host: str) -> list[dict[str, Any]]:
+        """List the queues, consumers, connections or channels of a virtual host."""
+        path = quote(virtual_host, safe="")
+        of_virtual_host = kind in ("connections", "channels")
+        answer = self._call("GET", f"/vhosts/{path}/{kind}" if of_virtual_host else f"/{kind}/{path}")
+        return list(answer)
+
+    def _call(self, method: str, path: str, body: object = None, missing: object = None) -> Any:
+        import httpx
+
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise ManagementError(
+                f"The management API at {self._base_url} does not answer ({error}). Next: enable the "
+                "plugin rabbitmq_management, or set RMQLAB_MANAGEMENT_URL to where it is"
+            ) from error
+        if answer.status_code == httpx.codes.NOT_FOUND and missing is not None:
+            return missing
+        if answer.is_error:
+            raise ManagementError(
+                f"The management API at {self._base_url} refuses {method} {path} "
+                f"({answer.status_code} {answer.reason_phrase}). Next: give the user of AMQP_URL "
+                "the tag 'administrator', or go on without"
+            )
+        return answer.json() if answer.content else {}

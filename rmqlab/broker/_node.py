@@ -1,0 +1,194 @@
+"""A private RabbitMQ node: own folder, own ports on loopback, own credentials, no root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from rmqlab.broker._address import Address, Greeting, greet
+from rmqlab.broker._source import Check, Endpoint, Leftovers, free_ports, token
+from rmqlab.errors import BrokerUnavailableError
+
+START_TIMEOUT_S = 60
+KILL_TIMEOUT_S = 5
+
+# Every process of a node inherits this variable, which is how we find them all again: the
+# server, its helpers, and the epmd that it leaves running.
+MARK = "RMQLAB_NODE"
+
+INSTALL = (
+    "install RabbitMQ (Debian, Ubuntu: apt-get install rabbitmq-server; "
+    "macOS: brew install rabbitmq; conda: conda install -c conda-forge rabbitmq-server)"
+)
+
+
+def server_script() -> Path | None:
+    """Find the script that starts a RabbitMQ server without asking for root."""
+    # Debian's command on the PATH insists on root or the rabbitmq user; what it wraps does not.
+    folders = ["/usr/lib/rabbitmq/bin", str(Path(sys.prefix) / "bin"), *os.get_exec_path()]
+    folders += ["/usr/local/sbin", "/opt/homebrew/sbin", "/usr/sbin"]
+    found = shutil.which("rabbitmq-server", path=os.pathsep.join(folders))
+    return Path(found) if found else None
+
+
+class Node:
+    """A node of the RabbitMQ that is installed on this machine."""
+
+    name: ClassVar[str] = "node"
+
+    def __init__(self) -> None:
+        self._token = token()
+        self._folder = Path(tempfile.gettempdir()) / f"rmqlab-node-{self._token}"
+
+    @classmethod
+    def check(cls) -> Check:
+        """Say whether a RabbitMQ server is installed here."""
+        if os.name != "posix":
+            return Check(False, "a private node needs Linux or macOS", "use Docker, or set AMQP_URL")
+        script = server_script()
+        if script is None:
+            return Check(False, "no rabbitmq-server is installed", INSTALL)
+        return Check(True, f"RabbitMQ {_version(script)} is installed: {script}")
+
+    def leftovers(self) -> Leftovers:
+        """Give the folder of the node: its processes are found by it."""
+        return {"folder": str(self._folder)}
+
+    def start(self) -> Endpoint:
+        """Start the node and wait until it takes connections.
+
+        Raises:
+            BrokerUnavailableError: it is not installed, or did not start.
+        """
+        check = self.check()
+        script = server_script()
+        if not check.usable or script is None:
+            raise BrokerUnavailableError(f"{check.detail.capitalize()}. Next: {check.fix}")
+        self._folder.mkdir(mode=0o700)
+        amqp_port, management_port, distribution_port, epmd_port = free_ports(4)
+        address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
+        self._write_configuration(address, management_port)
+        process = self._launch(script, distribution_port, epmd_port)
+        greeting = self._wait(process, address)
+        return Endpoint(address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+
+    @staticmethod
+    def tidy(leftovers: Leftovers) -> None:
+        """End every process of the node and remove its folder."""
+        folder = Path(leftovers["folder"])
+        # Once more, as a process that is being started can escape the first look.
+        for _ in range(2):
+            processes = _processes_of(folder)
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=KILL_TIMEOUT_S)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _write_configuration(self, address: Address, management_port: int) -> None:
+        (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        settings = {
+            "listeners.tcp.1": f"127.0.0.1:{address.port}",
+            "management.tcp.ip": "127.0.0.1",
+            "management.tcp.port": management_port,
+            "default_user": address.username,
+            "default_pass": address.password,
+            # A lesson looks at a queue right after it did something to it.
+            "collect_statistics_interval": 500,
+            "log.file": "false",
+            "log.console": "true",
+            "log.console.level": "warning",
+        }
+        lines = [f"{key} = {value}\n" for key, value in settings.items()]
+        (self._folder / "rabbitmq.conf").write_text("".join(lines))
+
+    def _launch(self, script: Path, distribution_port: int, epmd_port: int) -> subprocess.Popen[bytes]:
+        folder = str(self._folder)
+        # A variable of the surrounding RabbitMQ or Erlang must not reach ours.
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("RABBITMQ_", "ERL_"))
+        }
+        environment = inherited | {
+            MARK: folder,
+            "HOME": folder,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(epmd_port),
+            "RABBITMQ_CONF_ENV_FILE": f"{folder}/rabbitmq-env.conf",
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{folder}/generated",
+            "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_NODENAME": f"rmqlab-{self._token}@localhost",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        with (self._folder / "output").open("wb") as output:
+            # A session of its own, so that Ctrl-C reaches the lab and not the broker.
+            return subprocess.Popen(
+                [str(script)],
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _wait(self, process: subprocess.Popen[bytes], address: Address) -> Greeting:
+        attempts = Retrying(
+            stop=stop_after_delay(START_TIMEOUT_S),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(BrokerUnavailableError),
+            reraise=True,
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    if process.poll() is not None:
+                        break
+                    return greet(address)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(
+                f"The private node took no connection for {START_TIMEOUT_S} s{self._last_words()}. "
+                "Next: see how busy the machine is, and try again"
+            ) from error
+        raise BrokerUnavailableError(
+            f"The private node ended as it started{self._last_words()}. "
+            "Next: run rmqlab doctor; another way is Docker, or AMQP_URL"
+        )
+
+    def _last_words(self) -> str:
+        lines = (self._folder / "output").read_text(errors="replace").split("\n")
+        errors = [line.strip() for line in lines if "rror" in line]
+        return f" ({errors[0][:200]})" if errors else ""
+
+
+def _version(script: Path) -> str:
+    """Read the version off the folder of the installation, as a server takes seconds to say it."""
+    folders = [script.resolve(), *Path(script).parents[1].glob("lib/rabbitmq_server-*")]
+    found = [re.search(r"rabbitmq_server-([0-9.]+)", str(folder)) for folder in folders]
+    return next((each[1] for each in found if each), "of an unknown version")
+
+
+def _processes_of(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue  # it ended, or is somebody else's
+    return found

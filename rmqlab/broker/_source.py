@@ -1,0 +1,91 @@
+"""What the three sources of a broker have in common."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from rmqlab.broker._address import Address
+
+# What a source would leave behind: plain data, so that it can be handed to the guardian.
+Leftovers = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How a running broker is reached.
+
+    Attributes:
+        address: the AMQP address, with the virtual host to use.
+        management_url: base URL of the management HTTP API, without credentials, or None
+            where there is no such API.
+        version: version of RabbitMQ.
+        whole_virtual_host: whether all that is in the virtual host is ours.
+    """
+
+    address: Address
+    management_url: str | None
+    version: str
+    whole_virtual_host: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether a source can be used.
+
+    Attributes:
+        usable: whether it can.
+        detail: what was found, or why it cannot be used.
+        fix: the next step that would make it usable; empty where it is.
+    """
+
+    usable: bool
+    detail: str
+    fix: str = ""
+
+
+class Source(Protocol):
+    """One way to get a broker.
+
+    `leftovers` says, before anything is started, what there will be to clean away; `tidy`
+    cleans it away, as often as it is called, from this process or from the guardian.
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    def check(cls) -> Check:
+        """Say whether this source can be used, quickly and without starting anything."""
+        ...
+
+    def leftovers(self) -> Leftovers:
+        """Give what `tidy` needs to know; nothing has been started yet."""
+        ...
+
+    def start(self) -> Endpoint:
+        """Start or reach the broker and wait until it takes connections."""
+        ...
+
+    @staticmethod
+    def tidy(leftovers: Leftovers) -> None:
+        """Clean away what `start` made. Safe to call twice, and when nothing was made."""
+        ...
+
+
+def token() -> str:
+    """Give a short random name part, so that labs side by side do not meet."""
+    return secrets.token_hex(4)
+
+
+def free_ports(count: int) -> list[int]:
+    """Give different TCP ports on loopback that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,231 @@
+"""The command `rmqlab`: doctor, broker, lab, run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from rmqlab.broker import Broker, start_broker
+from rmqlab.errors import RmqlabError
+
+ROOT = Path(__file__).parents[1]
+FIRST_LESSON = "notebooks/00_start_here.ipynb"
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="A laboratory that teaches RabbitMQ in Python by measuring it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; an error is one message on standard error, and exit code 1."""
+    signal.signal(signal.SIGTERM, _leave)
+    # What takes long says so, such as an image that is pulled.
+    logging.basicConfig(
+        handlers=[RichHandler(console=err, show_time=False, show_path=False)], format="%(message)s"
+    )
+    logging.getLogger("rmqlab").setLevel(logging.INFO)
+    try:
+        app(standalone_mode=False)
+    except RmqlabError as error:
+        err.print(f"rmqlab: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except Exception as error:
+        show = getattr(error, "show", None)  # a wrong option or argument: click explains it
+        if show is None:
+            raise
+        show()
+        sys.exit(2)
+
+
+@app.command()
+def doctor() -> None:
+    """Show what is on this machine, and what is missing."""
+    from rmqlab import doctor
+
+    with err.status("looking around"):
+        findings = doctor.examine()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("what", "", "found", "next step"):
+        table.add_column(heading, overflow="fold")
+    marks = {True: "[green]yes[/]", None: "-", False: "[red]NO[/]"}
+    for each in findings:
+        table.add_row(each.subject, marks[each.good], each.detail, each.fix)
+    out.print(table)
+    if not doctor.can_run(findings):
+        raise typer.Exit(1)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def broker(
+    command: Annotated[list[str] | None, typer.Argument(help="A command to run with AMQP_URL set.")] = None,
+) -> None:
+    """Start a broker, for a command or until Ctrl-C.
+
+    `rmqlab broker python my_program.py` runs the program with AMQP_URL naming the broker,
+    and stops the broker when it ends. Without a command, the URL is written to a file that
+    only you can read.
+    """
+    with _broker() as running:
+        if command:
+            raise typer.Exit(_run_command(command, running))
+        with tempfile.TemporaryDirectory(prefix="rmqlab-url-") as folder:
+            file = Path(folder) / "amqp_url"
+            file.touch(mode=0o600)
+            file.write_text(running.url + "\n")
+            out.print(f"RabbitMQ {running.version} runs. In another terminal:", soft_wrap=True)
+            out.print(f'  export AMQP_URL="$(cat {file})"', soft_wrap=True, markup=False)
+            if running.management_url:
+                out.print(
+                    f"Its pages are at {running.management_url}, with the user and password of that URL."
+                )
+            out.print("Ctrl-C stops it.")
+            threading.Event().wait()
+
+
+@app.command()
+def lab(
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    port: Annotated[int, typer.Option(help="Port of JupyterLab; the next free one if taken.")] = 8888,
+) -> None:
+    """Start a broker, and JupyterLab on the lessons, until Ctrl-C."""
+    from jupyterlab.labapp import LabApp
+
+    if not (ROOT / FIRST_LESSON).is_file():
+        raise RmqlabError("There are no lessons beside the package. Next: run from a clone of the repository")
+    arguments = [
+        f"--ServerApp.root_dir={ROOT}",
+        f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
+        f"--ServerApp.open_browser={browser}",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.answer_yes=True",  # one Ctrl-C is enough
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments.append("--ServerApp.allow_root=True")
+    with _broker() as running, _environment(running):
+        # In this process, so that whatever ends it ends JupyterLab too.
+        with contextlib.suppress(SystemExit):
+            LabApp.launch_instance(arguments)
+    err.print("JupyterLab and its broker have ended.")
+
+
+@app.command()
+def run(
+    notebooks: Annotated[
+        list[Path] | None, typer.Argument(help="Notebooks to execute; all lessons if none.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the executed copies and the report.")] = Path(
+        "build"
+    ),
+    in_place: Annotated[bool, typer.Option("--in-place", help="Rewrite the notebooks themselves.")] = False,
+) -> None:
+    """Execute the lessons from top to bottom, and report on them."""
+    from rmqlab import lessons
+
+    paths = lessons.find_lessons(notebooks or [])
+    counts = {path: lessons.count_code_cells(lessons.read_lesson(path)) for path in paths}
+    executions = []
+    with _broker() as running, _environment(running), _progress() as progress:
+        for path, count in counts.items():
+            task = progress.add_task(path.stem, total=count)
+            execution = lessons.execute(path, lambda task=task: progress.advance(task))  # type: ignore[misc]
+            executions.append(execution)
+            if execution.error:
+                progress.console.print(
+                    f"{path.stem}: {execution.error}", style="red", markup=False, soft_wrap=True
+                )
+            lessons.write_notebook(execution, output / "notebooks" / path.name)
+    report = lessons.write_report(executions, output / "report")
+    out.print(f"Report: {report}", soft_wrap=True)
+    failed = [each for each in executions if each.error]
+    if in_place:
+        for each in executions:
+            if not each.error:
+                lessons.write_notebook(each, each.path)
+    if failed:
+        names = ", ".join(each.path.stem for each in failed)
+        raise RmqlabError(f"{len(failed)} of {len(executions)} lessons failed: {names}. Next: see the report")
+
+
+@contextlib.contextmanager
+def _broker() -> Iterator[Broker]:
+    """Start the broker and say which one it is; stop it at the end."""
+    with err.status("starting a broker"):
+        running = start_broker()
+    with running:
+        err.print(f"RabbitMQ {running.version}, source: {running.source}")
+        yield running
+
+
+@contextlib.contextmanager
+def _environment(running: Broker) -> Iterator[None]:
+    """Let the kernels that this process starts find the broker."""
+    before = dict(os.environ)
+    os.environ.update(running.environment())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=err)
+
+
+def _run_command(command: list[str], running: Broker) -> int:
+    """Run a command with the broker in its environment, and give its exit code."""
+    try:
+        process = subprocess.Popen(command, env=os.environ | running.environment())
+    except OSError as error:
+        raise RmqlabError(f"{command[0]!r} cannot be run ({error.strerror}). Next: give a command") from error
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # A terminal has sent Ctrl-C to the command as well: let it end in its own way.
+            continue
+        except SystemExit:
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End on SIGTERM as on Ctrl-C, so that what was started is stopped."""
+    raise SystemExit(128 + number)

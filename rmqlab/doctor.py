@@ -1,0 +1,72 @@
+"""What is on this machine that the lab needs, and what is missing."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from rmqlab.broker import check_sources, chosen_source
+from rmqlab.errors import RmqlabError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's table.
+
+    Attributes:
+        subject: what was looked at.
+        good: whether it can be used; None where it need not be.
+        detail: what was found.
+        fix: the next step; empty where nothing is to be done.
+    """
+
+    subject: str
+    good: bool | None
+    detail: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at Python, the packages and every source of a broker. Starts nothing."""
+    python = Finding("Python", True, f"{platform.python_version()} on {platform.system()}")
+    return [python, *_packages(), *_broker_sources()]
+
+
+def can_run(findings: list[Finding]) -> bool:
+    """Say whether the lab can run: nothing that it needs is missing."""
+    return all(finding.good is not False for finding in findings)
+
+
+def _packages() -> list[Finding]:
+    wanted = [line for line in requires("rmqlab") or [] if "extra ==" not in line]
+    names = sorted(re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0] for line in wanted)
+    return [_package(name) for name in names]
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, "missing", "python -m pip install -e . -c constraints.txt")
+
+
+def _broker_sources() -> list[Finding]:
+    try:
+        choice = chosen_source()
+    except RmqlabError as error:
+        detail, _, fix = str(error).partition(". Next: ")
+        return [Finding("broker", False, detail, fix)]
+    checks = check_sources()
+    wanted = list(checks) if choice == "auto" else [choice]
+    findings = [
+        # One source is enough, so a missing one is no fault as long as there is another.
+        Finding(f"broker: {name}", True if check.usable else None, check.detail, check.fix)
+        for name, check in checks.items()
+    ]
+    usable = [name for name in wanted if checks[name].usable]
+    if usable:
+        return [*findings, Finding("broker to be used", True, f"{usable[0]} (RMQLAB_BROKER is {choice})")]
+    fixes = "; or ".join(checks[name].fix for name in wanted)
+    return [*findings, Finding("broker to be used", False, f"none (RMQLAB_BROKER is {choice})", fixes)]

@@ -1,0 +1,188 @@
+"""The notebooks as a whole: find them, execute them, normalize them, report on them."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from rmqlab.errors import LessonError
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+CELL_TIMEOUT_S = 120
+KEPT_CELL_METADATA = ("tags", "jupyter")
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One lesson, executed.
+
+    Attributes:
+        path: the notebook.
+        title: its first heading.
+        notebook: the executed copy; up to the failing cell, if one failed.
+        seconds: how long it took.
+        error: what went wrong; empty if nothing did.
+    """
+
+    path: Path
+    title: str
+    notebook: NotebookNode
+    seconds: float
+    error: str
+
+
+def find_lessons(paths: list[Path]) -> list[Path]:
+    """Give the notebooks to use: those that are named, or else all lessons, in their order.
+
+    Raises:
+        LessonError: one that is named is not there, or there are no lessons.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise LessonError(f"There is no notebook {path}. Next: name one of those in notebooks/")
+    found = paths or sorted(FOLDER.glob("*.ipynb"))
+    if not found:
+        raise LessonError(
+            "There are no notebooks beside the package. Next: run from a clone of the repository"
+        )
+    return found
+
+
+def read_lesson(path: Path) -> NotebookNode:
+    """Read a notebook.
+
+    Raises:
+        LessonError: the file is not a notebook.
+    """
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat raises whatever its parsers raise
+        raise LessonError(f"{path.name} is not a notebook ({error}). Next: name an .ipynb file") from error
+
+
+def count_code_cells(notebook: NotebookNode) -> int:
+    """Count the cells that will be executed."""
+    return sum(cell.cell_type == "code" for cell in notebook.cells)
+
+
+def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
+    """Execute a notebook from top to bottom, in a kernel of its own.
+
+    Args:
+        path: the notebook; the file is left as it is.
+        on_cell: is called after each code cell.
+    """
+    notebook = read_lesson(path)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.resolve().parent)}},
+        on_cell_executed=lambda **_: on_cell(),
+        # JupyterLab's own words, in which cells are stored.
+        record_timing=False,
+    )
+    started = time.perf_counter()
+    error = ""
+    try:
+        client.execute()
+    except CellExecutionError as failure:
+        error = f"{_failed_cell(notebook)} raised {failure.ename}: {failure.evalue}"
+    except CellTimeoutError:
+        error = f"{_failed_cell(notebook)} took longer than {CELL_TIMEOUT_S} s"
+    except DeadKernelError:
+        error = f"the kernel died in {_failed_cell(notebook)}"
+    seconds = time.perf_counter() - started
+    normalize(notebook)
+    return Execution(path, _title(notebook, path), notebook, seconds, error)
+
+
+def normalize(notebook: NotebookNode) -> None:
+    """Take out of a notebook what differs between two machines and teaches nothing."""
+    notebook.metadata = NotebookNode(
+        kernelspec=NotebookNode(display_name="Python 3 (ipykernel)", language="python", name="python3"),
+        language_info=NotebookNode(name="python"),
+    )
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode(
+            {key: cell.metadata[key] for key in KEPT_CELL_METADATA if key in cell.metadata}
+        )
+        if cell.cell_type == "code":
+            cell.outputs = [_settled(output) for output in cell.outputs]
+            cell.outputs = [output for output in cell.outputs if output.get("text", "?").strip()]
+
+
+def write_report(executions: list[Execution], folder: Path) -> Path:
+    """Write the executed lessons as web pages that need no network, with a page to start from.
+
+    Returns:
+        The page to start from.
+    """
+    from nbconvert import HTMLExporter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    for each in executions:
+        body, _ = exporter.from_notebook_node(each.notebook, {"metadata": {"path": str(each.path.parent)}})
+        (folder / f"{each.path.stem}.html").write_text(body, encoding="utf-8")
+    index = folder / "index.html"
+    index.write_text(_index(executions), encoding="utf-8")
+    return index
+
+
+def write_notebook(execution: Execution, path: Path) -> None:
+    """Write an executed notebook to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(execution.notebook, path)
+
+
+def _settled(output: NotebookNode) -> NotebookNode:
+    """Keep of each line what a terminal would show at the end: a progress bar's last state."""
+    if output.output_type == "stream":
+        lines = output.text.split("\n")
+        output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return output
+
+
+def _failed_cell(notebook: NotebookNode) -> str:
+    executed = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.execution_count]
+    return f"code cell {len(executed)}"
+
+
+def _title(notebook: NotebookNode, path: Path) -> str:
+    first = notebook.cells[0].source.splitlines() if notebook.cells else []
+    return first[0].lstrip("# ") if first else path.stem
+
+
+def _index(executions: list[Execution]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="{each.path.stem}.html">{html.escape(each.path.stem)}</a></td>'
+        f"<td>{html.escape(each.title)}</td><td>{each.seconds:.0f} s</td>"
+        f"<td>{html.escape(each.error) or 'passed'}</td></tr>"
+        for each in executions
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>rmqlab: the lessons, executed</title>
+<style>
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+  table {{ border-collapse: collapse; }}
+  th, td {{ text-align: left; padding: .4rem 1rem .4rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }}
+</style>
+<h1>The lessons, executed</h1>
+<table>
+<tr><th>lesson</th><th>title</th><th>time</th><th>result</th></tr>
+{rows}
+</table>
+</html>
+"""

@@ -1,0 +1,88 @@
+"""Several engine workers at once, each in a thread and with a connection of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+
+from rmqlab.engine import EngineWorker
+from rmqlab.errors import BrokerError
+
+READY_TIMEOUT_S = 30
+
+
+class Crew:
+    """Workers that connect one by one and then begin to consume together.
+
+    Use it as a context manager: entering waits until every worker is connected, leaving
+    lets each finish the task in hand and closes it.
+
+    Args:
+        size: how many workers.
+        hire: makes worker number i, in the thread that will run it.
+    """
+
+    def __init__(self, size: int, hire: Callable[[int], EngineWorker]) -> None:
+        self._size = size
+        self._hire = hire
+        self._workers: list[EngineWorker] = []
+        self._connected = threading.Semaphore(0)
+        self._begin = threading.Event()
+        self._dismissed = threading.Event()
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
+        self._futures: list[Future[None]] = []
+
+    def __enter__(self) -> Crew:
+        self._futures = [self._threads.submit(self._work, number) for number in range(self._size)]
+        try:
+            for _ in range(self._size):
+                if not self._connected.acquire(timeout=READY_TIMEOUT_S):
+                    raise BrokerError(
+                        f"Not all of {self._size} workers could connect within {READY_TIMEOUT_S} s. "
+                        "Next: see how busy the machine and the broker are"
+                    )
+            self.check()
+        except BaseException:
+            self._dismiss()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dismiss()
+
+    def begin(self) -> None:
+        """Let all workers consume."""
+        self._begin.set()
+
+    def check(self) -> None:
+        """Raise what ended a worker, if one has ended."""
+        for future in self._futures:
+            if future.done():
+                future.result()
+
+    def _work(self, number: int) -> None:
+        try:
+            worker = self._hire(number)
+        finally:
+            self._connected.release()
+        with worker:
+            self._workers.append(worker)
+            self._begin.wait()
+            if not self._dismissed.is_set():
+                worker.run()
+
+    def _dismiss(self) -> None:
+        self._dismissed.set()
+        self._begin.set()
+        while wait(self._futures, timeout=0.05).not_done:
+            # Again and again: a worker may have connected only after the last call.
+            for worker in list(self._workers):
+                worker.stop()
+        self._threads.shutdown()

@@ -1,0 +1,166 @@
+"""What is to be done: tasks, when each arrives, and how long each takes."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rmqlab.engine import Task
+from rmqlab.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENGINE_TASKS = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
+MAKE_AGAIN = "make the file again with data/make_engine_tasks.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One task of a workload.
+
+    Attributes:
+        task: the task; its data has `recording_min`, the minutes of recording to process.
+        arrival_s: when it is published, in seconds from the start of the workload.
+        duration_s: how long a worker is busy with it, in seconds.
+    """
+
+    task: Task
+    arrival_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Jobs in the order of their arrival.
+
+    Attributes:
+        jobs: the jobs; job number i is message i of a run.
+        seconds_per_min: how long a worker is busy with a minute of recording, in seconds.
+    """
+
+    jobs: tuple[Job, ...]
+    seconds_per_min: float
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.jobs)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Workload: {len(self)} tasks, {self.work_s:.1f} s of work, arriving within {self.day_s:.1f} s>"
+        )
+
+    @property
+    def work_s(self) -> float:
+        """How long one worker is busy with all of it, in seconds."""
+        return sum(job.duration_s for job in self.jobs)
+
+    @property
+    def day_s(self) -> float:
+        """How long it takes from the first arrival to the last, in seconds."""
+        return self.jobs[-1].arrival_s - self.jobs[0].arrival_s if self.jobs else 0.0
+
+    def execute(self, task: Task) -> None:
+        """Be busy with a task for as long as its recording asks.
+
+        The worker waits, as one does whose engine runs on another machine; so workers do
+        not compete for this machine's cores.
+        """
+        time.sleep(task.data["recording_min"] * self.seconds_per_min)
+
+    def head(self, count: int) -> Workload:
+        """Give the first jobs only."""
+        return Workload(self.jobs[:count], self.seconds_per_min)
+
+    def frame(self) -> pd.DataFrame:
+        """Show the jobs.
+
+        Returns:
+            One row a job: engine_id, action, the fields of the task's data, arrival_s,
+            duration_s.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "engine_id": job.task.engine_id,
+                "action": job.task.action,
+                **job.task.data,
+                "arrival_s": job.arrival_s,
+                "duration_s": job.duration_s,
+            }
+            for job in self.jobs
+        )
+
+
+def load_workload(path: Path | str = ENGINE_TASKS, *, work_s: float = 8.0, day_s: float = 10.0) -> Workload:
+    """Read the engine's workload: one task a flight that left New York on 2013-12-23.
+
+    Each flight leaves a recording of its engines, as long as the flight, and the task is to
+    process it. Real arrivals and real proportions; the pace is the caller's.
+
+    Args:
+        path: a CSV file with the columns of `data/engine_tasks.csv`.
+        work_s: how long one worker is to be busy with all of the tasks, in seconds.
+        day_s: how long the day is to be, from the first arrival to the last, in seconds.
+
+    Raises:
+        DataError: the file is missing or empty, or a line is not a task; says which.
+        ValueError: a time is not above 0.
+    """
+    if not (work_s > 0 and day_s > 0):
+        raise ValueError(f"work_s is {work_s} and day_s is {day_s}; both must be above 0")
+    lines = _read(Path(path))
+    first, last = lines[0][1], lines[-1][1]
+    day_min = (last - first) or 1.0
+    seconds_per_min = work_s / sum(recording_min for _, _, recording_min in lines)
+    jobs = tuple(
+        Job(task, (arrival_min - first) / day_min * day_s, recording_min * seconds_per_min)
+        for task, arrival_min, recording_min in lines
+    )
+    return Workload(jobs, seconds_per_min)
+
+
+def _read(path: Path) -> list[tuple[Task, float, int]]:
+    """Read tasks with their arrival and the length of their recording, in minutes."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise DataError(
+            f"The workload {path.name} cannot be read ({error.strerror}). Next: run from a clone of the "
+            f"repository, or {MAKE_AGAIN}"
+        ) from error
+    if not rows:
+        raise DataError(f"The workload {path.name} holds no task. Next: {MAKE_AGAIN}")
+    # Line 1 is the header.
+    return sorted(
+        (_parse(row, line, path) for line, row in enumerate(rows, start=2)), key=lambda each: each[1]
+    )
+
+
+def _parse(row: dict[str, str], line: int, path: Path) -> tuple[Task, float, int]:
+    try:
+        recording_min = int(row["duration_min"])
+        data = {
+            "flight": row["flight"],
+            "origin": row["origin"],
+            "destination": row["destination"],
+            "delay_min": int(row["delay_min"]),
+            "recording_min": recording_min,
+        }
+        arrival_min = float(row["arrival_min"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"Line {line} of {path.name} is not a task ({error!r}). Next: {MAKE_AGAIN}"
+        ) from error
+    if recording_min <= 0:
+        raise DataError(f"Line {line} of {path.name} has no duration above 0. Next: {MAKE_AGAIN}")
+    return Task(row["engine_id"], row["action"], data), arrival_min, recording_min

@@ -1,0 +1,119 @@
+"""Frames in, matplotlib figures out.
+
+Each function returns a figure that is not pyplot's any more: a notebook shows it once, as
+the value of its cell, and it is freed when nobody holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FixedLocator, NullLocator
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_depth", "plot_speedup"]
+
+STYLE = str(Path(__file__).with_name("rmqlab.mplstyle"))
+# Colors of Okabe and Ito, which people with any color vision can tell apart. By value, as
+# matplotlib would look up "C0" only when the figure is drawn, without our style.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+MEASURED = COLORS[0]
+GREY = "0.45"
+
+
+def plot_speedup(summary: pd.DataFrame) -> Figure:
+    """Draw makespan and throughput against the number of workers, beside the ideal lines.
+
+    Args:
+        summary: one row a run, from `Runs.summary`: workers, makespan_s, ideal_s,
+            rate_msg_s, acked.
+
+    Returns:
+        A figure with two axes: seconds on the left, tasks per second on the right.
+    """
+    runs = summary.sort_values("workers")
+    workers = runs["workers"]
+    with _figure(1, 2) as (figure, (left, right)):
+        _beside_ideal(left, workers, measured=runs["makespan_s"], ideal=runs["ideal_s"])
+        left.set(ylabel="makespan (s)", title=_speedup_title(runs))
+        _beside_ideal(right, workers, measured=runs["rate_msg_s"], ideal=runs["acked"] / runs["ideal_s"])
+        right.set(ylabel="throughput (tasks/s)")
+        # One pair of labels serves both: same colors, same line styles.
+        place = int(len(runs) * 0.6)
+        at, rate = workers.iloc[place], runs["rate_msg_s"].iloc[place]
+        _label(right, "measured", at, rate, MEASURED, offset=(10, -14))
+        _label(
+            right, "ideal", at, runs["acked"].iloc[place] / runs["ideal_s"].iloc[place], GREY, offset=(-10, 4)
+        )
+        for axes in (left, right):
+            axes.set(xlabel="workers", ylim=(0, None))
+            axes.xaxis.set_major_locator(FixedLocator(list(workers)))
+            axes.xaxis.set_minor_locator(NullLocator())
+    return figure
+
+
+def plot_depth(depth: pd.DataFrame) -> Figure:
+    """Draw how many tasks wait in the queue over time, one line for each number of workers.
+
+    Args:
+        depth: one row a change, from `Runs.depth`: workers, time_s, ready.
+
+    Returns:
+        A figure with one axes.
+    """
+    with _figure(1, 1) as (figure, (axes,)):
+        peaks = {}
+        for number, (workers, run) in enumerate(depth.groupby("workers")):
+            color = COLORS[number % len(COLORS)]
+            axes.step(run["time_s"], run["ready"], where="post", color=color)
+            peak = run.iloc[int(run["ready"].to_numpy().argmax())]
+            peaks[workers] = int(peak["ready"])
+            axes.plot(peak["time_s"], peak["ready"], MARKERS[number % len(MARKERS)], color=color)
+            text = f"{workers} workers: {peak['ready']:.0f}"
+            _label(axes, text, peak["time_s"], peak["ready"], color, offset=(8, 5))
+        most, least = min(peaks, key=peaks.__getitem__), max(peaks, key=peaks.__getitem__)
+        title = f"{least} workers let the queue grow to {peaks[least]} tasks, {most} keep it to {peaks[most]}"
+        axes.set(
+            xlabel="time (s)",
+            ylabel="tasks in the queue",
+            title=title,
+            ylim=(0, max(peaks.values()) * 1.15 + 1),
+        )
+    return figure
+
+
+def _beside_ideal(axes: Axes, workers: pd.Series, *, measured: pd.Series, ideal: pd.Series) -> None:
+    axes.plot(workers, ideal, "--", color=GREY)
+    axes.plot(workers, measured, marker="o", color=MEASURED)
+
+
+def _label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tuple[int, int]) -> None:
+    """Write a text beside a point, on the side that the offset in points gives."""
+    side = "left" if offset[0] > 0 else "right"
+    axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
+
+
+def _speedup_title(runs: pd.DataFrame) -> str:
+    first, last = runs.iloc[0], runs.iloc[-1]
+    factor = first["makespan_s"] / last["makespan_s"]
+    times = last["workers"] / first["workers"]
+    return f"{times:.0f} times the workers: {factor:.1f} times as fast"
+
+
+@contextlib.contextmanager
+def _figure(rows: int, columns: int) -> Iterator[tuple[Figure, tuple[Axes, ...]]]:
+    with plt.style.context(STYLE):
+        figure, grid = plt.subplots(rows, columns, squeeze=False)
+        try:
+            yield figure, tuple(grid.flat)
+        finally:
+            plt.close(figure)
