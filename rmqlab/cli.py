@@ -94,18 +94,7 @@ def broker(
     with _broker() as running:
         if command:
             raise typer.Exit(_run_command(command, running))
-        with tempfile.TemporaryDirectory(prefix="rmqlab-url-") as folder:
-            file = Path(folder) / "amqp_url"
-            file.touch(mode=0o600)
-            file.write_text(running.url + "\n")
-            out.print(f"RabbitMQ {running.version} runs. In another terminal:", soft_wrap=True)
-            out.print(f'  export AMQP_URL="$(cat {file})"', soft_wrap=True, markup=False)
-            if running.management_url:
-                out.print(
-                    f"Its pages are at {running.management_url}, with the user and password of that URL."
-                )
-            out.print("Ctrl-C stops it.")
-            threading.Event().wait()
+        _wait_for_interrupt(running)
 
 
 @app.command()
@@ -208,6 +197,21 @@ def _progress() -> Progress:
     return Progress(*columns, console=err)
 
 
+def _wait_for_interrupt(running: Broker) -> None:
+    """Tell how to use the broker, and wait. The URL holds a password, so it is not shown."""
+    with tempfile.TemporaryDirectory(prefix="rmqlab-url-") as folder:
+        file = Path(folder) / "amqp_url"
+        file.touch(mode=0o600)
+        file.write_text(running.url + "\n")
+        out.print("In another terminal:")
+        out.print(f'  export AMQP_URL="$(cat {file})"', soft_wrap=True, markup=False)
+        if running.management_url:
+            pages = f"Its pages are at {running.management_url}, with the user and password of that URL."
+            out.print(pages, soft_wrap=True)
+        out.print("Ctrl-C stops it.")
+        threading.Event().wait()
+
+
 def _run_command(command: list[str], running: Broker) -> int:
     """Run a command with the broker in its environment, and give its exit code."""
     try:
@@ -226,6 +230,6 @@ def _run_command(command: list[str], running: Broker) -> int:
             raise
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
+def _leave(number: int, _: FrameType | None) -> NoReturn:
     """End on SIGTERM as on Ctrl-C, so that what was started is stopped."""
     raise SystemExit(128 + number)

@@ -177,7 +177,8 @@ def _index(executions: list[Execution]) -> str:
 <style>
   body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
   table {{ border-collapse: collapse; }}
-  th, td {{ text-align: left; padding: .4rem 1rem .4rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }}
+  th, td {{ text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0; }}
+  th, td {{ border-bottom: 1px solid #ddd; }}
 </style>
 <h1>The lessons, executed</h1>
 <table>

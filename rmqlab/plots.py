@@ -71,23 +71,21 @@ def plot_depth(depth: pd.DataFrame) -> Figure:
         A figure with one axes.
     """
     with _figure(1, 1) as (figure, (axes,)):
-        peaks = {}
+        peaks: dict[int, int] = {}
         for number, (workers, run) in enumerate(depth.groupby("workers")):
             color = COLORS[number % len(COLORS)]
             axes.step(run["time_s"], run["ready"], where="post", color=color)
             peak = run.iloc[int(run["ready"].to_numpy().argmax())]
-            peaks[workers] = int(peak["ready"])
+            peaks[int(str(workers))] = int(peak["ready"])
             axes.plot(peak["time_s"], peak["ready"], MARKERS[number % len(MARKERS)], color=color)
             text = f"{workers} workers: {peak['ready']:.0f}"
             _label(axes, text, peak["time_s"], peak["ready"], color, offset=(8, 5))
-        most, least = min(peaks, key=peaks.__getitem__), max(peaks, key=peaks.__getitem__)
-        title = f"{least} workers let the queue grow to {peaks[least]} tasks, {most} keep it to {peaks[most]}"
-        axes.set(
-            xlabel="time (s)",
-            ylabel="tasks in the queue",
-            title=title,
-            ylim=(0, max(peaks.values()) * 1.15 + 1),
+        fewest, most = min(peaks), max(peaks)
+        title = (
+            f"{fewest} workers let the queue grow to {peaks[fewest]} tasks, {most} keep it to {peaks[most]}"
         )
+        axes.set(xlabel="time (s)", ylabel="tasks in the queue", title=title)
+        axes.set_ylim(0, max(peaks.values()) * 1.15 + 1)
     return figure
 
 

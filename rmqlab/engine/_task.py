@@ -32,7 +32,8 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.json.encode(self)
         except (TypeError, ValueError) as error:
             raise InvalidTaskError(
-                f"The task's data has no form in JSON ({error}). Next: give it texts, numbers, lists and dicts"
+                f"The task's data has no form in JSON ({error}). "
+                "Next: give it texts, numbers, lists and dicts"
             ) from error
 
     @classmethod

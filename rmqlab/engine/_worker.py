@@ -26,6 +26,7 @@ logger = logging.getLogger("rmqlab.engine")
 FailurePolicy = Literal["requeue", "reject"]
 Outcome = Literal["acked", "requeued", "rejected"]
 
+MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 RESTART = "Next: see that the broker runs and has the queue, and start the worker again"
 
 
@@ -86,8 +87,10 @@ class EngineWorker:
         on_failure: FailurePolicy = "requeue",
         observer: Observer | None = None,
     ) -> None:
-        if not 0 <= prefetch_count <= 65535:
-            raise ValueError(f"prefetch_count is {prefetch_count}; it goes from 0 (no limit) to 65535")
+        if not 0 <= prefetch_count <= MAX_PREFETCH:
+            raise ValueError(
+                f"prefetch_count is {prefetch_count}; it goes from 0 (no limit) to {MAX_PREFETCH}"
+            )
         if on_failure not in get_args(FailurePolicy):
             raise ValueError(f"on_failure is {on_failure!r}; it is one of {get_args(FailurePolicy)}")
         self.name = name
