@@ -20,6 +20,7 @@ ENVIRONMENT_AT_START = pytest.StashKey[dict[str, str]]()
 BROKER = pytest.StashKey[Broker]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the terminal reports which broker it is
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or not any(_needs_broker(item) for item in session.items):
         return

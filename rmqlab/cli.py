@@ -47,14 +47,13 @@ def main() -> None:
     )
     logging.getLogger("rmqlab").setLevel(logging.INFO)
     try:
-        app(standalone_mode=False)
+        # Without standalone mode, a command that leaves with an exit code has it returned here.
+        sys.exit(app(standalone_mode=False))
     except RmqlabError as error:
         err.print(f"rmqlab: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
     except Exception as error:
         show = getattr(error, "show", None)  # a wrong option or argument: click explains it
         if show is None:

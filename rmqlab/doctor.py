@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from dataclasses import dataclass
@@ -59,7 +60,11 @@ def _broker_sources() -> list[Finding]:
         detail, _, fix = str(error).partition(". Next: ")
         return [Finding("broker", False, detail, fix)]
     checks = check_sources()
-    wanted = list(checks) if choice == "auto" else [choice]
+    # As `start_broker` does: who names a broker gets no other when that one does not answer.
+    if choice == "auto" and os.environ.get("AMQP_URL", "").strip():
+        wanted = ["external"]
+    else:
+        wanted = list(checks) if choice == "auto" else [choice]
     findings = [
         # One source is enough, so a missing one is no fault as long as there is another.
         Finding(f"broker: {name}", True if check.usable else None, check.detail, check.fix)

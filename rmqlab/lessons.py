@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from rmqlab.errors import LessonError
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 CELL_TIMEOUT_S = 120
+# What nbconvert writes for a figure, as it does not look for a description of an output.
+NO_DESCRIPTION = "No description has been provided for this image"
 KEPT_CELL_METADATA = ("tags", "jupyter")
 
 
@@ -81,14 +84,20 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
         on_cell: is called after each code cell.
     """
     notebook = read_lesson(path)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # what a failure leaves out must not show its old outputs
+            cell.execution_count, cell.outputs = None, []
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.resolve().parent)}},
         on_cell_executed=lambda **_: on_cell(),
-        # JupyterLab's own words, in which cells are stored.
         record_timing=False,
+        # One output a stream, or each step of a progress bar would be an output of its own.
+        coalesce_streams=True,
+        # A kernel warns of its own TCP ports, which are on loopback.
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     started = time.perf_counter()
     error = ""
@@ -111,13 +120,14 @@ def normalize(notebook: NotebookNode) -> None:
         kernelspec=NotebookNode(display_name="Python 3 (ipykernel)", language="python", name="python3"),
         language_info=NotebookNode(name="python"),
     )
-    for cell in notebook.cells:
+    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
         cell.metadata = NotebookNode(
             {key: cell.metadata[key] for key in KEPT_CELL_METADATA if key in cell.metadata}
         )
         if cell.cell_type == "code":
             cell.outputs = [_settled(output) for output in cell.outputs]
             cell.outputs = [output for output in cell.outputs if output.get("text", "?").strip()]
+            _describe_figures(cell, following)
 
 
 def write_report(executions: list[Execution], folder: Path) -> Path:
@@ -129,9 +139,12 @@ def write_report(executions: list[Execution], folder: Path) -> Path:
     from nbconvert import HTMLExporter
 
     folder.mkdir(parents=True, exist_ok=True)
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    exporter = HTMLExporter(template_name="lab", embed_images=True, require_js_url="", mathjax_url="")
+    exporter.log.setLevel(logging.ERROR)  # it warns of descriptions that we add below
     for each in executions:
         body, _ = exporter.from_notebook_node(each.notebook, {"metadata": {"path": str(each.path.parent)}})
+        for description in _descriptions(each.notebook):
+            body = body.replace(NO_DESCRIPTION, html.escape(description, quote=True), 1)
         (folder / f"{each.path.stem}.html").write_text(body, encoding="utf-8")
     index = folder / "index.html"
     index.write_text(_index(executions), encoding="utf-8")
@@ -150,6 +163,21 @@ def _settled(output: NotebookNode) -> NotebookNode:
         lines = output.text.split("\n")
         output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     return output
+
+
+def _describe_figures(cell: NotebookNode, following: NotebookNode | None) -> None:
+    """Give each figure its description, for who cannot see it: the paragraph that reads it."""
+    text = following.source if following and following.cell_type == "markdown" else ""
+    paragraph = text.split("\n\n")[0].replace("*", "") or "figure"
+    for output in cell.outputs:
+        if "image/png" in output.get("data", {}):
+            output.metadata = NotebookNode({"image/png": NotebookNode(alt=paragraph)})
+
+
+def _descriptions(notebook: NotebookNode) -> list[str]:
+    """Give the descriptions of all figures, in their order."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
 
 
 def _failed_cell(notebook: NotebookNode) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
@@ -20,6 +21,9 @@ EXAMPLE = "amqp://user:password@localhost:5672/vhost"
 # Every connection of ours gives up after these, in seconds.
 SOCKET_TIMEOUT_S = 5
 HANDSHAKE_TIMEOUT_S = 10
+
+_quiet_lock = threading.Lock()
+_quiet_levels: list[int] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,19 @@ class Address:
         Source: https://www.rabbitmq.com/docs/uri-spec
         """
         advice = f"Next: set it to a URL such as {EXAMPLE}"
-        parts = urlsplit(url.strip())
+        try:
+            parts = urlsplit(url.strip())
+        except ValueError as error:  # brackets that hold no IPv6 address
+            raise AddressError(f"{setting} has a host that cannot be read. {advice}") from error
         if parts.scheme not in DEFAULT_PORTS:
             shown = f"{parts.scheme}://" if parts.scheme and "://" in url else "no scheme"
             raise AddressError(f"{setting} has {shown}, not amqp:// or amqps://. {advice}")
         try:
-            port = parts.port or DEFAULT_PORTS[parts.scheme]
-        except ValueError as error:
-            raise AddressError(f"{setting} has a port that is no number from 1 to 65535. {advice}") from error
+            port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise AddressError(f"{setting} has a port that is no number from 1 to 65535. {advice}")
         if not parts.hostname:
             raise AddressError(f"{setting} names no host. {advice}")
         return cls(
@@ -93,7 +102,7 @@ class Address:
         """The address as pika's connection parameters."""
         try:
             return pika.URLParameters(self.url)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, SyntaxError) as error:  # ssl_options are a Python literal
             raise AddressError(
                 f"AMQP_URL has an option that pika does not take ({error}). "
                 "Next: see pika's URLParameters, or leave out what follows the '?'"
@@ -124,12 +133,17 @@ class Greeting:
 def quiet_pika() -> Iterator[None]:
     """Keep pika from logging an attempt that fails: we turn it into one sentence."""
     logger = logging.getLogger("pika")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    with _quiet_lock:
+        _quiet_levels.append(logger.level)
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        with _quiet_lock:
+            # Several threads connect at once: the last one out gives back the first one's level.
+            level = _quiet_levels.pop()
+            if not _quiet_levels:
+                logger.setLevel(level)
 
 
 def greet(address: Address) -> Greeting:

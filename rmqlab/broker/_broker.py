@@ -94,12 +94,15 @@ class Broker:
         """
         if os.getpid() != self._owner or self._source is None:
             return
+        tidied = False
         try:
             self._source.tidy(self._source.leftovers())
+            tidied = True
         finally:
             self._source, self._endpoint = None, None
             if self._guardian:
-                self._guardian.dismiss()
+                # Where tidying was interrupted, or failed, it is the guardian's to do.
+                (self._guardian.dismiss if tidied else self._guardian.take_over)()
                 self._guardian = None
             atexit.unregister(self.stop)
 

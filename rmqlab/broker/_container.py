@@ -183,8 +183,7 @@ def _provide_image(name: str) -> None:
             return
         logger.info("pulling the image %s, which can take a minute", name)
         try:
-            repository, _, tag = name.rpartition(":")
-            client.images.pull(repository or name, tag=tag if repository else "latest")
+            client.images.pull(name)
         except APIError as error:
             raise BrokerUnavailableError(
                 f"The image {name} is neither here nor can it be pulled ({_reason(error)}). "

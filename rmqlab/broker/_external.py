@@ -71,6 +71,7 @@ class External:
             "url": self._given.url,
             "management_url": self._management_url,
             "virtual_host": self._virtual_host,
+            "shared": self._virtual_host is None,
         }
 
     def start(self) -> Endpoint:

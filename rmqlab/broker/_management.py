@@ -27,12 +27,18 @@ class Management:
 
         self._base_url = base_url.rstrip("/")
         # trust_env: a proxy of the environment has no business between us and the broker.
-        self._client = httpx.Client(
-            base_url=f"{self._base_url}/api",
-            auth=(address.username, address.password),
-            timeout=TIMEOUT_S,
-            trust_env=False,
-        )
+        try:
+            self._client = httpx.Client(
+                base_url=f"{self._base_url}/api",
+                auth=(address.username, address.password),
+                timeout=TIMEOUT_S,
+                trust_env=False,
+            )
+        except httpx.InvalidURL as error:
+            raise ManagementError(
+                f"The management API cannot be at {base_url!r} ({error}). Next: set "
+                "RMQLAB_MANAGEMENT_URL to a URL such as http://localhost:15672"
+            ) from error
 
     def __enter__(self) -> Management:
         return self
@@ -95,4 +101,12 @@ class Management:
                 f"({answer.status_code} {answer.reason_phrase}). Next: give the user of AMQP_URL "
                 "the tag 'administrator', or go on without"
             )
-        return answer.json() if answer.content else {}
+        if not answer.content:
+            return {}
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ManagementError(
+                f"What answers at {self._base_url} is no management API. Next: set "
+                "RMQLAB_MANAGEMENT_URL to where it is"
+            ) from error

@@ -30,7 +30,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         try:
             return msgspec.json.encode(self)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidTaskError(
                 f"The task's data has no form in JSON ({error}). "
                 "Next: give it texts, numbers, lists and dicts"
@@ -45,7 +45,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         try:
             return msgspec.json.decode(body, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidTaskError(
                 f"The body is not a task ({error}). Next: look at who published it"
             ) from error

@@ -175,7 +175,8 @@ class EngineWorker:
         if self._observer:
             self._observer.settled(delivery, outcome)
         self._settled += 1
-        if self._settled == self._limit:
+        if self._settled == self._limit or self._stopping.is_set():
+            # Not only by `stop`'s callback: pika would first hand over all it has prefetched.
             self._stop_consuming()
 
     def _work_on(self, body: bytes, delivery: Delivery) -> Outcome:

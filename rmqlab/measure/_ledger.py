@@ -83,7 +83,7 @@ class Ledger:
 
         columns = ["message", "event", "time_s", "worker", "redelivered"]
         rows = [(e.message, e.event, e.time_s, e.worker, e.redelivered) for e in self.entries]
-        frame = pd.DataFrame(rows, columns=columns).sort_values("time_s", ignore_index=True)
+        frame = pd.DataFrame(rows, columns=columns).sort_values("time_s", kind="stable", ignore_index=True)
         frame["time_s"] -= frame["time_s"].min()
         return frame
 

@@ -55,6 +55,8 @@ def run_workload(
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; it goes from 1")
+    if not workload.jobs:
+        raise ValueError("the workload has no tasks; a run needs one at least")
     ledger = Ledger(len(workload))
     _empty_queue(broker)
     if not replay:
@@ -150,9 +152,9 @@ def _publishing(broker: Broker, workload: Workload, ledger: Ledger) -> Iterator[
         with EngineAPI(broker) as api:
             started_s = time.perf_counter()
             for message, job in enumerate(workload):
-                due_s = started_s + job.arrival_s - time.perf_counter()
-                if due_s > 0:
-                    api.wait(due_s)
+                due_s = started_s + job.arrival_s
+                while not left.is_set() and (wait_s := due_s - time.perf_counter()) > 0:
+                    api.wait(min(wait_s, LOOK_EVERY_S))
                 if left.is_set():
                     return
                 ledger.published(message)

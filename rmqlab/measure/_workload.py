@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,7 +133,10 @@ def _read(path: Path) -> list[tuple[Task, float, int]]:
     """Read tasks with their arrival and the length of their recording, in minutes."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [_parse(row, reader.line_num, path) for row in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"The workload {path.name} is no CSV file ({error}). Next: {MAKE_AGAIN}") from error
     except OSError as error:
         raise DataError(
             f"The workload {path.name} cannot be read ({error.strerror}). Next: run from a clone of the "
@@ -140,10 +144,7 @@ def _read(path: Path) -> list[tuple[Task, float, int]]:
         ) from error
     if not rows:
         raise DataError(f"The workload {path.name} holds no task. Next: {MAKE_AGAIN}")
-    # Line 1 is the header.
-    return sorted(
-        (_parse(row, line, path) for line, row in enumerate(rows, start=2)), key=lambda each: each[1]
-    )
+    return sorted(rows, key=lambda each: each[1])
 
 
 def _parse(row: dict[str, str], line: int, path: Path) -> tuple[Task, float, int]:
@@ -156,11 +157,14 @@ def _parse(row: dict[str, str], line: int, path: Path) -> tuple[Task, float, int
             "delay_min": int(row["delay_min"]),
             "recording_min": recording_min,
         }
+        task = Task(row["engine_id"], row["action"], data)
         arrival_min = float(row["arrival_min"])
+        if not math.isfinite(arrival_min):
+            raise ValueError(f"arrival_min is {arrival_min}")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"Line {line} of {path.name} is not a task ({error!r}). Next: {MAKE_AGAIN}"
         ) from error
     if recording_min <= 0:
         raise DataError(f"Line {line} of {path.name} has no duration above 0. Next: {MAKE_AGAIN}")
-    return Task(row["engine_id"], row["action"], data), arrival_min, recording_min
+    return task, arrival_min, recording_min

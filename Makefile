@@ -1,0 +1,35 @@
+# Each target sets up what it needs, once. More options go in as ARGS="…".
+run := .venv/bin/python -m
+
+.PHONY: help lab test run notebooks lint clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+lab: ## start a broker, and JupyterLab on the lessons (ARGS="--no-browser" on a server)
+	@./setup.sh test
+	@$(run) rmqlab lab $(ARGS)
+
+test: ## run the tests and every notebook (ARGS="notebooks" for these alone)
+	@./setup.sh test
+	@$(run) pytest $(ARGS)
+
+run: ## execute every notebook into build/, with an HTML report
+	@./setup.sh test
+	@$(run) rmqlab run $(ARGS)
+
+notebooks: ## execute the committed notebooks anew, in place, and normalize them
+	@./setup.sh test
+	@$(run) rmqlab run --in-place $(ARGS)
+
+lint: ## check style, types, layers, spelling and shell scripts
+	@./setup.sh dev
+	@$(run) ruff check
+	@$(run) ruff format --check
+	@$(run) mypy
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/codespell
+	@.venv/bin/shellcheck setup.sh .ci/run .ci/engine
+
+clean: ## remove what the set-up and the runs have made
+	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache

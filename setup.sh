@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Sets everything up, once: a virtual environment in .venv, and a broker where there is none.
+#
+#     ./setup.sh [test|dev]
+#
+# A second call finds that there is nothing to do, and takes a moment.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+extra=${1:-test}
+python=${PYTHON:-python3}
+venv_python=.venv/bin/python
+stamp=.venv/set-up-$extra
+
+say() { echo "set-up: $*" >&2; }
+
+stop() {
+    say "$*"
+    exit 1
+}
+
+# --- rights -----------------------------------------------------------------------------
+
+may_install() {
+    command -v apt-get >/dev/null || return 1
+    ((EUID == 0)) && return
+    # sudo may ask for a password where somebody is there to type it.
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }
+}
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+install() {
+    local log
+    log=$(mktemp)
+    say "installing Debian's package $*"
+    if ! { as_root apt-get update -q &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes \
+            --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"; } >"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        stop "apt-get could not install $*. Next: see its last lines above, and try again"
+    fi
+    rm -f "$log"
+}
+
+# --- Python -----------------------------------------------------------------------------
+
+check_python() {
+    command -v "$python" >/dev/null || stop "there is no $python. Next: install Python 3.11 or later, or name it with PYTHON=…"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        stop "$("$python" --version) is too old. Next: install Python 3.11 or later, or name it with PYTHON=…"
+}
+
+# What the set-up depends on: when that changes, or the folder moves, it is done again.
+fingerprint() {
+    { pwd && "$python" --version && cat pyproject.toml constraints.txt setup.sh; } | cksum
+}
+
+make_environment() {
+    # Debian has venv in a package of its own.
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+        may_install || stop "$python has no venv. Next: install it (Debian, Ubuntu: apt-get install python3-venv)"
+        install python3-venv
+    fi
+    say "installing the Python packages into .venv, which takes a minute"
+    "$python" -m venv .venv
+    "$venv_python" -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --editable ".[$extra]" ||
+        stop "pip could not install the packages. Next: see its lines above, and try again"
+    fingerprint >"$stamp"
+}
+
+# --- broker -----------------------------------------------------------------------------
+
+has_node() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || command -v rabbitmq-server >/dev/null; }
+
+# Only a missing broker is ours to provide, and not one that was asked for and is not there.
+needs_node() {
+    has_node && return 1
+    case ${RMQLAB_BROKER:-auto} in
+    node) return 0 ;;
+    auto) [[ -z ${AMQP_URL:-} ]] && ! "$venv_python" -m rmqlab doctor >/dev/null 2>&1 ;;
+    *) return 1 ;;
+    esac
+}
+
+install_node() {
+    if ! may_install; then
+        say "there is no RabbitMQ, and no right to install one. Next, do one of these:"
+        say "  - set AMQP_URL to the URL of a broker that runs"
+        say "  - start Docker, or Podman's socket with DOCKER_HOST pointing at it"
+        stop "  - install RabbitMQ (Debian, Ubuntu: apt-get install rabbitmq-server; macOS: brew install rabbitmq; conda: see environment.yml)"
+    fi
+    say "there is neither AMQP_URL, nor a container engine, nor a RabbitMQ here"
+    install rabbitmq-server
+    # The lab starts private nodes only when it needs one; the package's own one listens to all.
+    if command -v systemctl >/dev/null && systemctl is-active --quiet rabbitmq-server 2>/dev/null; then
+        say "stopping the system-wide RabbitMQ that the package has started: the lab does not use it"
+        as_root systemctl disable --now --quiet rabbitmq-server
+    fi
+}
+
+check_python
+if [[ ! -e $stamp || $(<"$stamp") != "$(fingerprint)" ]]; then make_environment; fi
+if needs_node; then install_node; fi

@@ -1,0 +1,63 @@
+"""The tree of errors, and how one of them looks in a notebook."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import rmqlab
+from rmqlab import errors
+from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, RmqlabError
+
+
+def _error_classes() -> list[type[Exception]]:
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(rmqlab.__path__, "rmqlab.")
+        if not module.name.endswith("__main__")
+    ]
+    return sorted(
+        {
+            value
+            for module in modules
+            for value in vars(module).values()
+            if inspect.isclass(value)
+            and issubclass(value, BaseException)
+            and value.__module__.startswith("rmqlab")
+        },
+        key=lambda each: each.__name__,
+    )
+
+
+def test_every_error_of_the_package_is_an_rmqlab_error() -> None:
+    found = _error_classes()
+
+    assert len(found) >= len(errors.__all__)
+    assert [each for each in found if not issubclass(each, RmqlabError)] == []
+
+
+@pytest.mark.parametrize("special", [BrokerUnavailableError, ManagementError])
+def test_errors_of_a_broker_share_a_base(special: type[Exception]) -> None:
+    assert issubclass(special, BrokerError)
+
+
+def test_errors_lists_what_it_defines() -> None:
+    defined = [name for name, value in vars(errors).items() if inspect.isclass(value)]
+
+    assert sorted(defined) == sorted(errors.__all__)
+
+
+def test_a_notebook_shows_the_sentence_without_the_stack() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    shell = InteractiveShell()
+    with capture_output() as captured:
+        shell.run_cell("from rmqlab.errors import DataError\nraise DataError('It is so. Next: do this')")
+    shown = captured.stdout + captured.stderr
+
+    assert "DataError: It is so. Next: do this" in shown
+    assert "Traceback" not in shown

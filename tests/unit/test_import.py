@@ -1,0 +1,37 @@
+"""What `import rmqlab` costs and offers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import rmqlab
+
+HEAVY = {"IPython", "docker", "httpx", "jupyterlab", "matplotlib", "nbclient", "numpy", "pandas", "testcontainers"}
+
+
+def _loaded_by(statement: str) -> set[str]:
+    code = f"import json, sys; {statement}; print(json.dumps(list(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout))
+
+
+def test_import_loads_no_library_that_is_not_needed_yet() -> None:
+    assert _loaded_by("import rmqlab") & (HEAVY | {"pika"}) == set()
+
+
+@pytest.mark.parametrize("module", ["rmqlab.engine", "rmqlab.measure", "rmqlab.cli"])
+def test_parts_load_the_heavy_libraries_only_when_used(module: str) -> None:
+    assert _loaded_by(f"import {module}") & HEAVY == set()
+
+
+def test_the_package_offers_what_it_lists() -> None:
+    assert all(getattr(rmqlab, name) is not None for name in rmqlab.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        rmqlab.nonsense  # noqa: B018

@@ -1,0 +1,177 @@
+"""The engine's workload: the file in `data/`, and files that are not one."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from rmqlab.engine import Task
+from rmqlab.errors import DataError
+from rmqlab.measure import Workload, load_workload
+
+FILE = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
+HEADER = "engine_id,action,flight,origin,destination,delay_min,arrival_min,duration_min"
+ROW = "engine-1,process,UA1,EWR,BOS,-3,400,40"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(*lines: str) -> Path:
+        path = tmp_path / "tasks.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_file_holds_one_day_of_real_tasks() -> None:
+    with FILE.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    assert len(rows) == 960
+    assert len(rows[0]) == 11
+    assert all(int(row["duration_min"]) > 0 for row in rows)
+    assert all(row["engine_id"].startswith("engine-N") and row["action"] == "process" for row in rows)
+    arrivals = [int(row["arrival_min"]) for row in rows]
+    assert arrivals == sorted(arrivals)
+    # A flight number is flown once a day from one airport.
+    assert len({(row["flight"], row["origin"], row["destination"]) for row in rows}) == len(rows)
+
+
+def test_the_header_names_each_column_once() -> None:
+    with FILE.open(newline="", encoding="utf-8") as file:
+        header = next(csv.reader(file))
+
+    assert len(set(header)) == len(header)
+
+
+def test_jobs_come_in_the_order_of_their_arrival() -> None:
+    arrivals = [job.arrival_s for job in load_workload()]
+
+    assert len(arrivals) == 960
+    assert arrivals == sorted(arrivals)
+    assert arrivals[0] == 0
+
+
+def test_the_pace_is_the_callers() -> None:
+    workload = load_workload(work_s=3, day_s=5)
+
+    assert workload.work_s == pytest.approx(3)
+    assert workload.day_s == pytest.approx(5)
+    assert all(job.duration_s > 0 for job in workload)
+
+
+def test_proportions_do_not_depend_on_the_pace() -> None:
+    slow, quick = load_workload(work_s=20, day_s=10), load_workload(work_s=2, day_s=5)
+
+    assert [job.duration_s / 10 for job in slow] == pytest.approx([job.duration_s for job in quick])
+    assert [job.arrival_s / 2 for job in slow] == pytest.approx([job.arrival_s for job in quick])
+
+
+def test_every_task_of_it_can_be_sent() -> None:
+    assert all(Task.decode(job.task.encode()) == job.task for job in load_workload())
+
+
+def test_a_job_takes_as_long_as_its_task_says() -> None:
+    workload = load_workload(work_s=3)
+
+    for job in workload.head(5):
+        assert job.task.data["recording_min"] * workload.seconds_per_min == pytest.approx(job.duration_s)
+
+
+def test_head_gives_the_first_jobs_at_the_same_pace() -> None:
+    workload = load_workload()
+    head = workload.head(3)
+
+    assert head.jobs == workload.jobs[:3]
+    assert head.seconds_per_min == workload.seconds_per_min
+
+
+def test_the_frame_has_one_row_a_job() -> None:
+    frame = load_workload().head(4).frame()
+
+    assert len(frame) == 4
+    assert list(frame.columns) == [
+        *("engine_id", "action", "flight", "origin", "destination", "delay_min", "recording_min"),
+        *("arrival_s", "duration_s"),
+    ]
+
+
+def test_repr_says_how_much_there_is_to_do() -> None:
+    assert repr(load_workload(work_s=2, day_s=4)) == (
+        "<Workload: 960 tasks, 2.0 s of work, arriving within 4.0 s>"
+    )
+
+
+def test_an_empty_workload_has_no_work() -> None:
+    empty = Workload((), 1.0)
+
+    assert (len(empty), empty.work_s, empty.day_s) == (0, 0, 0.0)
+
+
+def test_rows_are_sorted_by_arrival(write) -> None:
+    later = ROW.replace(",400,", ",500,").replace("engine-1", "engine-2")
+
+    assert [job.task.engine_id for job in load_workload(write(HEADER, later, ROW))] == ["engine-1", "engine-2"]
+
+
+def test_one_row_is_a_workload(write) -> None:
+    workload = load_workload(write(HEADER, ROW), work_s=2)
+
+    assert [(job.arrival_s, job.duration_s) for job in workload] == [(0.0, pytest.approx(2))]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nope\.csv cannot be read .*Next: "):
+        load_workload(tmp_path / "nope.csv")
+
+
+@pytest.mark.parametrize("lines", [(), (HEADER,)], ids=["nothing", "header only"])
+def test_a_file_without_tasks_is_refused(write, lines: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"tasks\.csv holds no task.*Next: "):
+        load_workload(write(*lines))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "engine-1,process,UA1,EWR,BOS,-3,400,long",
+        "engine-1,process,UA1,EWR,BOS,-3,400,0",
+        "engine-1,process,UA1,EWR,BOS,-3,400,-40",
+        "engine-1,process,UA1,EWR,BOS,-3,400",
+        "engine-1,process,UA1,EWR,BOS,late,400,40",
+        "engine-1,process,UA1,EWR,BOS,-3,noon,40",
+        "engine-1,process,UA1,EWR,BOS,-3,nan,40",
+        "engine-1,process,UA1,EWR,BOS,-3,inf,40",
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(write, bad: str) -> None:
+    with pytest.raises(DataError, match=r"^Line 3 of tasks\.csv .*Next: "):
+        load_workload(write(HEADER, ROW, bad, ROW))
+
+
+def test_the_line_is_right_after_blank_ones(write) -> None:
+    with pytest.raises(DataError, match=r"^Line 5 of "):
+        load_workload(write(HEADER, ROW, "", "", "nonsense"))
+
+
+@pytest.mark.parametrize("column", HEADER.split(","))
+def test_a_missing_column_is_named(write, column: str) -> None:
+    with pytest.raises(DataError, match=rf"^Line 2 of tasks\.csv .*{column}"):
+        load_workload(write(HEADER.replace(column, "other"), ROW))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+
+    with pytest.raises(DataError, match=r"tasks\.csv .*Next: "):
+        load_workload(path)
+
+
+@pytest.mark.parametrize("pace", [{"work_s": 0}, {"work_s": -1}, {"day_s": 0}, {"work_s": float("nan")}])
+def test_a_pace_must_be_above_zero(pace: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        load_workload(**pace)
