@@ -25,6 +25,7 @@ from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 
 ROOT = Path(__file__).parents[1]
+JUPYTER_CONFIG = Path(__file__).with_name("jupyter")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 INTERRUPTED = 130
 
@@ -41,6 +42,8 @@ err = Console(stderr=True, highlight=False)
 def main() -> None:
     """Run the command line; an error is one message on standard error, and exit code 1."""
     signal.signal(signal.SIGTERM, _leave)
+    # A shell starts what runs in its background with SIGINT ignored; here it ends things well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # What takes long says so, such as an image that is pulled.
     logging.basicConfig(
         handlers=[RichHandler(console=err, show_time=False, show_path=False)], format="%(message)s"
@@ -113,12 +116,13 @@ def lab(
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         "--ServerApp.answer_yes=True",  # one Ctrl-C is enough
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--ServerApp.allow_root=True")
     with _broker() as running, _environment(running):
+        # Nothing is to come between the reader and the lesson, such as news of Jupyter.
+        paths = [str(JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+        os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         # In this process, so that whatever ends it ends JupyterLab too.
         with contextlib.suppress(SystemExit):
             LabApp.launch_instance(arguments)

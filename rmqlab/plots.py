@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def _beside_ideal(axes: Axes, workers: pd.Series, *, measured: pd.Series, ideal:
 def _label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tuple[int, int]) -> None:
     """Write a text beside a point, on the side that the offset in points gives."""
     side = "left" if offset[0] > 0 else "right"
-    axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
+    label = axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
+    label.set_path_effects([withStroke(linewidth=3, foreground="white")])  # readable over a line
 
 
 def _speedup_title(runs: pd.DataFrame) -> str:

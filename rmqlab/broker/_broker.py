@@ -145,7 +145,7 @@ class Broker:
             One row a queue, by name: name, type, durable, exclusive, ready (messages that
             wait for a consumer), unacked (delivered, not yet acknowledged), consumers.
             `ready` and `consumers` are exact; `unacked` is the broker's latest statistic,
-            at most half a second old with a broker that rmqlab started, five seconds with
+            about a second old with a broker that rmqlab started, five seconds with
             others, and empty without the management API, as are type, durable, exclusive.
         """
         return _frames.queues(self._running)

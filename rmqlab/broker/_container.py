@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from rmqlab.broker._address import Address, Greeting, greet
-from rmqlab.broker._source import Check, Endpoint, Leftovers, free_ports, token
+from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Leftovers, free_ports, token
 from rmqlab.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ class Container:
         )
         container.with_name(self._name)
         container.with_kwargs(labels={LABEL: "broker"}, hostname="rmqlab")
-        # A lesson looks at a queue right after it did something to it.
-        container.with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-rabbit collect_statistics_interval 500")
+        container.with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", QUICK_STATISTICS)
         # Ports of our choice, so that the URL outlives a restart; testcontainers' own way to
         # bind a port takes no address.
         ports: dict[str, Any] = {

@@ -17,7 +17,7 @@ import psutil
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from rmqlab.broker._address import Address, Greeting, greet
-from rmqlab.broker._source import Check, Endpoint, Leftovers, free_ports, token
+from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Leftovers, free_ports, token
 from rmqlab.errors import BrokerUnavailableError
 
 START_TIMEOUT_S = 60
@@ -104,8 +104,6 @@ class Node:
             "management.tcp.port": management_port,
             "default_user": address.username,
             "default_pass": address.password,
-            # A lesson looks at a queue right after it did something to it.
-            "collect_statistics_interval": 500,
             "log.file": "false",
             "log.console": "true",
             "log.console.level": "warning",
@@ -133,7 +131,9 @@ class Node:
             "RABBITMQ_MNESIA_BASE": f"{folder}/data",
             "RABBITMQ_NODENAME": f"rmqlab-{self._token}@localhost",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                f"-kernel inet_dist_use_interface {{127,0,0,1}} {QUICK_STATISTICS}"
+            ),
         }
         with (self._folder / "output").open("wb") as output:
             # A session of its own, so that Ctrl-C reaches the lab and not the broker.
@@ -172,7 +172,7 @@ class Node:
 
     def _last_words(self) -> str:
         lines = (self._folder / "output").read_text(errors="replace").split("\n")
-        errors = [line.strip() for line in lines if "rror" in line]
+        errors = [line.strip() for line in lines if re.search(r"\berror", line, re.IGNORECASE)]
         return f" ({errors[0][:200]})" if errors else ""
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from rmqlab.broker._address import Address
+
+# A lesson looks at a queue right after it did something to it. The broker's objects tell their
+# statistics every five seconds, and the management plugin collects them as often, unless told
+# otherwise; the plugin knows whole seconds only.
+QUICK_STATISTICS = (
+    "-rabbit collect_statistics_interval 500 -rabbitmq_management_agent sample_retention_policies "
+    "[{global,[{605,1}]},{basic,[{605,1}]},{detailed,[{605,1}]}]"
+)
+
+# Below those that systems give to outgoing connections (from 32768 or 49152 on): a broker
+# binds its ports seconds after they were chosen, and till then any program might be given one.
+PORTS = range(20000, 32000)
 
 # What a source would leave behind: plain data, so that it can be handed to the guardian.
 Leftovers = dict[str, Any]
@@ -81,11 +94,11 @@ def token() -> str:
 
 def free_ports(count: int) -> list[int]:
     """Give different TCP ports on loopback that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    free: list[int] = []
+    for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            free.append(port)
+        if len(free) == count:
+            break
+    return free

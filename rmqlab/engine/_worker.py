@@ -74,6 +74,7 @@ class EngineWorker:
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
+        BrokerError: the queue cannot be declared.
         ValueError: an argument is out of range.
     """
 
@@ -102,10 +103,14 @@ class EngineWorker:
         self._stopping = threading.Event()
         self._cancelled = False
         self._connection = connect(broker, name=name)
-        self._channel = self._connection.channel()
-        declare_tasks(self._channel)
-        self._channel.basic_qos(prefetch_count=prefetch_count)
-        self._channel.add_on_cancel_callback(self._on_cancel)
+        try:
+            self._channel = self._connection.channel()
+            declare_tasks(self._channel)
+            self._channel.basic_qos(prefetch_count=prefetch_count)
+            self._channel.add_on_cancel_callback(self._on_cancel)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> EngineWorker:
         return self

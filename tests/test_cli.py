@@ -1,0 +1,286 @@
+"""The command line, as its user meets it: an exit code, and one message with the next step."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+
+import pytest
+
+from rmqlab.broker import Broker
+from rmqlab.broker._source import free_ports
+
+SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE")
+SECRET = "s3cr3t"
+URL = f"amqp://user:{SECRET}@127.0.0.1"
+# A broker that answers nothing is waited for until the handshake's time limit.
+TIME_LIMIT_S = 20
+
+
+def _start(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return subprocess.Popen(
+        [sys.executable, "-m", "rmqlab", *arguments],
+        env=inherited | {"COLUMNS": "200"} | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _run(*arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Run a command; give its exit code, standard output and standard error."""
+    with _start(*arguments, **settings) as process:
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+class _BadRequest(BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(100)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture(scope="module")
+def http_port() -> Iterator[int]:
+    """A port that answers as web servers do to what is not HTTP."""
+    with ThreadingTCPServer(("127.0.0.1", 0), _BadRequest) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+FAILURES = {
+    "an unknown source": "'magic', which is no source",
+    "a wrong scheme": "http://, not amqp:// or amqps://",
+    "a wrong port": "a port that is no number",
+    "broken brackets": "a host that cannot be read",
+    "an unknown option": "an option that pika does not take",
+    "a closed port": "No broker answers at 127.0.0.1:",
+    "an unknown host": "No host is called 'nohost.invalid'",
+    "no engine": "No container engine answers at unix:///nonexistent.sock",
+    "no URL": "AMQP_URL is not set",
+    "a silent port": "No broker answers at 127.0.0.1:",
+    "a web server": "does not speak AMQP 0-9-1",
+}
+
+
+@pytest.fixture(scope="module")
+def failing(silent_port: int, http_port: int) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """All failing commands at once, as one of them takes ten seconds of waiting."""
+    settings = {
+        "an unknown source": {"RMQLAB_BROKER": "magic"},
+        "a wrong scheme": {"AMQP_URL": f"http://user:{SECRET}@localhost"},
+        "a wrong port": {"AMQP_URL": f"{URL}:99999"},
+        "broken brackets": {"AMQP_URL": f"amqp://user:{SECRET}@[::1:5672/"},
+        "an unknown option": {"AMQP_URL": f"{URL}/lab?no_such=1"},
+        "a closed port": {"AMQP_URL": f"{URL}:{free_ports(1)[0]}"},
+        "an unknown host": {"AMQP_URL": f"amqp://user:{SECRET}@nohost.invalid"},
+        "no engine": {"RMQLAB_BROKER": "container", "DOCKER_HOST": "unix:///nonexistent.sock"},
+        "no URL": {"RMQLAB_BROKER": "external"},
+        "a silent port": {"AMQP_URL": f"{URL}:{silent_port}"},
+        "a web server": {"AMQP_URL": f"{URL}:{http_port}"},
+    }
+    processes = {case: _start("broker", "true", **each) for case, each in settings.items()}
+    yield processes
+    for process in processes.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_what_cannot_work_is_one_message_with_the_next_step(failing, case: str) -> None:
+    out, err = failing[case].communicate(timeout=TIME_LIMIT_S)
+
+    assert failing[case].returncode == 1
+    assert out == ""
+    assert err.startswith("rmqlab: ")
+    assert FAILURES[case] in err
+    assert err.count("Next: ") == 1
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err
+    assert SECRET not in err
+
+
+def test_doctor_says_what_is_used() -> None:
+    code, out, _ = _run("doctor", RMQLAB_BROKER="external")
+
+    assert code == 1
+    assert "broker to be used" in out
+    assert "set AMQP_URL" in out
+
+
+def test_doctor_is_content_with_a_broker_that_answers(broker: Broker) -> None:
+    code, out, err = _run("doctor", **broker.environment())
+
+    assert code == 0
+    assert f"RabbitMQ {broker.version} at" in out
+    assert broker.parameters.credentials.password not in out + err
+
+
+@pytest.mark.parametrize("name", ["nope.ipynb", "folder"])
+def test_run_names_a_notebook_that_is_not_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    code, _, err = _run("run", str(tmp_path / name))
+
+    assert code == 1
+    assert f"There is no notebook {tmp_path / name}. Next: " in err
+    assert "Traceback" not in err
+
+
+def test_run_names_a_file_that_is_no_notebook(tmp_path: Path) -> None:
+    path = tmp_path / "text.ipynb"
+    path.write_text("hello")
+    code, _, err = _run("run", str(path))
+
+    assert code == 1
+    assert "text.ipynb is not a notebook" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clue"),
+    [(["nonsense"], "nonsense"), (["run", "--nonsense"], "--nonsense"), (["lab", "--port", "many"], "--port")],
+)
+def test_a_wrong_command_line_is_explained(arguments: list[str], clue: str) -> None:
+    code, _, err = _run(*arguments)
+
+    assert code == 2
+    assert clue in err
+    assert "Traceback" not in err
+
+
+def test_help_lists_the_commands() -> None:
+    code, out, _ = _run("--help")
+
+    assert code == 0
+    assert all(re.search(rf"^\W*{name}\b", out, re.MULTILINE) for name in ("doctor", "broker", "lab", "run"))
+
+
+@pytest.mark.parametrize("expected", [0, 3])
+def test_broker_gives_the_exit_code_of_its_command(broker: Broker, expected: int) -> None:
+    code, _, err = _run("broker", "sh", "-c", f"exit {expected}", **broker.environment())
+
+    assert code == expected
+    assert f"RabbitMQ {broker.version}, source: external" in err
+    assert "Traceback" not in err
+
+
+def test_broker_hands_its_url_to_its_command(broker: Broker) -> None:
+    program = "import os, pika; pika.BlockingConnection(pika.URLParameters(os.environ['AMQP_URL'])); print('in')"
+    code, out, err = _run("broker", sys.executable, "-c", program, **broker.environment())
+
+    assert code == 0
+    assert out == "in\n"
+    assert broker.parameters.credentials.password not in err
+
+
+def test_broker_passes_options_on_to_its_command(broker: Broker) -> None:
+    code, out, _ = _run("broker", "echo", "--help", "-x", **broker.environment())
+
+    assert (code, out) == (0, "--help -x\n")
+
+
+def test_broker_names_a_command_that_does_not_exist(broker: Broker) -> None:
+    code, _, err = _run("broker", "nonexistent-command", **broker.environment())
+
+    assert code == 1
+    assert "'nonexistent-command' cannot be run" in err
+    assert "Next: " in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("change", ["password", "virtual host"])
+def test_wrong_credentials_are_one_message_without_them(broker: Broker, change: str) -> None:
+    password = broker.parameters.credentials.password
+    url = {
+        "password": broker.url.replace(f":{password}@", ":wr0ng@"),
+        "virtual host": broker.url.rpartition("/")[0] + "/nowhere",
+    }[change]
+    code, _, err = _run("broker", "true", AMQP_URL=url)
+
+    assert code == 1
+    assert {"password": "refuses user", "virtual host": "no virtual host 'nowhere'"}[change] in err
+    assert err.count("Next: ") == 1
+    assert not re.search(rf"wr0ng|{re.escape(password)}|Traceback", err)
+
+
+def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_path: Path) -> None:
+    with _start("broker", TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1", **broker.environment()) as process:
+        assert process.stdout
+        shown = ""
+        for line in process.stdout:
+            shown += line
+            if "Ctrl-C" in line:
+                break
+        (file,) = tmp_path.glob("*/amqp_url")
+        url, mode = file.read_text(), file.stat().st_mode & 0o777
+        process.terminate()
+        rest, err = process.communicate(timeout=30)
+
+    assert process.returncode == 128 + 15
+    assert url.startswith("amqp://")
+    assert mode == 0o600
+    assert str(file) in shown
+    assert broker.parameters.credentials.password not in shown + rest + err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_writes_executed_copies_and_a_report(broker: Broker, tmp_path: Path) -> None:
+    import nbformat
+    from nbformat import v4
+
+    # A cell that proves that the kernel finds the broker.
+    cell = "from rmqlab import start_broker\nwith start_broker() as broker:\n    print(broker.source)"
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Try it"), v4.new_code_cell(cell)])
+    nbformat.write(notebook, tmp_path / "good.ipynb")
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), tmp_path / "bad.ipynb")
+    paths = [str(tmp_path / name) for name in ("good.ipynb", "bad.ipynb")]
+    code, out, err = _run("run", *paths, "--output", str(tmp_path / "build"), **broker.environment())
+
+    assert code == 1
+    assert "bad: code cell 1 raised ZeroDivisionError" in err
+    assert "1 of 2 lessons failed: bad" in err
+    assert "Traceback" not in err
+    copy = nbformat.read(tmp_path / "build" / "notebooks" / "good.ipynb", as_version=4)
+    assert copy.cells[1].outputs[0].text == "external\n"
+    report = tmp_path / "build" / "report" / "index.html"
+    assert str(report) in out
+    assert "Try it" in report.read_text(encoding="utf-8")
+    assert nbformat.read(tmp_path / "good.ipynb", as_version=4).cells[1].outputs == []
+
+
+def test_run_in_place_rewrites_only_what_passed(broker: Broker, tmp_path: Path) -> None:
+    import nbformat
+    from nbformat import v4
+
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 + 1")]), tmp_path / "good.ipynb")
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), tmp_path / "bad.ipynb")
+    paths = [str(tmp_path / name) for name in ("good.ipynb", "bad.ipynb")]
+    before = (tmp_path / "bad.ipynb").read_bytes()
+    code, _, _ = _run("run", "--in-place", *paths, "--output", str(tmp_path / "b"), **broker.environment())
+
+    assert code == 1
+    assert nbformat.read(tmp_path / "good.ipynb", as_version=4).cells[0].execution_count == 1
+    assert (tmp_path / "bad.ipynb").read_bytes() == before

@@ -1,0 +1,220 @@
+"""The lessons as they are stored: how they are laid out, and what their outputs must not show."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rmqlab import lessons
+
+PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+TAGS = {"nbval-ignore-output", "nbval-check-output", "nbval-skip", "raises-exception", "hide-cell"}
+SETUP_LINES = 6
+CELL_LINES = 20
+UNWANTED = {
+    "a password": r"amqps?://[^\s:/@]*:(?!\*\*\*@)[^\s@]+@",
+    "a port": r"(?:127\.0\.0\.1|localhost|\[::1\]):\d+",
+    "a path": r"(?<![\w.])/(?:tmp|work|root|home|usr/lib)/",
+}
+HEADINGS = ("## Summary", "## In practice", "## Further reading", "## Your turn")
+
+each_lesson = pytest.mark.parametrize("lesson", PATHS, ids=lambda path: path.stem, indirect=True)
+
+
+@pytest.fixture
+def lesson(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
+    return _read(request.param)
+
+
+def _read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def _code(lesson: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in lesson.cells if cell.cell_type == "code"]
+
+
+def _tags(cell: nbformat.NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def _shown(output: nbformat.NotebookNode) -> str:
+    """Give all the text of an output that a reader can see."""
+    texts = [output.get("text", ""), output.get("evalue", ""), *output.get("traceback", [])]
+    texts += [str(data) for kind, data in output.get("data", {}).items() if not kind.startswith("image/")]
+    return "\n".join(texts)
+
+
+def _markdown(lesson: nbformat.NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+
+
+def test_there_are_lessons() -> None:
+    assert PATHS, "notebooks/ holds no *.ipynb"
+
+
+@each_lesson
+def test_it_is_a_valid_notebook(lesson) -> None:
+    nbformat.validate(lesson)
+
+
+@each_lesson
+def test_it_was_executed_once_from_top_to_bottom(lesson) -> None:
+    counts = [cell.execution_count for cell in _code(lesson)]
+
+    assert counts == list(range(1, len(counts) + 1))
+    assert counts
+
+
+@each_lesson
+def test_its_tags_are_known(lesson) -> None:
+    assert {tag for cell in lesson.cells for tag in _tags(cell)} <= TAGS
+
+
+@each_lesson
+def test_only_cells_that_say_so_raise(lesson) -> None:
+    raising = [
+        cell.source
+        for cell in _code(lesson)
+        if any(output.output_type == "error" for output in cell.outputs)
+        and "raises-exception" not in _tags(cell)
+    ]
+
+    assert raising == []
+
+
+@each_lesson
+def test_cells_that_say_they_raise_do(lesson) -> None:
+    # nbval is content when such a cell raises nothing.
+    silent = [
+        cell.source
+        for cell in _code(lesson)
+        if "raises-exception" in _tags(cell)
+        and not any(output.output_type == "error" for output in cell.outputs)
+    ]
+
+    assert silent == []
+
+
+@each_lesson
+@pytest.mark.parametrize("what", UNWANTED)
+def test_no_output_shows(lesson, what: str) -> None:
+    found = [
+        match[0]
+        for cell in _code(lesson)
+        for output in cell.outputs
+        for match in re.finditer(UNWANTED[what], _shown(output))
+    ]
+
+    assert found == []
+
+
+@each_lesson
+def test_no_compared_cell_writes_to_standard_error(lesson) -> None:
+    writing = [
+        cell.source
+        for cell in _code(lesson)
+        if "nbval-ignore-output" not in _tags(cell)
+        and any(output.get("name") == "stderr" for output in cell.outputs)
+    ]
+
+    assert writing == []
+
+
+@each_lesson
+def test_it_starts_with_what_a_reader_will_do_learn_and_need(lesson) -> None:
+    cells = []
+    for cell in lesson.cells:
+        if cell.cell_type == "code":
+            break
+        cells.append(cell.source)
+    start = "\n".join(cells)
+
+    assert start.startswith("# ")
+    for words in ("You'll learn", "You'll need", "Time"):
+        assert words in start.replace("’", "'")
+
+
+@each_lesson
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_it_has_the_parts_of_a_lesson(lesson, heading: str) -> None:
+    headings = [line.strip() for line in _markdown(lesson).splitlines() if line.startswith("#")]
+
+    assert any(re.match(rf"{heading}\b", each) for each in headings)
+
+
+@each_lesson
+def test_it_has_one_title(lesson) -> None:
+    titles = [line for line in _markdown(lesson).splitlines() if re.match(r"# \S", line)]
+
+    assert len(titles) == 1
+
+
+def test_all_lessons_are_set_up_in_the_same_way() -> None:
+    cells = {path.stem: _code(_read(path))[0] for path in PATHS}
+
+    assert len({cell.source for cell in cells.values()}) == 1, sorted(cells)
+    for cell in cells.values():
+        assert len(cell.source.splitlines()) <= SETUP_LINES
+
+
+@each_lesson
+def test_its_solutions_are_folded_and_check_themselves(lesson) -> None:
+    solutions = [cell for cell in _code(lesson) if "hide-cell" in _tags(cell)]
+
+    assert solutions
+    for solution in solutions:
+        assert solution.metadata.get("jupyter", {}).get("source_hidden") is True
+        assert re.search(r"^\s*assert\b", solution.source, re.MULTILINE), solution.source
+
+
+@each_lesson
+def test_a_code_cell_fits_the_screen(lesson) -> None:
+    long = [cell.source for cell in _code(lesson) if len(cell.source.splitlines()) >= CELL_LINES]
+
+    assert long == []
+
+
+@each_lesson
+def test_what_is_measured_is_followed_by_a_compared_cell(lesson) -> None:
+    compared = False
+    for cell in reversed(_code(lesson)):
+        if "nbval-ignore-output" in _tags(cell):
+            assert compared, f"nothing after this cell is compared:\n{cell.source}"
+            compared = False
+        elif cell.outputs and not _tags(cell):
+            compared = True
+
+
+@each_lesson
+def test_it_is_normalized(lesson) -> None:
+    stored = nbformat.writes(lesson)
+    lessons.normalize(lesson)
+
+    assert nbformat.writes(lesson) == stored
+    assert lesson.metadata.kernelspec.name == "python3"
+    assert set(lesson.metadata.language_info) == {"name"}
+
+
+@each_lesson
+def test_its_cells_have_different_ids(lesson) -> None:
+    ids = [cell.id for cell in lesson.cells]
+
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [pytest.param(*pair, id=f"{pair[0].stem}-{pair[1].stem}") for pair in combinations(PATHS, 2)],
+)
+def test_two_lessons_share_no_cell_but_the_first_and_the_last(one: Path, other: Path) -> None:
+    cells = [
+        {cell.source.strip() for cell in _code(_read(path))[1:-1] if cell.source.strip()}
+        for path in (one, other)
+    ]
+
+    assert cells[0] & cells[1] == set()

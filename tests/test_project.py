@@ -1,0 +1,147 @@
+"""The repository: what its files promise each other, and what must not be in them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SELF = "tests/test_project.py"  # it spells out what it looks for
+
+# Which packages of pip have another name on conda-forge.
+CONDA_NAMES = {"docker": "docker-py"}
+# What conda installs that pip does not, or that is the environment itself.
+CONDA_ONLY = {"python", "pip", "rabbitmq-server"}
+
+
+def _tracked() -> list[str]:
+    """Files that are in the repository, or would be with the next `git add`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return sorted({name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()})
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    """The text of every file of the repository, by its name."""
+    found = {}
+    for name in _tracked():
+        try:
+            found[name] = (ROOT / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture
+    if not found:
+        pytest.fail("git lists no files")
+    return found
+
+
+def _requirement(text: str) -> tuple[str, str]:
+    name, bounds = re.fullmatch(r"([A-Za-z0-9._-]+)\s*(.*)", text.strip()).groups()
+    return name.lower(), bounds.replace(" ", "")
+
+
+def _pyproject() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_conda_and_pip_install_the_same() -> None:
+    project = _pyproject()
+    pip = dict(map(_requirement, project["dependencies"] + project["optional-dependencies"]["test"]))
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    conda, of_pip = {}, []
+    for each in environment["dependencies"]:
+        if isinstance(each, dict):
+            of_pip += [text for text in each["pip"] if not text.startswith(("-e", "--editable"))]
+        else:
+            conda.update([_requirement(each)])
+    listed = {name: bounds for name, bounds in conda.items() if name not in CONDA_ONLY}
+    listed.update(map(_requirement, of_pip))
+
+    assert listed == {CONDA_NAMES.get(name, name): bounds for name, bounds in pip.items()}
+    assert {"python", "rabbitmq-server"} <= set(conda)
+    assert conda["python"] == project["requires-python"]
+
+
+def test_every_dependency_has_a_lower_bound() -> None:
+    project = _pyproject()
+
+    for text in project["dependencies"] + project["optional-dependencies"]["test"]:
+        assert _requirement(text)[1].startswith(">="), text
+
+
+def test_constraints_pin_each_package_once() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line.strip() and not line.startswith("#")]
+    names = [pin.partition("==")[0].lower() for pin in pins]
+
+    assert pins
+    for pin in pins:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", pin), pin
+    assert len(set(names)) == len(names)
+
+
+def test_constraints_pin_every_dependency() -> None:
+    project = _pyproject()
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {re.sub(r"[._]", "-", line.partition("==")[0].lower()) for line in lines}
+
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    assert {_requirement(text)[0] for text in wanted} - pinned == set()
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [
+        ("a path of one machine", r"(?<![\w.}])/(?:work|root)/|(?<![\w.}])/home/(?!<)[a-z]\w*"),
+        (
+            "the address of a registry",
+            r"\b(?:pypi\.org|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org|docker\.io"
+            r"|ghcr\.io|quay\.io|archive\.ubuntu\.com|conda\.anaconda\.org)\b",
+        ),
+        ("a private address", r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b"),
+    ],
+)
+def test_no_file_holds(texts: dict[str, str], what: str, pattern: str) -> None:
+    found = {
+        f"{name}:{number}: {line.strip()[:120]}"
+        for name, text in texts.items()
+        if name != SELF
+        for number, line in enumerate(text.splitlines(), start=1)
+        if re.search(pattern, line)
+    }
+
+    assert found == set(), what
+
+
+PLACEHOLDERS = {
+    *("password", "guest", "***", "…", "p", "pass", "PASSWORD", "${password}", "{password}", "pika"),
+    # of the tests
+    *("s3cr3t", "s3cr3t%2Fword", "{SECRET}", "wr0ng"),
+}
+
+
+def test_no_file_holds_a_password_in_an_amqp_url(texts: dict[str, str]) -> None:
+    found = {
+        f"{name}: {match[0]}"
+        for name, text in texts.items()
+        for match in re.finditer(r"amqps?://[^\s:/@\"']*:([^\s@/\"']+)@", text)
+        if match[1] not in PLACEHOLDERS and name != SELF
+    }
+
+    assert found == set()
+
+
+def test_no_file_of_a_run_is_in_the_repository() -> None:
+    unwanted = re.compile(r"(^|/)(\.ipynb_checkpoints|__pycache__|build|\.venv)/|\.pyc$|^\.env$")
+
+    assert [name for name in _tracked() if unwanted.search(name)] == []

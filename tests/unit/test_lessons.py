@@ -1,0 +1,180 @@
+"""Lessons as files: found, executed, normalized, reported on. No broker is needed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from rmqlab import lessons
+from rmqlab.errors import LessonError
+
+BAR = "for i in range(4):\n    print(f'\\r{i}/3', end='', flush=True)\nprint()\nprint('done')"
+
+
+def _notebook(*cells: str) -> nbformat.NotebookNode:
+    code = [v4.new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(cells)]
+    return v4.new_notebook(cells=[v4.new_markdown_cell("# Try it\n\nmore", id="title"), *code])
+
+
+def _write(folder: Path, notebook: nbformat.NotebookNode) -> Path:
+    path = folder / "lesson.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def _with_output(*outputs: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    notebook = _notebook("pass")
+    notebook.cells[1].outputs = list(outputs)
+    return notebook
+
+
+def _stream(text: str) -> nbformat.NotebookNode:
+    return v4.new_output("stream", name="stdout", text=text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ("\r  0%\r 50%\r100%\n", "100%\n"),
+        ("\r  0%\r 50%\r100%\r", "100%"),
+        ("one\ntwo\n", "one\ntwo\n"),
+        ("before\n\r  0%\r100%\nafter\n", "before\n100%\nafter\n"),
+        ("windows\r\nlines\r\n", "windows\nlines\n"),
+    ],
+)
+def test_of_a_progress_bar_the_last_state_is_kept(raw: str, kept: str) -> None:
+    notebook = _with_output(_stream(raw))
+    lessons.normalize(notebook)
+
+    assert notebook.cells[1].outputs[0].text == kept
+
+
+@pytest.mark.parametrize("nothing", ["", "\n", "\r   \r"])
+def test_output_that_shows_nothing_is_dropped(nothing: str) -> None:
+    notebook = _with_output(_stream(nothing), v4.new_output("display_data", {"text/plain": "kept"}))
+    lessons.normalize(notebook)
+
+    assert [output.output_type for output in notebook.cells[1].outputs] == ["display_data"]
+
+
+def test_metadata_that_differs_between_machines_is_taken_out() -> None:
+    notebook = _notebook("pass")
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": {"name": "venv-7", "display_name": "mine"}, "language_info": {"version": "3.11.2"}, "x": 1}
+    )
+    notebook.cells[1].metadata = nbformat.from_dict(
+        {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}, "execution": {"a": 1}, "collapsed": True}
+    )
+    lessons.normalize(notebook)
+
+    assert dict(notebook.metadata.kernelspec) == {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    }
+    assert dict(notebook.metadata.language_info) == {"name": "python"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.cells[1].metadata == {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}}
+    assert notebook.cells[0].metadata == {}
+
+
+def test_normalizing_twice_changes_nothing() -> None:
+    notebook = _with_output(_stream("\r1\r2\n"))
+    lessons.normalize(notebook)
+    once = nbformat.writes(notebook)
+    lessons.normalize(notebook)
+
+    assert nbformat.writes(notebook) == once
+
+
+def test_named_lessons_are_used_in_the_order_given(tmp_path: Path) -> None:
+    paths = [tmp_path / "b.ipynb", tmp_path / "a.ipynb"]
+    for path in paths:
+        path.touch()
+
+    assert lessons.find_lessons(paths) == paths
+
+
+def test_a_lesson_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LessonError, match=r"nope\.ipynb.*Next: "):
+        lessons.find_lessons([tmp_path / "nope.ipynb"])
+
+
+def test_a_folder_without_lessons_is_an_error(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lessons, "FOLDER", tmp_path)
+
+    with pytest.raises(LessonError, match="no notebooks.*Next: "):
+        lessons.find_lessons([])
+
+
+@pytest.mark.parametrize("text", ["", "text", "{}", "[]", '{"cells": 1}'])
+def test_a_file_that_is_no_notebook_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "lesson.ipynb"
+    path.write_text(text)
+
+    with pytest.raises(LessonError, match=r"lesson\.ipynb is not a notebook.*Next: "):
+        lessons.read_lesson(path)
+
+
+def test_execution_gives_normalized_outputs_and_leaves_the_file(tmp_path: Path) -> None:
+    path = _write(tmp_path, _notebook("1 + 1", BAR))
+    before = path.read_bytes()
+    executed: list[None] = []
+
+    execution = lessons.execute(path, lambda: executed.append(None))
+
+    assert execution.error == ""
+    assert execution.title == "Try it"
+    assert execution.seconds > 0
+    assert len(executed) == 2
+    _, first, second = execution.notebook.cells
+    assert first.outputs[0].data["text/plain"] == "2"
+    assert [output.text for output in second.outputs] == ["3/3\ndone\n"]
+    assert [first.execution_count, second.execution_count] == [1, 2]
+    assert path.read_bytes() == before
+
+
+def test_a_failure_names_its_cell_and_shows_no_output_of_an_earlier_execution(tmp_path: Path) -> None:
+    notebook = _notebook("1 + 1", "1 / 0", "print('never')")
+    for count, cell in enumerate(notebook.cells[1:], start=1):
+        cell.execution_count = count
+        cell.outputs = [_stream("old\n")]
+
+    execution = lessons.execute(_write(tmp_path, notebook), lambda: None)
+
+    assert execution.error == "code cell 2 raised ZeroDivisionError: division by zero"
+    assert execution.notebook.cells[3].outputs == []
+    assert execution.notebook.cells[3].execution_count is None
+
+
+def test_a_kernel_that_dies_is_a_failure(tmp_path: Path) -> None:
+    path = _write(tmp_path, _notebook("import os; os._exit(1)"))
+
+    assert "kernel died" in lessons.execute(path, lambda: None).error
+
+
+def test_a_cell_that_takes_too_long_is_a_failure(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lessons, "CELL_TIMEOUT_S", 1)
+    path = _write(tmp_path, _notebook("pass", "import threading; threading.Event().wait()"))
+
+    assert lessons.execute(path, lambda: None).error == "code cell 2 took longer than 1 s"
+
+
+def test_the_report_lists_each_lesson_and_needs_no_network(tmp_path: Path) -> None:
+    passed = lessons.Execution(tmp_path / "a.ipynb", "Do <this>", _notebook("pass"), 2.4, "")
+    failed = lessons.Execution(tmp_path / "b.ipynb", "Try that", _notebook("pass"), 1.0, "raised <X>")
+
+    index = lessons.write_report([passed, failed], tmp_path / "report")
+
+    text = index.read_text(encoding="utf-8")
+    assert "Do &lt;this&gt;" in text
+    assert "raised &lt;X&gt;" in text
+    assert text.count("passed") == 1
+    assert 'src="http' not in text
+    for name in ("a.html", "b.html"):
+        assert name in text
+        page = (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert 'src="http' not in page

@@ -1,0 +1,29 @@
+"""The ports that brokers are given."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from rmqlab.broker import _source
+from rmqlab.broker._source import free_ports
+
+
+def test_free_ports_are_different_and_can_be_bound() -> None:
+    ports = free_ports(8)
+
+    assert len(set(ports)) == 8
+    for port in ports:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+
+
+def test_a_port_that_is_taken_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(_source, "PORTS", [port, *free_ports(3)])
+
+        assert port not in free_ports(3)
