@@ -21,29 +21,21 @@ stop() {
 
 # --- rights -----------------------------------------------------------------------------
 
-may_install() {
-    command -v apt-get >/dev/null || return 1
-    ((EUID == 0)) && return
-    # sudo may ask for a password where somebody is there to type it.
-    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }
-}
-
-as_root() {
-    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+may_# Runs a long step quietly: what it prints matters only when it fails.
+quietly() {
+    local log code=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || { code=$? && grep -v '^WARNING' "$log" | tail -n 10 >&2; }
+    rm -f "$log"
+    return "$code"
 }
 
 install() {
-    local log
-    log=$(mktemp)
     say "installing Debian's package $*"
-    if ! { as_root apt-get update -q &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes \
-            --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"; } >"$log" 2>&1; then
-        tail -n 5 "$log" >&2
-        rm -f "$log"
+    { quietly as_root apt-get update -q &&
+        quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes \
+            --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"; } ||
         stop "apt-get could not install $*. Next: see its last lines above, and try again"
-    fi
-    rm -f "$log"
 }
 
 # --- Python -----------------------------------------------------------------------------
@@ -67,9 +59,9 @@ make_environment() {
     fi
     say "installing the Python packages into .venv, which takes a minute"
     "$python" -m venv .venv
-    "$venv_python" -m pip install --quiet --disable-pip-version-check \
+    quietly "$venv_python" -m pip install --disable-pip-version-check \
         --constraint constraints.txt --editable ".[$extra]" ||
-        stop "pip could not install the packages. Next: see its lines above, and try again"
+        stop "pip could not install the packages. Next: see its last lines above, and try again"
     fingerprint >"$stamp"
 }
 

@@ -177,7 +177,9 @@ def _describe_figures(cell: NotebookNode, following: NotebookNode | None) -> Non
 def _descriptions(notebook: NotebookNode) -> list[str]:
     """Give the descriptions of all figures, in their order."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+    return [
+        output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})
+    ]
 
 
 def _failed_cell(notebook: NotebookNode) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
+import nbformat
 import pytest
+from nbformat import v4
 
 from rmqlab.broker import Broker
 from rmqlab.broker._source import free_ports
@@ -81,13 +83,17 @@ FAILURES = {
     "an unknown host": "No host is called 'nohost.invalid'",
     "no engine": "No container engine answers at unix:///nonexistent.sock",
     "no URL": "AMQP_URL is not set",
-    "a silent port": "No broker answers at 127.0.0.1:",
     "a web server": "does not speak AMQP 0-9-1",
+    "a missing notebook": "nope.ipynb",
+    "a folder": "There is no notebook",
+    "a file that is no notebook": "text.ipynb is not a notebook",
 }
 
 
 @pytest.fixture(scope="module")
-def failing(silent_port: int, http_port: int) -> Iterator[dict[str, subprocess.Popen[str]]]:
+def failing(
+    silent_port: int, http_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """All failing commands at once, as one of them takes ten seconds of waiting."""
     settings = {
         "an unknown source": {"RMQLAB_BROKER": "magic"},
@@ -102,7 +108,15 @@ def failing(silent_port: int, http_port: int) -> Iterator[dict[str, subprocess.P
         "a silent port": {"AMQP_URL": f"{URL}:{silent_port}"},
         "a web server": {"AMQP_URL": f"{URL}:{http_port}"},
     }
+    folder = tmp_path_factory.mktemp("notebooks")
+    (folder / "text.ipynb").write_text("hello")
+    notebooks = {
+        "a missing notebook": folder / "nope.ipynb",
+        "a folder": folder,
+        "a file that is no notebook": folder / "text.ipynb",
+    }
     processes = {case: _start("broker", "true", **each) for case, each in settings.items()}
+    processes |= {case: _start("run", str(path)) for case, path in notebooks.items()}
     yield processes
     for process in processes.values():
         process.kill()
@@ -111,12 +125,16 @@ def failing(silent_port: int, http_port: int) -> Iterator[dict[str, subprocess.P
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_what_cannot_work_is_one_message_with_the_next_step(failing, case: str) -> None:
-    out, err = failing[case].communicate(timeout=TIME_LIMIT_S)
+    _assert_one_message(failing[case], FAILURES[case])
 
-    assert failing[case].returncode == 1
+
+def _assert_one_message(process: subprocess.Popen[str], complaint: str) -> None:
+    out, err = process.communicate(timeout=TIME_LIMIT_S)
+
+    assert process.returncode == 1
     assert out == ""
     assert err.startswith("rmqlab: ")
-    assert FAILURES[case] in err
+    assert complaint in err
     assert err.count("Next: ") == 1
     assert len(err.splitlines()) == 1
     assert "Traceback" not in err
@@ -139,29 +157,13 @@ def test_doctor_is_content_with_a_broker_that_answers(broker: Broker) -> None:
     assert broker.parameters.credentials.password not in out + err
 
 
-@pytest.mark.parametrize("name", ["nope.ipynb", "folder"])
-def test_run_names_a_notebook_that_is_not_there(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder").mkdir()
-    code, _, err = _run("run", str(tmp_path / name))
-
-    assert code == 1
-    assert f"There is no notebook {tmp_path / name}. Next: " in err
-    assert "Traceback" not in err
-
-
-def test_run_names_a_file_that_is_no_notebook(tmp_path: Path) -> None:
-    path = tmp_path / "text.ipynb"
-    path.write_text("hello")
-    code, _, err = _run("run", str(path))
-
-    assert code == 1
-    assert "text.ipynb is not a notebook" in err
-    assert "Traceback" not in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "clue"),
-    [(["nonsense"], "nonsense"), (["run", "--nonsense"], "--nonsense"), (["lab", "--port", "many"], "--port")],
+    [
+        (["nonsense"], "nonsense"),
+        (["run", "--nonsense"], "--nonsense"),
+        (["lab", "--port", "many"], "--port"),
+    ],
 )
 def test_a_wrong_command_line_is_explained(arguments: list[str], clue: str) -> None:
     code, _, err = _run(*arguments)
@@ -188,7 +190,9 @@ def test_broker_gives_the_exit_code_of_its_command(broker: Broker, expected: int
 
 
 def test_broker_hands_its_url_to_its_command(broker: Broker) -> None:
-    program = "import os, pika; pika.BlockingConnection(pika.URLParameters(os.environ['AMQP_URL'])); print('in')"
+    program = (
+        "import os, pika; pika.BlockingConnection(pika.URLParameters(os.environ['AMQP_URL'])); print('in')"
+    )
     code, out, err = _run("broker", sys.executable, "-c", program, **broker.environment())
 
     assert code == 0
@@ -247,40 +251,31 @@ def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_run_writes_executed_copies_and_a_report(broker: Broker, tmp_path: Path) -> None:
-    import nbformat
-    from nbformat import v4
-
-    # A cell that proves that the kernel finds the broker.
+def test_run_executes_reports_and_rewrites_what_passed(broker: Broker, tmp_path: Path) -> None:
+    # The good one proves that its kernel finds the broker.
     cell = "from rmqlab import start_broker\nwith start_broker() as broker:\n    print(broker.source)"
-    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# Try it"), v4.new_code_cell(cell)])
-    nbformat.write(notebook, tmp_path / "good.ipynb")
-    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), tmp_path / "bad.ipynb")
-    paths = [str(tmp_path / name) for name in ("good.ipynb", "bad.ipynb")]
-    code, out, err = _run("run", *paths, "--output", str(tmp_path / "build"), **broker.environment())
+    good = v4.new_notebook(cells=[v4.new_markdown_cell("# Try it"), v4.new_code_cell(cell)])
+    bad = v4.new_notebook(cells=[v4.new_code_cell("1 / 0")])
+    paths = [tmp_path / "good.ipynb", tmp_path / "bad.ipynb"]
+    for path, notebook in zip(paths, [good, bad], strict=True):
+        nbformat.write(notebook, path)
+    before = paths[1].read_bytes()
+    build = tmp_path / "build"
+    code, out, err = _run(
+        *("run", "--in-place", "--output", str(build), *map(str, paths)), **broker.environment()
+    )
 
     assert code == 1
     assert "bad: code cell 1 raised ZeroDivisionError" in err
     assert "1 of 2 lessons failed: bad" in err
     assert "Traceback" not in err
-    copy = nbformat.read(tmp_path / "build" / "notebooks" / "good.ipynb", as_version=4)
-    assert copy.cells[1].outputs[0].text == "external\n"
-    report = tmp_path / "build" / "report" / "index.html"
-    assert str(report) in out
-    assert "Try it" in report.read_text(encoding="utf-8")
-    assert nbformat.read(tmp_path / "good.ipynb", as_version=4).cells[1].outputs == []
+    for path in (build / "notebooks" / "good.ipynb", paths[0]):
+        assert nbformat.read(path, as_version=4).cells[1].outputs[0].text == "external\n"
+    assert paths[1].read_bytes() == before
+    assert str(build / "report" / "index.html") in out
+    assert "Try it" in (build / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_run_in_place_rewrites_only_what_passed(broker: Broker, tmp_path: Path) -> None:
-    import nbformat
-    from nbformat import v4
-
-    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 + 1")]), tmp_path / "good.ipynb")
-    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), tmp_path / "bad.ipynb")
-    paths = [str(tmp_path / name) for name in ("good.ipynb", "bad.ipynb")]
-    before = (tmp_path / "bad.ipynb").read_bytes()
-    code, _, _ = _run("run", "--in-place", *paths, "--output", str(tmp_path / "b"), **broker.environment())
-
-    assert code == 1
-    assert nbformat.read(tmp_path / "good.ipynb", as_version=4).cells[0].execution_count == 1
-    assert (tmp_path / "bad.ipynb").read_bytes() == before
+def test_a_port_that_says_nothing_is_given_up(failing) -> None:
+    # Down here, as it has been under way since the first test of this file.
+    _assert_one_message(failing["a silent port"], "No broker answers at 127.0.0.1:")

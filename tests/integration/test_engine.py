@@ -32,7 +32,7 @@ class Record:
     def delivered(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
 
-    def settled(self, delivery: Delivery, outcome: Outcome) -> None:
+    def settled(self, _: Delivery, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
 
@@ -43,7 +43,7 @@ class Gate:
         self.begun = threading.Event()
         self.go_on = threading.Event()
 
-    def __call__(self, task: Task) -> None:
+    def __call__(self, _: Task) -> None:
         self.begun.set()
         assert self.go_on.wait(WAIT_S)
 
@@ -73,7 +73,9 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
-def work(broker: Broker, thread: ThreadPoolExecutor) -> Iterator[Callable[..., tuple[EngineWorker, Future[int]]]]:
+def work(
+    broker: Broker, thread: ThreadPoolExecutor
+) -> Iterator[Callable[..., tuple[EngineWorker, Future[int]]]]:
     """Run workers in threads, which are stopped when the test is over."""
     workers: list[EngineWorker] = []
 
@@ -148,7 +150,9 @@ def test_publishing_after_the_connection_is_gone_is_a_broker_error(broker) -> No
         api.publish_task(TASK)
 
 
-@pytest.mark.parametrize("make", [EngineAPI, lambda broker: EngineWorker(broker, print)], ids=["API", "worker"])
+@pytest.mark.parametrize(
+    "make", [EngineAPI, lambda broker: EngineWorker(broker, print)], ids=["API", "worker"]
+)
 def test_a_queue_of_another_kind_in_the_way_is_a_broker_error(broker, channel, make) -> None:
     channel.queue_delete(names.TASKS)
     channel.queue_declare(names.TASKS, durable=True, arguments={"x-max-length": 1})
@@ -260,7 +264,7 @@ def test_a_rejected_message_is_dead_lettered_where_the_queue_says_so(broker, cha
 
 def test_with_prefetch_one_the_second_task_stays_in_the_queue(broker, channel, work, gate) -> None:
     _publish(channel, TASK.encode(), TASK.encode())
-    worker, running = work(gate, prefetch_count=1)
+    work(gate, prefetch_count=1)
     assert gate.begun.wait(WAIT_S)
 
     assert _ready(channel) == 1
@@ -335,18 +339,18 @@ def test_a_deleted_queue_is_an_error_and_not_a_silent_end(broker, channel, work)
     assert begun.wait(WAIT_S)
     channel.queue_delete(names.TASKS)
 
-    with pytest.raises(BrokerError, match="its queue is gone.*Next: "):
+    with pytest.raises(BrokerError, match=r"its queue is gone.*Next: "):
         running.result(WAIT_S)
 
 
 def test_a_connection_that_the_broker_closes_is_an_error(broker, channel, work) -> None:
     if broker.management_url is None:
         pytest.skip("only the management API closes a connection from outside")
-    worker, running = work(lambda _: None, name="to-be-closed")
+    _, running = work(lambda _: None, name="to-be-closed")
 
     _close_connection(broker, "to-be-closed")
 
-    with pytest.raises(BrokerError, match="to-be-closed lost the broker.*Next: "):
+    with pytest.raises(BrokerError, match=r"to-be-closed lost the broker.*Next: "):
         running.result(WAIT_S)
 
 
@@ -381,7 +385,9 @@ def test_max_tasks_goes_from_one(broker, max_tasks: int) -> None:
         worker.run(max_tasks=max_tasks)
 
 
-@pytest.mark.parametrize(("change", "clue"), [("password", "refuses user"), ("virtual host", "has no virtual host")])
+@pytest.mark.parametrize(
+    ("change", "clue"), [("password", "refuses user"), ("virtual host", "has no virtual host")]
+)
 def test_wrong_credentials_are_told_apart(broker, change: str, clue: str) -> None:
     url = broker.url
     user = broker.parameters.credentials

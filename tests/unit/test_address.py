@@ -96,7 +96,9 @@ def test_the_error_names_the_setting_that_is_wrong() -> None:
         Address.parse("nonsense", setting="OTHER_URL")
 
 
-@pytest.mark.parametrize("query", ["heartbeat=soon", "no_such_option=1", "ssl_options=%7B", "socket_timeout=0"])
+@pytest.mark.parametrize(
+    "query", ["heartbeat=soon", "no_such_option=1", "ssl_options=%7B", "socket_timeout=0"]
+)
 def test_an_option_that_pika_does_not_take_is_an_address_error(query: str) -> None:
     address = Address.parse(f"amqp://u:s3cr3t@localhost/lab?{query}")
 

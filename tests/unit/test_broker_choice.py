@@ -86,18 +86,18 @@ def test_an_unknown_source_is_named_with_those_that_exist(monkeypatch, wrong: st
 def test_a_named_broker_that_does_not_answer_is_not_replaced(monkeypatch, closed_url) -> None:
     monkeypatch.setenv("AMQP_URL", closed_url)
 
-    with pytest.raises(BrokerUnavailableError, match="No broker answers at 127.0.0.1") as caught:
+    with pytest.raises(BrokerUnavailableError, match=r"No broker answers at 127\.0\.0\.1") as caught:
         start_broker("auto")
     assert "s3cr3t" not in str(caught.value)
 
 
 def test_external_needs_a_url() -> None:
-    with pytest.raises(BrokerUnavailableError, match="AMQP_URL is not set.*Next: "):
+    with pytest.raises(BrokerUnavailableError, match=r"AMQP_URL is not set.*Next: "):
         start_broker("external")
 
 
 def test_container_needs_an_engine() -> None:
-    with pytest.raises(BrokerUnavailableError, match="No container engine answers.*Next: "):
+    with pytest.raises(BrokerUnavailableError, match=r"No container engine answers.*Next: "):
         start_broker("container")
 
 
@@ -115,7 +115,7 @@ def test_auto_names_every_source_it_tried(monkeypatch, tmp_path) -> None:
 
 @pytest.mark.parametrize("use", ["url", "parameters", "version", "management_url"])
 def test_a_broker_that_is_not_started_says_so(use: str) -> None:
-    with pytest.raises(BrokerError, match="is stopped.*Next: "):
+    with pytest.raises(BrokerError, match=r"is stopped.*Next: "):
         getattr(Broker("node"), use)
 
 

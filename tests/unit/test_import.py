@@ -10,7 +10,17 @@ import pytest
 
 import rmqlab
 
-HEAVY = {"IPython", "docker", "httpx", "jupyterlab", "matplotlib", "nbclient", "numpy", "pandas", "testcontainers"}
+HEAVY = {
+    "IPython",
+    "docker",
+    "httpx",
+    "jupyterlab",
+    "matplotlib",
+    "nbclient",
+    "numpy",
+    "pandas",
+    "testcontainers",
+}
 
 
 def _loaded_by(statement: str) -> set[str]:

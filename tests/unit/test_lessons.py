@@ -63,7 +63,11 @@ def test_output_that_shows_nothing_is_dropped(nothing: str) -> None:
 def test_metadata_that_differs_between_machines_is_taken_out() -> None:
     notebook = _notebook("pass")
     notebook.metadata = nbformat.from_dict(
-        {"kernelspec": {"name": "venv-7", "display_name": "mine"}, "language_info": {"version": "3.11.2"}, "x": 1}
+        {
+            "kernelspec": {"name": "venv-7", "display_name": "mine"},
+            "language_info": {"version": "3.11.2"},
+            "x": 1,
+        }
     )
     notebook.cells[1].metadata = nbformat.from_dict(
         {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}, "execution": {"a": 1}, "collapsed": True}
@@ -106,7 +110,7 @@ def test_a_lesson_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_lessons_is_an_error(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lessons, "FOLDER", tmp_path)
 
-    with pytest.raises(LessonError, match="no notebooks.*Next: "):
+    with pytest.raises(LessonError, match=r"no notebooks.*Next: "):
         lessons.find_lessons([])
 
 

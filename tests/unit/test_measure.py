@@ -12,7 +12,9 @@ STARTED_S = 100.0
 
 
 def _workload(count: int) -> Workload:
-    jobs = [Job(Task(f"engine-{number}", "process", {"recording_min": 1}), 0.0, 1.0) for number in range(count)]
+    jobs = [
+        Job(Task(f"engine-{number}", "process", {"recording_min": 1}), 0.0, 1.0) for number in range(count)
+    ]
     return Workload(tuple(jobs), 1.0)
 
 

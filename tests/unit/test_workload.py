@@ -114,7 +114,10 @@ def test_an_empty_workload_has_no_work() -> None:
 def test_rows_are_sorted_by_arrival(write) -> None:
     later = ROW.replace(",400,", ",500,").replace("engine-1", "engine-2")
 
-    assert [job.task.engine_id for job in load_workload(write(HEADER, later, ROW))] == ["engine-1", "engine-2"]
+    assert [job.task.engine_id for job in load_workload(write(HEADER, later, ROW))] == [
+        "engine-1",
+        "engine-2",
+    ]
 
 
 def test_one_row_is_a_workload(write) -> None:
