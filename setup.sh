@@ -21,7 +21,18 @@ stop() {
 
 # --- rights -----------------------------------------------------------------------------
 
-may_# Runs a long step quietly: what it prints matters only when it fails.
+may_install() {
+    command -v apt-get >/dev/null || return 1
+    ((EUID == 0)) && return
+    # sudo may ask for a password where somebody is there to type it.
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }
+}
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# Runs a long step quietly: what it prints matters only when it fails.
 quietly() {
     local log code=0
     log=$(mktemp)
