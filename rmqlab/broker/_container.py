@@ -34,6 +34,12 @@ NO_ENGINE_FIX = (
 )
 
 
+IMAGE_FIX = (
+    "correct RMQLAB_IMAGE, or pull it by hand where there is a network; "
+    "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
+)
+
+
 def image() -> str:
     """Give the name of the image to use: `RMQLAB_IMAGE`, or the official one."""
     return os.environ.get("RMQLAB_IMAGE", "").strip() or DEFAULT_IMAGE
@@ -50,13 +56,18 @@ class Container:
     @classmethod
     def check(cls) -> Check:
         """Say whether a container engine answers, and whether it has the image."""
+        from docker.errors import APIError
+
         try:
-            with contextlib.closing(_client(timeout_s=ENGINE_TIMEOUT_S)) as client:
-                state = _state_of_image(client, image())
+            client = _client(timeout_s=ENGINE_TIMEOUT_S)
         except Exception:  # docker-py lets through what its transports raise
             place = os.environ.get("DOCKER_HOST") or "its usual socket"
             return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
-        return Check(True, f"a container engine answers; image {image()} {state}")
+        with contextlib.closing(client):
+            try:
+                return Check(True, f"an engine answers; {image()} {_state_of_image(client, image())}")
+            except APIError as error:
+                return Check(False, f"the engine cannot use {image()!r} ({_reason(error)})", IMAGE_FIX)
 
     def leftovers(self) -> Leftovers:
         """Give the name that the container will have."""
@@ -71,7 +82,7 @@ class Container:
         """
         check = self.check()
         if not check.usable:
-            raise BrokerUnavailableError(f"{check.detail.capitalize()}. Next: {check.fix}")
+            raise check.error()
         _provide_image(image())
         amqp_port, management_port = free_ports(2)
         address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
@@ -185,9 +196,7 @@ def _provide_image(name: str) -> None:
             client.images.pull(name)
         except APIError as error:
             raise BrokerUnavailableError(
-                f"The image {name} is neither here nor can it be pulled ({_reason(error)}). "
-                "Next: correct RMQLAB_IMAGE, or pull it by hand where there is a network; "
-                "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
+                f"The image {name} is neither here nor can it be pulled ({_reason(error)}). Next: {IMAGE_FIX}"
             ) from error
 
 

@@ -59,7 +59,7 @@ class Node:
         script = server_script()
         if script is None:
             return Check(False, "no rabbitmq-server is installed", INSTALL)
-        return Check(True, f"RabbitMQ {_version(script)} is installed: {script}")
+        return Check(True, f"RabbitMQ {_version(script)} is installed")
 
     def leftovers(self) -> Leftovers:
         """Give the folder of the node: its processes are found by it."""
@@ -74,7 +74,7 @@ class Node:
         check = self.check()
         script = server_script()
         if not check.usable or script is None:
-            raise BrokerUnavailableError(f"{check.detail.capitalize()}. Next: {check.fix}")
+            raise check.error()
         self._folder.mkdir(mode=0o700)
         amqp_port, management_port, distribution_port, epmd_port = free_ports(4)
         address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))

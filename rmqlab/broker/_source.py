@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from rmqlab.broker._address import Address
+from rmqlab.errors import BrokerUnavailableError
 
 # A lesson looks at a queue right after it did something to it. The broker's objects tell their
 # statistics every five seconds, and the management plugin collects them as often, unless told
@@ -57,6 +58,10 @@ class Check:
     usable: bool
     detail: str
     fix: str = ""
+
+    def error(self) -> BrokerUnavailableError:
+        """Give the error that says so."""
+        return BrokerUnavailableError(f"{self.detail[:1].upper()}{self.detail[1:]}. Next: {self.fix}")
 
 
 class Source(Protocol):
