@@ -223,7 +223,8 @@ def _run_command(command: list[str], running: Broker) -> int:
         raise RmqlabError(f"{command[0]!r} cannot be run ({error.strerror}). Next: give a command") from error
     while True:
         try:
-            return process.wait()
+            code = process.wait()
+            return code if code >= 0 else 128 - code  # as a shell says that a signal ended it
         except KeyboardInterrupt:
             # A terminal has sent Ctrl-C to the command as well: let it end in its own way.
             continue

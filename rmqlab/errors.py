@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "AddressError",
+    "BrokerEndedError",
     "BrokerError",
     "BrokerUnavailableError",
     "DataError",
@@ -32,6 +33,10 @@ class BrokerError(RmqlabError):
 
 class BrokerUnavailableError(BrokerError):
     """No broker could be reached or started."""
+
+
+class BrokerEndedError(BrokerUnavailableError):
+    """A broker that ended while it was being started; a second start may well succeed."""
 
 
 class ManagementError(BrokerError):

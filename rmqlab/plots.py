@@ -79,13 +79,14 @@ def plot_depth(depth: pd.DataFrame) -> Figure:
             peak = run.iloc[int(run["ready"].to_numpy().argmax())]
             peaks[int(str(workers))] = int(peak["ready"])
             axes.plot(peak["time_s"], peak["ready"], MARKERS[number % len(MARKERS)], color=color)
-            text = f"{workers} workers: {peak['ready']:.0f}"
+            text = f"{_workers(workers)}: {peak['ready']:.0f}"
             _label(axes, text, peak["time_s"], peak["ready"], color, offset=(8, 5))
         fewest, most = min(peaks), max(peaks)
-        title = (
-            f"{fewest} workers let the queue grow to {peaks[fewest]} tasks, {most} keep it to {peaks[most]}"
+        axes.set(xlabel="time (s)", ylabel="tasks in the queue")
+        axes.set_title(
+            f"Up to {peaks[fewest]} tasks wait for {_workers(fewest)}, "
+            f"up to {peaks[most]} for {_workers(most)}"
         )
-        axes.set(xlabel="time (s)", ylabel="tasks in the queue", title=title)
         axes.set_ylim(0, max(peaks.values()) * 1.15 + 1)
     return figure
 
@@ -100,6 +101,10 @@ def _label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tup
     side = "left" if offset[0] > 0 else "right"
     label = axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
     label.set_path_effects([withStroke(linewidth=3, foreground="white")])  # readable over a line
+
+
+def _workers(count: object) -> str:
+    return f"{count} worker" if str(count) == "1" else f"{count} workers"
 
 
 def _speedup_title(runs: pd.DataFrame) -> str:

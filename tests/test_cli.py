@@ -227,7 +227,8 @@ def test_wrong_credentials_are_one_message_without_them(broker: Broker, change: 
     assert code == 1
     assert {"password": "refuses user", "virtual host": "no virtual host 'nowhere'"}[change] in err
     assert err.count("Next: ") == 1
-    assert not re.search(rf"wr0ng|{re.escape(password)}|Traceback", err)
+    # As part of a URL: guest's password is also its name, which the message tells.
+    assert not re.search(rf"wr0ng|:{re.escape(password)}@|Traceback", err)
 
 
 def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_path: Path) -> None:

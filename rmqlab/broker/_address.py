@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -185,6 +186,11 @@ def explain(error: Exception, address: Address) -> str:
             f"The broker at {place} has no virtual host {address.virtual_host!r} for user "
             f"{address.username!r}. Next: correct the part behind the last '/' of AMQP_URL "
             "('%2F' is the default one), or create it with rabbitmqctl add_vhost"
+        )
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"No TLS connection to {place} could be made ({error.reason or error}). Next: correct the scheme "
+            "or the port in AMQP_URL, or its ssl_options"
         )
     if isinstance(error, socket.gaierror):
         return f"No host is called {address.host!r}. Next: correct the host in AMQP_URL"

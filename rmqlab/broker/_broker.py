@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import html
+import logging
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,10 +16,12 @@ from rmqlab.broker import _frames
 from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
 from rmqlab.broker._guardian import Guardian, source_class
 from rmqlab.broker._source import Endpoint, Source
-from rmqlab.errors import BrokerError
+from rmqlab.errors import BrokerEndedError, BrokerError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger("rmqlab.broker")
 
 
 class Broker:
@@ -75,6 +78,15 @@ class Broker:
         """
         if self._endpoint:
             return self
+        try:
+            self._start()
+        except BrokerEndedError as error:
+            # Somebody may have taken a port between our choice and the broker's start.
+            logger.info("%s; trying once more", error)
+            self._start()
+        return self
+
+    def _start(self) -> None:
         self._owner = os.getpid()
         self._source = source_class(self._source_name)()
         atexit.register(self.stop)
@@ -85,7 +97,6 @@ class Broker:
             with contextlib.suppress(Exception):
                 self.stop()
             raise
-        return self
 
     def stop(self) -> None:
         """Stop the broker and remove what it left; of an external one, remove what we made.

@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from rmqlab.broker._address import Address, Greeting, greet
 from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Leftovers, free_ports, token
-from rmqlab.errors import BrokerUnavailableError
+from rmqlab.errors import BrokerEndedError, BrokerUnavailableError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -95,9 +95,15 @@ class Container:
         """Remove the container with its volumes."""
         from docker.errors import APIError, NotFound
 
-        with contextlib.closing(_client(timeout_s=60)) as client, contextlib.suppress(NotFound):
+        name = leftovers["container"]
+        try:
+            client = _client(timeout_s=60)
+        except Exception:  # docker-py lets through what its transports raise
+            logger.warning("could not remove the container %s: no container engine answers", name)
+            return
+        with contextlib.closing(client), contextlib.suppress(NotFound):
             try:
-                client.containers.get(leftovers["container"]).remove(force=True, v=True)
+                client.containers.get(name).remove(force=True, v=True)
             except APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # another call removes it just now
                     raise
@@ -132,7 +138,7 @@ class Container:
             # ended, and asks only once a second.
             DockerContainer.start(container)
         except DockerException as error:
-            raise BrokerUnavailableError(
+            raise BrokerEndedError(
                 f"The container engine does not start {image()} ({_reason(error)}). "
                 "Next: try docker run with this image, and see what it says"
             ) from error
@@ -153,7 +159,7 @@ class Container:
                 f"The container of {image()} took no connection for {START_TIMEOUT_S} s. "
                 "Next: see that it is an image of RabbitMQ, and how busy the machine is"
             ) from error
-        raise BrokerUnavailableError(
+        raise BrokerEndedError(
             f"The container of {image()} ended as it started. "
             "Next: set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
         )

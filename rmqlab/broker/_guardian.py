@@ -78,9 +78,11 @@ def source_class(name: str) -> type[Source]:
         from rmqlab.broker._container import Container
 
         return Container
-    from rmqlab.broker._node import Node
+    if name == "node":
+        from rmqlab.broker._node import Node
 
-    return Node
+        return Node
+    raise ValueError(f"{name!r} is no source of a broker; it is one of external, container, node")
 
 
 def watch() -> None:

@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from rmqlab.broker._address import Address, Greeting, greet
 from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Leftovers, free_ports, token
-from rmqlab.errors import BrokerUnavailableError
+from rmqlab.errors import BrokerEndedError, BrokerUnavailableError
 
 START_TIMEOUT_S = 60
 KILL_TIMEOUT_S = 5
@@ -165,7 +165,7 @@ class Node:
                 f"The private node took no connection for {START_TIMEOUT_S} s{self._last_words()}. "
                 "Next: see how busy the machine is, and try again"
             ) from error
-        raise BrokerUnavailableError(
+        raise BrokerEndedError(
             f"The private node ended as it started{self._last_words()}. "
             "Next: run rmqlab doctor; another way is Docker, or AMQP_URL"
         )

@@ -139,10 +139,11 @@ class EngineWorker:
         if max_tasks is not None and max_tasks < 1:
             raise ValueError(f"max_tasks is {max_tasks}; it goes from 1, or is None for no limit")
         self._limit, self._settled = max_tasks, 0
+        if self._stopping.is_set():
+            return 0
         try:
             self._channel.basic_consume(queue=names.TASKS, on_message_callback=self._on_message)
-            if not self._stopping.is_set():
-                self._channel.start_consuming()
+            self._channel.start_consuming()
         except amqp_errors.AMQPError as error:
             raise BrokerError(f"{self._lost('lost the broker')} ({error!r}). {RESTART}") from error
         if self._cancelled:
@@ -151,7 +152,10 @@ class EngineWorker:
         return self._settled
 
     def stop(self) -> None:
-        """Let `run` return once the task in hand is settled. May be called from any thread."""
+        """Let `run` return once the task in hand is settled, and not begin again.
+
+        May be called from any thread, also before `run`.
+        """
         self._stopping.set()
         with contextlib.suppress(amqp_errors.ConnectionWrongStateError):
             self._connection.add_callback_threadsafe(self._stop_consuming)

@@ -11,6 +11,7 @@ from rmqlab.engine import EngineWorker
 from rmqlab.errors import BrokerError
 
 READY_TIMEOUT_S = 30
+STOP_EVERY_S = 0.05
 
 
 class Crew:
@@ -81,8 +82,16 @@ class Crew:
     def _dismiss(self) -> None:
         self._dismissed.set()
         self._begin.set()
-        while wait(self._futures, timeout=0.05).not_done:
-            # Again and again: a worker may have connected only after the last call.
-            for worker in list(self._workers):
-                worker.stop()
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                # Again and again: a worker may have connected only after the last call.
+                for worker in list(self._workers):
+                    worker.stop()
+                if not wait(self._futures, timeout=STOP_EVERY_S).not_done:
+                    break
+            except KeyboardInterrupt as again:  # the threads end soon: leave none behind
+                interrupt = again
         self._threads.shutdown()
+        if interrupt:
+            raise interrupt

@@ -13,6 +13,7 @@ import pika
 import pytest
 
 from rmqlab import names
+from rmqlab.amqp import connect
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, Task, declare_tasks
 from rmqlab.errors import BrokerError
@@ -220,6 +221,9 @@ with start_broker() as broker:
 
 @pytest.mark.parametrize("replay", [False, True])
 def test_an_interrupt_leaves_no_thread_and_no_consumer(broker, replay: bool) -> None:
+    # Without management, the other process shares our virtual host, and wants its name free.
+    with contextlib.closing(connect(broker)) as connection:
+        connection.channel().queue_delete(names.TASKS)
     run = subprocess.run(
         [sys.executable, "-c", INTERRUPTED.replace("REPLAY", str(replay))],
         env=os.environ | broker.environment(),
