@@ -155,11 +155,35 @@ class Broker:
         Returns:
             One row a queue, by name: name, type, durable, exclusive, ready (messages that
             wait for a consumer), unacked (delivered, not yet acknowledged), consumers.
-            `ready` and `consumers` are exact; `unacked` is the broker's latest statistic,
+            `ready` and `consumers` are those of this moment; `unacked` is the broker's latest statistic,
             about a second old with a broker that rmqlab started, five seconds with
             others, and empty without the management API, as are type, durable, exclusive.
         """
         return _frames.queues(self._running)
+
+    def wait_for_queue(
+        self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10
+    ) -> pd.DataFrame:
+        """Wait until a queue has so many ready messages or consumers.
+
+        What was published a moment ago, without a confirm, need not have reached its queue
+        yet: publishing is asynchronous.
+
+        Args:
+            name: name of the queue.
+            ready: how many messages are to wait in it; None for any number.
+            consumers: how many consumers it is to have; None for any number.
+            timeout_s: give up after this many seconds.
+
+        Returns:
+            The queue's row of `queues`.
+
+        Raises:
+            BrokerError: it was not so within the time limit; says what was found.
+        """
+        return _frames.wait_for_queue(
+            self._running, name, ready=ready, consumers=consumers, timeout_s=timeout_s
+        )
 
     def connections(self) -> pd.DataFrame:
         """Show the connections to the lab's virtual host, from the management API.

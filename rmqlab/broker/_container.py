@@ -51,6 +51,9 @@ class Container:
     name: ClassVar[str] = "container"
 
     def __init__(self) -> None:
+        check = self.check()
+        if not check.usable:
+            raise check.error()
         self._name = f"rmqlab-{token()}"
 
     @classmethod
@@ -77,12 +80,8 @@ class Container:
         """Start a container and wait until its broker takes connections.
 
         Raises:
-            BrokerUnavailableError: no engine answers, the image cannot be had, or the
-                broker in it does not start.
+            BrokerUnavailableError: the image cannot be had, or the broker in it does not start.
         """
-        check = self.check()
-        if not check.usable:
-            raise check.error()
         _provide_image(image())
         amqp_port, management_port = free_ports(2)
         address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import pika
@@ -12,11 +13,12 @@ from rmqlab import names
 from rmqlab.broker._address import Address, quiet_pika
 from rmqlab.broker._management import Management
 from rmqlab.broker._source import Endpoint
-from rmqlab.errors import ManagementError
+from rmqlab.errors import BrokerError, ManagementError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LOOK_EVERY_S = 0.02
 RESOURCE_LOCKED = 405  # AMQP's reply code
 
 
@@ -35,6 +37,26 @@ def queues(endpoint: Endpoint) -> pd.DataFrame:
     columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.astype({"ready": "Int64", "unacked": "Int64", "consumers": "Int64"})
+
+
+def wait_for_queue(
+    endpoint: Endpoint, name: str, *, ready: int | None, consumers: int | None, timeout_s: float
+) -> pd.DataFrame:
+    """Give the row of a queue once it is as wanted; see `Broker.wait_for_queue`."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        now = _depths(endpoint.address, [name]).get(name)
+        if now and ready in (None, now[0]) and consumers in (None, now[1]):
+            frame = queues(endpoint)
+            return frame[frame["name"] == name].reset_index(drop=True)
+        if time.monotonic() > deadline_s:
+            found = f"has {now[0]} ready messages and {now[1]} consumers" if now else "does not exist"
+            wanted = {"ready": ready, "consumers": consumers}
+            raise BrokerError(
+                f"Queue {name!r} {found}, and not {wanted}, after {timeout_s:g} s. "
+                "Next: see who publishes to it or consumes from it"
+            )
+        time.sleep(LOOK_EVERY_S)
 
 
 def connections(endpoint: Endpoint) -> pd.DataFrame:

@@ -48,6 +48,10 @@ class Node:
     name: ClassVar[str] = "node"
 
     def __init__(self) -> None:
+        check, script = self.check(), server_script()
+        if not check.usable or script is None:
+            raise check.error()
+        self._script = script
         self._token = token()
         self._folder = Path(tempfile.gettempdir()) / f"rmqlab-node-{self._token}"
 
@@ -69,17 +73,13 @@ class Node:
         """Start the node and wait until it takes connections.
 
         Raises:
-            BrokerUnavailableError: it is not installed, or did not start.
+            BrokerUnavailableError: it did not start.
         """
-        check = self.check()
-        script = server_script()
-        if not check.usable or script is None:
-            raise check.error()
         self._folder.mkdir(mode=0o700)
         amqp_port, management_port, distribution_port, epmd_port = free_ports(4)
         address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
         self._write_configuration(address, management_port)
-        process = self._launch(script, distribution_port, epmd_port)
+        process = self._launch(distribution_port, epmd_port)
         greeting = self._wait(process, address)
         return Endpoint(address, f"http://127.0.0.1:{management_port}", greeting.version, True)
 
@@ -111,7 +111,7 @@ class Node:
         lines = [f"{key} = {value}\n" for key, value in settings.items()]
         (self._folder / "rabbitmq.conf").write_text("".join(lines))
 
-    def _launch(self, script: Path, distribution_port: int, epmd_port: int) -> subprocess.Popen[bytes]:
+    def _launch(self, distribution_port: int, epmd_port: int) -> subprocess.Popen[bytes]:
         folder = str(self._folder)
         # A variable of the surrounding RabbitMQ or Erlang must not reach ours.
         inherited = {
@@ -138,7 +138,7 @@ class Node:
         with (self._folder / "output").open("wb") as output:
             # A session of its own, so that Ctrl-C reaches the lab and not the broker.
             return subprocess.Popen(
-                [str(script)],
+                [str(self._script)],
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

@@ -67,6 +67,7 @@ class Check:
 class Source(Protocol):
     """One way to get a broker.
 
+    Its constructor raises `BrokerUnavailableError` where it cannot be used, and makes nothing.
     `leftovers` says, before anything is started, what there will be to clean away; `tidy`
     cleans it away, as often as it is called, from this process or from the guardian.
     """

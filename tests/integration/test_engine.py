@@ -267,7 +267,7 @@ def test_with_prefetch_one_the_second_task_stays_in_the_queue(broker, channel, w
     work(gate, prefetch_count=1)
     assert gate.begun.wait(WAIT_S)
 
-    assert _ready(channel) == 1
+    broker.wait_for_queue(names.TASKS, ready=1)
 
 
 def test_without_a_prefetch_limit_one_worker_takes_all(broker, channel, work, gate) -> None:
@@ -284,7 +284,7 @@ def test_stop_before_run_returns_at_once(broker, channel) -> None:
         worker.stop()
         assert worker.run() == 0
 
-    assert _ready(channel) == 1
+    broker.wait_for_queue(names.TASKS, ready=1)
 
 
 def test_stop_ends_a_worker_that_waits(broker, channel, work) -> None:
@@ -305,7 +305,7 @@ def test_stop_lets_the_task_in_hand_end_and_no_other_begin(
     gate.go_on.set()
 
     assert running.result(WAIT_S) == 1
-    assert _ready(channel) == 2
+    broker.wait_for_queue(names.TASKS, ready=2)
 
 
 def test_stop_after_close_does_nothing(broker) -> None:
@@ -320,7 +320,7 @@ def test_max_tasks_leaves_the_rest_in_the_queue(broker, channel, prefetch_count)
     with EngineWorker(broker, lambda _: None, prefetch_count=prefetch_count) as worker:
         assert worker.run(max_tasks=2) == 2
 
-    assert _ready(channel) == 3
+    broker.wait_for_queue(names.TASKS, ready=3)
 
 
 def test_a_worker_can_run_again(broker, channel) -> None:

@@ -14,7 +14,7 @@ from rmqlab import names
 from rmqlab.amqp import connect
 from rmqlab.broker import Broker, _frames
 from rmqlab.engine import EngineAPI, Task
-from rmqlab.errors import ManagementError
+from rmqlab.errors import BrokerError, ManagementError
 
 QUEUE_COLUMNS = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
 TASK = Task("engine-1", "process")
@@ -53,6 +53,14 @@ def _eventually(look: Callable[[], bool]) -> bool:
     return False
 
 
+def test_waiting_for_a_queue_has_a_limit_and_says_what_was_found(broker: Broker, connection) -> None:
+    with pytest.raises(BrokerError, match=r"'engine:tasks' does not exist.*Next: "):
+        broker.wait_for_queue(names.TASKS, ready=1, timeout_s=0)
+    connection.channel().queue_declare(names.TASKS, durable=True)
+    with pytest.raises(BrokerError, match=r"has 0 ready messages and 0 consumers.*'ready': 1.*Next: "):
+        broker.wait_for_queue(names.TASKS, ready=1, timeout_s=0.1)
+
+
 def test_no_queues_are_an_empty_frame_with_the_same_columns(broker: Broker) -> None:
     queues = broker.queues()
 
@@ -60,15 +68,15 @@ def test_no_queues_are_an_empty_frame_with_the_same_columns(broker: Broker) -> N
     assert list(queues.columns) == QUEUE_COLUMNS
 
 
-def test_ready_and_consumers_are_exact_at_once(broker: Broker, connection) -> None:
+def test_ready_and_consumers_are_those_of_the_moment(broker: Broker, connection) -> None:
     with EngineAPI(broker) as api:
         for _ in range(5):
             api.publish_task(TASK)
-    before = _row(broker.queues(), names.TASKS)
+    before = _row(broker.wait_for_queue(names.TASKS, ready=5), names.TASKS)
     channel = connection.channel()
     channel.basic_qos(prefetch_count=2)
     channel.basic_consume(names.TASKS, lambda *_: None)
-    after = _row(broker.queues(), names.TASKS)
+    after = _row(broker.wait_for_queue(names.TASKS, ready=3), names.TASKS)
 
     assert (before["ready"], before["consumers"]) == (5, 0)
     assert (after["ready"], after["consumers"]) == (3, 1)
