@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+NOT_FOUND = 404  # AMQP's reply code
+
 __all__ = [
     "AddressError",
     "BrokerEndedError",
     "BrokerError",
     "BrokerUnavailableError",
+    "ChannelClosedError",
     "DataError",
     "InvalidTaskError",
+    "LedgerError",
     "LessonError",
     "ManagementError",
+    "RejectError",
     "RmqlabError",
+    "TimeLimitError",
+    "TopologyMismatchError",
 ]
 
 
@@ -39,8 +46,42 @@ class BrokerEndedError(BrokerUnavailableError):
     """A broker that ended while it was being started; a second start may well succeed."""
 
 
+class ChannelClosedError(BrokerError):
+    """The broker refused something, and closed the channel.
+
+    Attributes:
+        reply_code: AMQP's code: 404 not found, 406 precondition failed, and so on.
+        reply_text: the broker's own words.
+    """
+
+    def __init__(self, reply_code: int, reply_text: str, who: str) -> None:
+        self.reply_code = reply_code
+        self.reply_text = reply_text
+        self._who = who
+        super().__init__(f"The broker closed the channel of {who}: {reply_text}. Next: {self._next_step()}")
+
+    def __reduce__(self) -> tuple[type[ChannelClosedError], tuple[int, str, str]]:
+        # Otherwise one raised in another process could not be read in this one.
+        return type(self), (self.reply_code, self.reply_text, self._who)
+
+    def _next_step(self) -> str:
+        if self.reply_code == NOT_FOUND:
+            return "declare what it names, or correct the name"
+        if "size" in self.reply_text:
+            return "send smaller messages, or raise the broker's max_message_size"
+        return "correct what the broker names"
+
+
+class TimeLimitError(BrokerError):
+    """Something was waited for as long as was allowed, and did not happen."""
+
+
 class ManagementError(BrokerError):
     """The management HTTP API is not there, or refused what was asked."""
+
+
+class RejectError(RmqlabError):
+    """Raised by a consumer's work to say that a message is to be rejected, and not requeued."""
 
 
 class InvalidTaskError(RmqlabError):
@@ -51,5 +92,29 @@ class DataError(RmqlabError):
     """A data file that is missing or cannot be read as what it should be."""
 
 
+class LedgerError(RmqlabError):
+    """A ledger that was told what cannot have happened, or whose parts do not fit together."""
+
+
 class LessonError(RmqlabError):
     """A notebook that is missing, or that failed while it was executed."""
+
+
+class TopologyMismatchError(BrokerError):
+    """An exchange or a queue that the broker has, with other settings than those wanted.
+
+    Attributes:
+        name: name of the exchange or queue.
+        field: name of the first setting that differs, as the topology spells it.
+        wanted: value that the topology has for it.
+        found: value that the broker has; None where there is none, or the broker does not say.
+    """
+
+    def __init__(
+        self, message: str, *, name: str = "", field: str = "", wanted: object = None, found: object = None
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.field = field
+        self.wanted = wanted
+        self.found = found

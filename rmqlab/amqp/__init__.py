@@ -1,5 +1,51 @@
 """pika made ready for work."""
 
 from rmqlab.amqp._connect import connect
+from rmqlab.amqp._consume import (
+    Acks,
+    ConsumeObserver,
+    Consumer,
+    FailurePolicy,
+    Outcome,
+    ack_each,
+    ack_every,
+    auto_ack,
+)
+from rmqlab.amqp._publish import (
+    Confirms,
+    Publisher,
+    PublishObserver,
+    confirm_batch,
+    confirm_each,
+    confirm_window,
+    fire_and_forget,
+)
+from rmqlab.amqp._session import Session
+from rmqlab.amqp._topology import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType, Topology
 
-__all__ = ["connect"]
+__all__ = [
+    "Acks",
+    "Binding",
+    "Confirms",
+    "ConsumeObserver",
+    "Consumer",
+    "Exchange",
+    "ExchangeType",
+    "FailurePolicy",
+    "Outcome",
+    "Overflow",
+    "PublishObserver",
+    "Publisher",
+    "Queue",
+    "QueueType",
+    "Session",
+    "Topology",
+    "ack_each",
+    "ack_every",
+    "auto_ack",
+    "confirm_batch",
+    "confirm_each",
+    "confirm_window",
+    "connect",
+    "fire_and_forget",
+]

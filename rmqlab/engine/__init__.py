@@ -2,15 +2,6 @@
 
 from rmqlab.engine._api import EngineAPI, declare_tasks
 from rmqlab.engine._task import Task
-from rmqlab.engine._worker import Delivery, EngineWorker, FailurePolicy, Observer, Outcome
+from rmqlab.engine._worker import EngineWorker
 
-__all__ = [
-    "Delivery",
-    "EngineAPI",
-    "EngineWorker",
-    "FailurePolicy",
-    "Observer",
-    "Outcome",
-    "Task",
-    "declare_tasks",
-]
+__all__ = ["EngineAPI", "EngineWorker", "Task", "declare_tasks"]

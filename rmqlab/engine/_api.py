@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from types import TracebackType
 
 import pika
-from pika import exceptions as amqp_errors
 
 from rmqlab import names
-from rmqlab.amqp import connect
+from rmqlab.amqp import Confirms, Publisher, PublishObserver, Session
 from rmqlab.broker import Broker
 from rmqlab.engine._task import Task
-from rmqlab.errors import BrokerError
 
 
-def declare_tasks(channel: pika.adapters.blocking_connection.BlockingChannel) -> None:
+def declare_tasks(broker: Broker | str) -> None:
     """Declare the queue of tasks: durable, so that it is there after a restart.
 
     Raises:
-        BrokerError: there is such a queue with other settings, or the user may not make it.
+        BrokerUnavailableError: no connection could be opened.
+        ChannelClosedError: there is a queue of that name with other properties.
     """
-    try:
-        channel.queue_declare(names.TASKS, durable=True)
-    except amqp_errors.ChannelClosedByBroker as error:
-        raise BrokerError(
-            f"The broker refuses to declare the queue {names.TASKS!r} ({error.reply_text}). Next: delete "
-            "a queue of that name that has other settings, or use another virtual host"
-        ) from error
+    with contextlib.closing(Session(broker, name="engine-tasks")) as session:
+        session.call(session.channel.queue_declare, queue=names.TASKS, durable=True)
 
 
 class EngineAPI:
     """Publishes tasks for the engine's workers.
 
-    Use it as a context manager, or close it. It belongs to one thread, as pika's blocking
-    connection does.
+    Use it as a context manager, or close it; leaving the block waits until the broker has
+    confirmed every task. It belongs to one thread.
 
     Args:
         broker: a broker of `start_broker`, or an AMQP URL.
+        confirms: how long it goes on without the broker's confirm, such as
+            `fire_and_forget()`; None keeps a window of 500 tasks unconfirmed.
+        observer: is told what happens to each message; None tells nobody.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
-        BrokerError: the queue cannot be declared.
+        ChannelClosedError: there is a queue `engine:tasks` with other properties.
     """
 
-    def __init__(self, broker: Broker | str) -> None:
-        self._connection = connect(broker, name="engine-api")
-        try:
-            self._channel = self._connection.channel()
-            declare_tasks(self._channel)
-        except BaseException:
-            self.close()
-            raise
+    def __init__(
+        self,
+        broker: Broker | str,
+        *,
+        confirms: Confirms | None = None,
+        observer: PublishObserver | None = None,
+    ) -> None:
+        declare_tasks(broker)
+        self._publisher = Publisher(
+            broker, routing_key=names.TASKS, confirms=confirms, observer=observer, name="engine-api"
+        )
 
     def __enter__(self) -> EngineAPI:
         return self
@@ -62,7 +63,7 @@ class EngineAPI:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._publisher.__exit__(kind, error, trace)
 
     def publish_task(self, task: Task, *, message_id: str | None = None) -> str:
         """Put a task into `engine:tasks`, as a persistent message.
@@ -76,31 +77,22 @@ class EngineAPI:
 
         Raises:
             InvalidTaskError: the task has no form in JSON.
-            BrokerError: the connection is gone.
+            BrokerError: the broker refused the message, or the connection is gone.
         """
         identity = message_id or str(uuid.uuid4())
-        body = task.encode()
         properties = pika.BasicProperties(
             content_type="application/json",
             delivery_mode=pika.DeliveryMode.Persistent.value,
             message_id=identity,
         )
-        try:
-            self._channel.basic_publish(
-                exchange="", routing_key=names.TASKS, body=body, properties=properties
-            )
-        except amqp_errors.AMQPError as error:
-            raise BrokerError(
-                f"The task was not sent: the connection is gone ({error!r}). "
-                "Next: see that the broker runs, and make a new EngineAPI"
-            ) from error
+        self._publisher.publish(task.encode(), properties=properties)
         return identity
 
     def wait(self, seconds: float) -> None:
         """Let time pass between two tasks while the connection is kept alive."""
-        self._connection.sleep(seconds)
+        self._publisher.wait(seconds)
 
     def close(self) -> None:
-        """Send what is still under way, and close the connection. Safe to call twice."""
-        if self._connection.is_open:
-            self._connection.close()
+        """Wait until every task is confirmed, and close the connection. Safe to call twice."""
+        if self._publisher.is_open:
+            self._publisher.__exit__(None, None, None)

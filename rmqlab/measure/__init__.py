@@ -1,8 +1,61 @@
 """Measure what becomes of messages: workload in, ledger of what happened, frames out."""
 
+from rmqlab.measure._account import Account, Balance, Totals
+from rmqlab.measure._fan_out import fan_out
 from rmqlab.measure._frames import Run, Runs
-from rmqlab.measure._ledger import Entry, Ledger
+from rmqlab.measure._grid import run_grid
+from rmqlab.measure._header import Identify, by_header, by_message_id
+from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._load import (
+    ConstantDuration,
+    ConstantRate,
+    Durations,
+    ExponentialDuration,
+    Load,
+    ParetoDuration,
+    PoissonRate,
+    Rate,
+    Unlimited,
+    publish_load,
+    published_ns,
+)
+from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
+from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
 from rmqlab.measure._run import run_each, run_workload
 from rmqlab.measure._workload import Job, Workload, load_workload
 
-__all__ = ["Entry", "Job", "Ledger", "Run", "Runs", "Workload", "load_workload", "run_each", "run_workload"]
+__all__ = [
+    "Account",
+    "Balance",
+    "ConstantDuration",
+    "ConstantRate",
+    "ConsumeRecorder",
+    "Durations",
+    "ExponentialDuration",
+    "Identify",
+    "Job",
+    "Ledger",
+    "Load",
+    "ParetoDuration",
+    "PoissonRate",
+    "PublishRecorder",
+    "Rate",
+    "Report",
+    "Run",
+    "Runs",
+    "Totals",
+    "Unlimited",
+    "Workload",
+    "by_header",
+    "by_message_id",
+    "fan_out",
+    "jain_index",
+    "load_workload",
+    "provenance",
+    "publish_load",
+    "published_ns",
+    "run_each",
+    "run_grid",
+    "run_workload",
+    "summarize_repeats",
+]

@@ -58,6 +58,9 @@ class Crew:
     ) -> None:
         self._dismiss()
 
+    def __len__(self) -> int:
+        return self._size
+
     def begin(self) -> None:
         """Let all workers consume."""
         self._begin.set()

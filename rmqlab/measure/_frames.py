@@ -1,14 +1,17 @@
-"""Runs, and the tidy frames that tell what happened in them."""
+"""Runs of the engine's workload, and the tidy frames that tell what happened in them."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._recorders import REQUEUED
+from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
 from rmqlab.measure._workload import Workload
 
 if TYPE_CHECKING:
@@ -20,12 +23,12 @@ class Run:
     """One workload, run once.
 
     Attributes:
-        workload: what was to be done.
+        workload: what was to be done; job number i is message i of the ledger.
         ledger: what happened.
         rabbitmq: version of the broker.
         workers: how many workers there were.
         prefetch: how many unacknowledged messages each was handed at a time; 0 is no limit.
-        started_s: when the workers began, in seconds of the ledger's clock.
+        started_ns: when the workers began, in nanoseconds of the ledger's clock.
     """
 
     workload: Workload
@@ -33,7 +36,7 @@ class Run:
     rabbitmq: str
     workers: int
     prefetch: int
-    started_s: float
+    started_ns: int
 
     def __repr__(self) -> str:
         return f"<Run of {len(self.workload)} tasks by {self.workers} workers>"
@@ -41,7 +44,10 @@ class Run:
     @property
     def makespan_s(self) -> float:
         """How long it took from the workers' beginning to the last task's end, in seconds."""
-        return max(entry.time_s for entry in self.ledger.entries) - self.started_s
+        messages = self.ledger.account().messages
+        times = ("published_ns", "delivered_ns", "settled_ns")
+        last_ns = max(int(messages[name].max(initial=0)) for name in times)
+        return (last_ns - self.started_ns) / NS_PER_S
 
     def tasks(self) -> pd.DataFrame:
         """Show what became of each task.
@@ -54,28 +60,29 @@ class Run:
         """
         import pandas as pd
 
-        frame = self.ledger.frame()
-        frame["time_s"] -= self._offset_s
-        times = {
-            "published_s": frame[frame["event"] == "published"].groupby("message")["time_s"].first(),
-            "delivered_s": frame[frame["event"] == "delivered"].groupby("message")["time_s"].first(),
-        }
-        ends = frame[~frame["event"].isin(["published", "delivered"])].groupby("message").last()
-        deliveries = frame[frame["event"] == "delivered"].groupby("message").size()
-        tasks = pd.DataFrame({"engine_id": [job.task.engine_id for job in self.workload]}).rename_axis(
-            "message"
+        account = self.ledger.account()
+        messages = account.messages
+        workers = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
+        known = pd.DataFrame(
+            {
+                "worker": workers[messages["consumer"]],
+                "published_s": messages["published_ns"],
+                "delivered_s": messages["delivered_ns"],
+                "settled_s": messages["settled_ns"],
+                "outcome": OUTCOME_WORDS[messages["outcome"]],
+                "deliveries": messages["deliveries"].astype(np.int64),
+            },
+            index=messages["number"],
         )
-        tasks = tasks.assign(
-            workers=self.workers,
-            worker=ends["worker"],
-            **times,
-            settled_s=ends["time_s"],
-            outcome=ends["event"],
-            deliveries=deliveries,
-        ).reset_index()
+        times = ["published_s", "delivered_s", "settled_s"]
+        known[times] = (known[times].where(known[times] > 0) - self.started_ns) / NS_PER_S
+        tasks = known.reindex(range(len(self.workload)))
+        tasks["deliveries"] = tasks["deliveries"].fillna(0).astype(int)
+        tasks.insert(0, "workers", self.workers)
+        tasks.insert(0, "engine_id", [job.task.engine_id for job in self.workload])
         tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
         tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
-        return tasks
+        return tasks.rename_axis("message").reset_index()
 
     def summary(self) -> pd.DataFrame:
         """Show the run in one row.
@@ -88,22 +95,22 @@ class Run:
         """
         import pandas as pd
 
-        counts = Counter(entry.event for entry in self.ledger.entries)
-        redelivered = sum(e.redelivered for e in self.ledger.entries if e.event == "delivered")
+        totals = self.ledger.totals()
+        makespan_s = self.makespan_s
         ideal_s = self.workload.work_s / self.workers
         row = {
             "workers": self.workers,
             "prefetch": self.prefetch,
-            "published": counts["published"],
-            "received": counts["delivered"],
-            "acked": counts["acked"],
-            "rejected": counts["rejected"],
-            "redelivered": redelivered,
+            "published": totals.published,
+            "received": totals.received,
+            "acked": totals.acked,
+            "rejected": totals.rejected,
+            "redelivered": totals.redelivered,
             "work_s": self.workload.work_s,
-            "makespan_s": self.makespan_s,
+            "makespan_s": makespan_s,
             "ideal_s": ideal_s,
-            "rate_msg_s": counts["acked"] / self.makespan_s,
-            "efficiency": ideal_s / self.makespan_s,
+            "rate_msg_s": totals.acked / makespan_s,
+            "efficiency": ideal_s / makespan_s,
             "rabbitmq": self.rabbitmq,
             "pika": version("pika"),
             "cores": os.cpu_count(),
@@ -113,23 +120,50 @@ class Run:
     def depth(self) -> pd.DataFrame:
         """Show how many tasks wait in the queue, and how many are in workers' hands.
 
+        A task that is delivered again was back in the queue just before, even where nobody
+        saw it return: its worker was lost.
+
         Returns:
             One row a change: workers, time_s (from the workers' beginning), ready (in the
             queue), unacked (delivered, not yet settled).
         """
-        frame = self.ledger.frame()
-        ready = frame["event"].map({"published": 1, "delivered": -1, "requeued": 1}).fillna(0)
-        unacked = frame["event"].map({"published": 0, "delivered": 1}).fillna(-1)
-        return frame.assign(
-            workers=self.workers,
-            time_s=frame["time_s"] - self._offset_s,
-            ready=ready.cumsum().astype(int),
-            unacked=unacked.cumsum().astype(int),
-        )[["workers", "time_s", "ready", "unacked"]]
+        import pandas as pd
 
-    @property
-    def _offset_s(self) -> float:
-        return self.started_s - min(entry.time_s for entry in self.ledger.entries)
+        account = self.ledger.account()
+        published_ns = account.messages["published_ns"]
+        # By message, each one's deliveries in the order of time.
+        deliveries = account.deliveries[np.argsort(account.place, kind="stable")]
+        is_again = deliveries["number"][1:] == deliveries["number"][:-1]
+        next_ns = np.zeros(len(deliveries), np.int64)
+        next_ns[:-1] = np.where(is_again, deliveries["delivered_ns"][1:], 0)
+        came_back = (next_ns > 0) & ((deliveries["settled_ns"] == 0) | (deliveries["settled_ns"] > next_ns))
+        settled_ns = np.where(came_back, next_ns, deliveries["settled_ns"])
+        requeued = came_back | (deliveries["outcome"] == REQUEUED)
+        is_settled = settled_ns > 0
+        count, ends = len(deliveries), int(is_settled.sum())
+        frame = pd.DataFrame(
+            {
+                "time_ns": np.concatenate([published_ns, deliveries["delivered_ns"], settled_ns[is_settled]]),
+                # Of what happens to a message at one moment, in the order in which it does.
+                "turn": np.concatenate(
+                    [np.full(len(published_ns), -1), np.arange(count) * 2, np.flatnonzero(is_settled) * 2 + 1]
+                ),
+                "ready": np.concatenate(
+                    [np.ones(len(published_ns), int), np.full(count, -1), requeued[is_settled].astype(int)]
+                ),
+                "unacked": np.concatenate(
+                    [np.zeros(len(published_ns), int), np.ones(count, int), np.full(ends, -1)]
+                ),
+            }
+        ).sort_values(["time_ns", "turn"], ignore_index=True)
+        return pd.DataFrame(
+            {
+                "workers": self.workers,
+                "time_s": (frame["time_ns"] - self.started_ns) / NS_PER_S,
+                "ready": frame["ready"].cumsum(),
+                "unacked": frame["unacked"].cumsum(),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from rmqlab.engine import EngineAPI, EngineWorker, declare_tasks
 from rmqlab.errors import BrokerError
 from rmqlab.measure._crew import Crew
 from rmqlab.measure._frames import Run, Runs
+from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._recorders import PublishRecorder
 from rmqlab.measure._workload import Workload
 
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.05
 
 
 def run_workload(
@@ -57,27 +59,34 @@ def run_workload(
         raise ValueError(f"workers is {workers}; it goes from 1")
     if not workload.jobs:
         raise ValueError("the workload has no tasks; a run needs one at least")
-    ledger = Ledger(len(workload))
+    ledger = Ledger()
+    publishing = ledger.publisher("engine-api", identify=by_message_id)
+    consuming = [ledger.consumer(f"worker-{number + 1}", identify=by_message_id) for number in range(workers)]
     _empty_queue(broker)
     if not replay:
-        _publish(broker, workload, ledger)
+        _publish(broker, workload, publishing)
 
     def hire(number: int) -> EngineWorker:
         return EngineWorker(
             broker,
             workload.execute,
-            name=f"worker-{number + 1}",
+            name=consuming[number].name,
             prefetch_count=prefetch_count,
             on_failure="reject",
-            observer=ledger,
+            observer=consuming[number],
         )
 
     with Crew(workers, hire) as crew:
-        started_s = time.perf_counter()
+        started_ns = time.monotonic_ns()
         crew.begin()
-        with _publishing(broker, workload, ledger) if replay else contextlib.nullcontext() as publisher:
+        with _publishing(broker, workload, publishing) if replay else contextlib.nullcontext() as publisher:
             _wait(
-                ledger, crew, publisher, deadline_s=started_s + time_limit_s, show=progress, workers=workers
+                ledger,
+                crew,
+                publisher,
+                expected=len(workload),
+                deadline_s=time.monotonic() + time_limit_s,
+                show=progress,
             )
     return Run(
         workload=workload,
@@ -85,7 +94,7 @@ def run_workload(
         rabbitmq=broker.version,
         workers=workers,
         prefetch=prefetch_count,
-        started_s=started_s,
+        started_ns=started_ns,
     )
 
 
@@ -130,34 +139,31 @@ def run_each(
 
 
 def _empty_queue(broker: Broker) -> None:
+    declare_tasks(broker)
     with contextlib.closing(connect(broker)) as connection:
-        channel = connection.channel()
-        declare_tasks(channel)
-        channel.queue_purge(names.TASKS)
+        connection.channel().queue_purge(names.TASKS)
 
 
-def _publish(broker: Broker, workload: Workload, ledger: Ledger) -> None:
-    with EngineAPI(broker) as api:
+def _publish(broker: Broker, workload: Workload, recorder: PublishRecorder) -> None:
+    with EngineAPI(broker, observer=recorder) as api:
         for message, job in enumerate(workload):
-            ledger.published(message)
             api.publish_task(job.task, message_id=str(message))
 
 
 @contextlib.contextmanager
-def _publishing(broker: Broker, workload: Workload, ledger: Ledger) -> Iterator[Future[None]]:
+def _publishing(broker: Broker, workload: Workload, recorder: PublishRecorder) -> Iterator[Future[None]]:
     """Publish each task when it arrives, in a thread, until the block is left."""
     left = threading.Event()
 
     def publish() -> None:
-        with EngineAPI(broker) as api:
-            started_s = time.perf_counter()
+        with EngineAPI(broker, observer=recorder) as api:
+            started_s = time.monotonic()
             for message, job in enumerate(workload):
                 due_s = started_s + job.arrival_s
-                while not left.is_set() and (wait_s := due_s - time.perf_counter()) > 0:
+                while not left.is_set() and (wait_s := due_s - time.monotonic()) > 0:
                     api.wait(min(wait_s, LOOK_EVERY_S))
                 if left.is_set():
                     return
-                ledger.published(message)
                 api.publish_task(job.task, message_id=str(message))
 
     with ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread:
@@ -168,21 +174,27 @@ def _publishing(broker: Broker, workload: Workload, ledger: Ledger) -> Iterator[
 
 
 def _wait(
-    ledger: Ledger, crew: Crew, publisher: Future[None] | None, *, deadline_s: float, show: bool, workers: int
+    ledger: Ledger,
+    crew: Crew,
+    publisher: Future[None] | None,
+    *,
+    expected: int,
+    deadline_s: float,
+    show: bool,
 ) -> None:
-    label = f"{workers} worker{'s' if workers > 1 else ''}"
+    """Wait until every task is done, and raise what ends a worker or the publisher before."""
+    label = f"{len(crew)} worker{'s' if len(crew) > 1 else ''}"
     # On standard output, as JupyterLab paints standard error like a warning.
-    with tqdm(
-        total=ledger.expected, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show
-    ) as bar:
-        while not ledger.complete.wait(LOOK_EVERY_S):
-            bar.update(ledger.done - bar.n)
+    with tqdm(total=expected, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show) as bar:
+        while (done := ledger.done) < expected:
+            bar.update(done - bar.n)
             crew.check()
             if publisher and publisher.done():
                 publisher.result()
-            if time.perf_counter() > deadline_s:
+            if time.monotonic() > deadline_s:
                 raise BrokerError(
-                    f"Only {ledger.done} of {ledger.expected} tasks were done within the time limit. "
+                    f"Only {done} of {expected} tasks were done within the time limit. "
                     "Next: give more workers, fewer tasks or a longer time_limit_s"
                 )
-        bar.update(ledger.done - bar.n)
+            time.sleep(LOOK_EVERY_S)
+        bar.update(done - bar.n)

@@ -13,9 +13,9 @@ import pika
 import pytest
 
 from rmqlab import names
-from rmqlab.amqp import connect
+from rmqlab.amqp import Outcome, connect
 from rmqlab.broker import Broker
-from rmqlab.engine import Delivery, EngineAPI, EngineWorker, Outcome, Task, declare_tasks
+from rmqlab.engine import EngineAPI, EngineWorker, Task
 from rmqlab.errors import AddressError, BrokerError, BrokerUnavailableError, InvalidTaskError
 
 TASK = Task("engine-123", "process", {"param": "value"})
@@ -26,13 +26,13 @@ class Record:
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[tuple[str, bool]] = []
         self.outcomes: list[Outcome] = []
 
-    def delivered(self, delivery: Delivery) -> None:
-        self.deliveries.append(delivery)
+    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
+        self.deliveries.append((properties.message_id, redelivered))
 
-    def settled(self, _: Delivery, outcome: Outcome) -> None:
+    def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
 
@@ -54,7 +54,7 @@ def channel(broker: Broker) -> Iterator[pika.adapters.blocking_connection.Blocki
     with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
         channel = connection.channel()
         channel.queue_delete(names.TASKS)
-        declare_tasks(channel)
+        channel.queue_declare(names.TASKS, durable=True)
         channel.confirm_delivery()
         yield channel
 
@@ -171,7 +171,7 @@ def test_tasks_are_done_and_acknowledged(broker, channel) -> None:
 
     assert done == [TASK] * 3
     assert record.outcomes == ["acked"] * 3
-    assert record.deliveries == [Delivery(identity, False, "w") for identity in identities]
+    assert record.deliveries == [(identity, False) for identity in identities]
     assert _ready(channel) == 0
 
 
@@ -187,7 +187,7 @@ def test_a_crashed_workers_task_comes_again(broker, channel) -> None:
     with EngineWorker(broker, lambda _: None, observer=record) as worker:
         worker.run(max_tasks=1)
 
-    assert [delivery.redelivered for delivery in record.deliveries] == [True]
+    assert [redelivered for _, redelivered in record.deliveries] == [True]
     assert _ready(channel) == 0
 
 
@@ -204,8 +204,8 @@ def test_a_failed_task_is_logged_and_comes_again(broker, channel, caplog) -> Non
         worker.run(max_tasks=2)
 
     assert record.outcomes == ["requeued", "acked"]
-    assert [delivery.redelivered for delivery in record.deliveries] == [False, True]
-    assert "engine-123 failed" in caplog.text
+    assert [redelivered for _, redelivered in record.deliveries] == [False, True]
+    assert "while working on a task of engine-123" in caplog.text
     assert "broken engine" in caplog.text
     assert _ready(channel) == 0
 
@@ -350,7 +350,7 @@ def test_a_connection_that_the_broker_closes_is_an_error(broker, channel, work) 
 
     _close_connection(broker, "to-be-closed")
 
-    with pytest.raises(BrokerError, match=r"to-be-closed lost the broker.*Next: "):
+    with pytest.raises(BrokerError, match=r"to-be-closed lost the connection.*Next: "):
         running.result(WAIT_S)
 
 

@@ -1,14 +1,19 @@
-"""Ledgers and the frames of runs, from entries made by hand."""
+"""Runs of a workload and their frames, from events made by hand."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from rmqlab.engine import Delivery, Task
-from rmqlab.measure import Entry, Job, Ledger, Run, Runs, Workload
+from rmqlab.engine import Task
+from rmqlab.measure import Job, Ledger, Run, Runs, Workload, by_message_id
 
 # Times are those of a clock that started long ago; the workers begin at 100.
 STARTED_S = 100.0
+NS = 1_000_000_000
+
+Event = tuple[float, str, int] | tuple[float, str, int, str] | tuple[float, str, int, str, bool]
 
 
 def _workload(count: int) -> Workload:
@@ -18,91 +23,49 @@ def _workload(count: int) -> Workload:
     return Workload(tuple(jobs), 1.0)
 
 
-def _run(*entries: Entry, count: int, workers: int = 1) -> Run:
-    ledger = Ledger(count)
-    ledger.entries.extend(entries)
-    return Run(_workload(count), ledger, "4.0.5", workers, 1, STARTED_S)
+def _ledger(*events: Event) -> Ledger:
+    """Make a ledger of (time_s, what happened, message, worker, redelivered)."""
+    now_s = 0.0
+    ledger = Ledger(clock=lambda: int(now_s * NS))
+    publisher = ledger.publisher()
+    workers = {name: ledger.consumer(name, identify=by_message_id) for name in ("worker-1", "worker-2")}
+    tags: dict[tuple[str, int], int] = {}
+    for now_s, event, message, *rest in events:  # noqa: B007 - the clock reads it
+        if event == "published":
+            publisher.published(message)
+            continue
+        name = str(rest[0])
+        if event == "delivered":
+            tags[name, message] = len(workers[name]) + 1
+            properties = SimpleNamespace(message_id=str(message))
+            workers[name].delivered(tags[name, message], len(rest) > 1, properties, b"")
+        else:
+            workers[name].settled(tags[name, message], False, event)
+    return ledger
+
+
+def _run(*events: Event, count: int, workers: int = 1) -> Run:
+    return Run(_workload(count), _ledger(*events), "4.0.5", workers, 1, int(STARTED_S * NS))
 
 
 @pytest.fixture
 def run() -> Run:
     """Message 0 is done at once; 1 is requeued and done by the other; 2 is rejected."""
     return _run(
-        Entry(0, "published", 99.0),
-        Entry(1, "published", 99.5),
-        Entry(0, "delivered", 100.0, "worker-1"),
-        Entry(1, "delivered", 100.5, "worker-2"),
-        Entry(0, "acked", 101.0, "worker-1"),
-        Entry(1, "requeued", 101.0, "worker-2"),
-        Entry(2, "published", 101.0),
-        Entry(1, "delivered", 101.5, "worker-1", True),
-        Entry(2, "delivered", 102.0, "worker-2"),
-        Entry(2, "rejected", 102.5, "worker-2"),
-        Entry(1, "acked", 104.0, "worker-1", True),
+        (99.0, "published", 0),
+        (99.5, "published", 1),
+        (100.0, "delivered", 0, "worker-1"),
+        (100.5, "delivered", 1, "worker-2"),
+        (101.0, "acked", 0, "worker-1"),
+        (101.0, "requeued", 1, "worker-2"),
+        (101.0, "published", 2),
+        (101.5, "delivered", 1, "worker-1", True),
+        (102.0, "delivered", 2, "worker-2"),
+        (102.5, "rejected", 2, "worker-2"),
+        (104.0, "acked", 1, "worker-1", True),
         count=3,
         workers=2,
     )
-
-
-def _delivery(message: int, *, redelivered: bool = False) -> Delivery:
-    return Delivery(str(message), redelivered, "worker-1")
-
-
-def test_a_ledger_notes_what_happens_in_order() -> None:
-    ledger = Ledger(1)
-    ledger.published(0)
-    ledger.delivered(_delivery(0, redelivered=True))
-    ledger.settled(_delivery(0, redelivered=True), "acked")
-
-    frame = ledger.frame()
-    assert list(frame.columns) == ["message", "event", "time_s", "worker", "redelivered"]
-    assert list(frame["event"]) == ["published", "delivered", "acked"]
-    assert list(frame["worker"]) == ["", "worker-1", "worker-1"]
-    assert list(frame["redelivered"]) == [False, True, True]
-    assert frame["time_s"].iloc[0] == 0
-    assert frame["time_s"].is_monotonic_increasing
-
-
-def test_a_ledger_is_complete_when_each_message_is_acked_or_rejected() -> None:
-    ledger = Ledger(2)
-    ledger.settled(_delivery(0), "acked")
-    assert not ledger.complete.is_set()
-    ledger.settled(_delivery(1), "rejected")
-
-    assert ledger.complete.is_set()
-    assert ledger.done == 2
-
-
-def test_a_message_that_is_done_twice_counts_once() -> None:
-    ledger = Ledger(2)
-    ledger.settled(_delivery(0), "acked")
-    ledger.settled(_delivery(0), "acked")
-
-    assert ledger.done == 1
-    assert not ledger.complete.is_set()
-
-
-def test_a_requeued_message_is_not_done() -> None:
-    ledger = Ledger(1)
-    ledger.settled(_delivery(0), "requeued")
-
-    assert ledger.done == 0
-    assert not ledger.complete.is_set()
-
-
-def test_a_ledger_without_entries_has_an_empty_frame() -> None:
-    assert len(Ledger(1).frame()) == 0
-
-
-def test_what_happened_at_the_same_moment_stays_in_the_order_of_the_ledger() -> None:
-    ledger = Ledger(200)
-    for message in range(200):
-        time_s = float(message % 7)  # threads write out of order, and clocks tick coarsely
-        ledger.entries += [Entry(message, "published", time_s), Entry(message, "delivered", time_s, "w")]
-
-    events = ledger.frame().groupby("message")["event"].agg(list)
-
-    assert all(each == ["published", "delivered"] for each in events)
 
 
 def test_makespan_goes_from_the_workers_beginning_to_the_last_end(run: Run) -> None:
@@ -141,15 +104,26 @@ def test_waiting_counts_from_the_workers_beginning_or_from_publishing_if_later(r
 
 def test_a_task_that_nobody_took_is_still_a_row() -> None:
     tasks = _run(
-        Entry(0, "published", 100.0),
-        Entry(1, "published", 100.0),
-        Entry(0, "delivered", 101.0, "worker-1"),
-        Entry(0, "acked", 102.0, "worker-1"),
+        (100.0, "published", 0),
+        (100.0, "published", 1),
+        (101.0, "delivered", 0, "worker-1"),
+        (102.0, "acked", 0, "worker-1"),
         count=2,
     ).tasks()
 
     assert list(tasks["message"]) == [0, 1]
     assert list(tasks["outcome"].isna()) == [False, True]
+    assert list(tasks["worker"].isna()) == [False, True]
+    assert list(tasks["delivered_s"].isna()) == [False, True]
+    assert list(tasks["deliveries"]) == [1, 0]
+
+
+def test_a_task_that_was_not_even_published_is_still_a_row() -> None:
+    tasks = _run((100.0, "published", 0), count=2).tasks()
+
+    assert list(tasks["engine_id"]) == ["engine-0", "engine-1"]
+    assert list(tasks["published_s"].isna()) == [False, True]
+    assert list(tasks["deliveries"]) == [0, 0]
 
 
 def test_summary_counts_what_happened(run: Run) -> None:
@@ -179,25 +153,39 @@ def test_depth_follows_the_queue(run: Run) -> None:
     depth = run.depth()
 
     assert list(depth.columns) == ["workers", "time_s", "ready", "unacked"]
-    assert list(depth["ready"]) == [1, 2, 1, 0, 0, 1, 2, 1, 0, 0, 0]
-    assert list(depth["unacked"]) == [0, 0, 1, 2, 1, 0, 0, 1, 2, 1, 0]
+    assert list(depth["ready"]) == [1, 2, 1, 0, 1, 1, 2, 1, 0, 0, 0]
+    assert list(depth["unacked"]) == [0, 0, 1, 2, 2, 1, 0, 1, 2, 1, 0]
     assert depth["time_s"].iloc[0] == -1.0
 
 
 def test_depth_is_never_negative_when_all_happens_at_one_moment() -> None:
-    entries = [
-        entry
-        for message in range(100)
-        for entry in (
-            Entry(message, "published", 100.0),
-            Entry(message, "delivered", 100.0, "worker-1"),
-            Entry(message, "acked", 100.0, "worker-1"),
-        )
-    ]
-    depth = _run(*entries, count=100).depth()
+    events: list[Event] = []
+    for message in range(100):
+        events += [
+            (100.0, "published", message),
+            (100.0, "delivered", message, "worker-1"),
+            (100.0, "requeued", message, "worker-1"),
+            (100.0, "delivered", message, "worker-2", True),
+            (100.0, "acked", message, "worker-2"),
+        ]
+    depth = _run(*events, count=100).depth()
 
     assert depth[["ready", "unacked"]].to_numpy().min() == 0
     assert list(depth[["ready", "unacked"]].iloc[-1]) == [0, 0]
+
+
+def test_depth_knows_that_a_task_of_a_lost_worker_was_back_in_the_queue() -> None:
+    depth = _run(
+        (100.0, "published", 0),
+        (101.0, "delivered", 0, "worker-1"),
+        (103.0, "delivered", 0, "worker-2", True),
+        (104.0, "acked", 0, "worker-2"),
+        count=1,
+    ).depth()
+
+    assert list(depth["time_s"]) == [0, 1, 3, 3, 4]
+    assert list(depth["ready"]) == [1, 0, 1, 0, 0]
+    assert list(depth["unacked"]) == [0, 1, 0, 1, 0]
 
 
 def test_runs_put_the_frames_of_each_run_below_each_other(run: Run) -> None:

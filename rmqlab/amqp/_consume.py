@@ -1,0 +1,372 @@
+"""Consume messages, and settle each by a policy."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, get_args
+
+import pika
+from pika.channel import Channel
+
+from rmqlab.amqp._session import Session
+from rmqlab.broker import Broker
+from rmqlab.errors import BrokerError, RejectError
+
+logger = logging.getLogger("rmqlab.amqp")
+
+FailurePolicy = Literal["requeue", "reject"]
+Outcome = Literal["acked", "requeued", "rejected"]
+Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
+OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], object]
+
+MAX_PREFETCH = 65535  # AMQP has 16 bits for it
+# An ack that waits for others is sent when nothing has come for so long.
+FLUSH_AFTER_S = 0.05
+# Work that takes longer than this is not held up for others to be acknowledged with it.
+SEND_AFTER_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Acks:
+    """When a consumer acknowledges.
+
+    Attributes:
+        name: what it is called in frames.
+        every: how many messages one acknowledgement is for; None asks for no
+            acknowledgements: the broker forgets a message as it sends it.
+    """
+
+    name: str
+    every: int | None
+
+
+def auto_ack() -> Acks:
+    """Let the broker forget each message as it sends it: fast, and a crash loses messages."""
+    return Acks("auto", None)
+
+
+def ack_each() -> Acks:
+    """Acknowledge each message when its work is done."""
+    return Acks("each", 1)
+
+
+def ack_every(count: int) -> Acks:
+    """Acknowledge so many messages at once; and fewer when no more come, and at the end.
+
+    Raises:
+        ValueError: the count is below 1.
+
+    Source: https://www.rabbitmq.com/docs/confirms#consumer-acks-multiple-parameter
+    """
+    if count < 1:
+        raise ValueError(f"an acknowledgement of {count} messages; it goes from 1")
+    return Acks(f"every {count}", count)
+
+
+class ConsumeObserver(Protocol):
+    """Is told what happens to each message of a consumer, in the consumer's thread."""
+
+    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
+        """A message has arrived; a consumer's tags count from 1."""
+        ...
+
+    def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
+        """The broker is told what became of the message; with `multiple`, of all up to it.
+
+        With `auto_ack` the broker is told nothing, and this is when the work has ended.
+        """
+        ...
+
+
+class Consumer:
+    """Takes messages from a queue and settles each: acknowledged, requeued or rejected.
+
+    Use it as a context manager, or close it. It belongs to one thread; only `stop` may be
+    called from another one.
+
+    Args:
+        broker: a broker of `start_broker`, or an AMQP URL.
+        queue: name of the queue, which must be there.
+        on_message: does the work of one message; an exception means that it failed. None
+            does nothing.
+        ack: `ack_each()`, `ack_every(n)` or `auto_ack()`.
+        on_failure: what becomes of a message whose work failed: `requeue` puts it back,
+            `reject` drops it, or dead-letters it where its queue says so. `RejectError`
+            rejects it either way.
+        prefetch_count: how many unacknowledged messages the broker hands out at a time; 0 is
+            no limit.
+        threaded: whether the work is done in a thread of its own, one message after
+            another, so that heartbeats are answered while it takes long.
+        observer: is told of every delivery; None tells nobody.
+        name: the connection's name, as the broker's management pages show it.
+
+    Raises:
+        BrokerUnavailableError: no connection could be opened.
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        broker: Broker | str,
+        queue: str,
+        on_message: OnMessage | None = None,
+        *,
+        ack: Acks | None = None,
+        on_failure: FailurePolicy = "requeue",
+        prefetch_count: int = 100,
+        threaded: bool = False,
+        observer: ConsumeObserver | None = None,
+        name: str = "consumer",
+    ) -> None:
+        if not 0 <= prefetch_count <= MAX_PREFETCH:
+            raise ValueError(
+                f"prefetch_count is {prefetch_count}; it goes from 0 (no limit) to {MAX_PREFETCH}"
+            )
+        if on_failure not in get_args(FailurePolicy):
+            raise ValueError(f"on_failure is {on_failure!r}; it is one of {get_args(FailurePolicy)}")
+        self._acks = ack or ack_each()
+        if self._acks.every and 0 < prefetch_count < self._acks.every:
+            raise ValueError(
+                f"an ack every {self._acks.every} messages with a prefetch_count of {prefetch_count} would "
+                "wait for messages that the broker holds back; give a prefetch_count that is no smaller"
+            )
+        self._queue = queue
+        self._on_message = on_message
+        self._prefetch_count = prefetch_count
+        self._requeue = on_failure == "requeue"
+        self._observer = observer
+        self._observe_delivery = None if observer is None else observer.delivered
+        self._stopping = threading.Event()
+        self._cancelled = False
+        self._inbox: collections.deque[Message] = collections.deque()
+        self._limit: int | None = None
+        self._settled = 0
+        self._unacked = 0  # done, and not acknowledged yet
+        self._ack_tag = self._last_done = self._last_delivered = 0  # delivery tags
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name) if threaded else None
+        self._session = Session(broker, name=name)
+        try:
+            channel = self._session.channel
+            channel.add_on_cancel_callback(self._on_cancel)
+            self._session.call(channel.basic_qos, prefetch_count=prefetch_count)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The connection's name."""
+        return self._session.name
+
+    def run(
+        self, *, count: int | None = None, idle_s: float | None = None, time_s: float | None = None
+    ) -> int:
+        """Consume until `stop` is called, or until one of the bounds is reached.
+
+        Args:
+            count: so many messages are settled.
+            idle_s: no message has come for so many seconds.
+            time_s: so many seconds have passed.
+
+        Returns:
+            How many messages were settled.
+
+        Raises:
+            ChannelClosedError: there is no such queue, or it is another connection's own.
+            BrokerError: the broker cancelled the consumer, or the connection was lost.
+            ValueError: the count is below 1.
+        """
+        if count is not None and count < 1:
+            raise ValueError(f"count is {count}; it goes from 1, or is None for no limit")
+        self._limit, self._settled = count, 0
+        if self._stopping.is_set():
+            return 0
+        now_s = time.monotonic()
+        end_s = math.inf if time_s is None else now_s + time_s
+        idle_s = math.inf if idle_s is None else idle_s
+        self._subscribe()
+        last_s = now_s
+        while not self._is_over():
+            self._session.check()
+            now_s = time.monotonic()
+            if now_s >= end_s or now_s - last_s >= idle_s:
+                break
+            if self._inbox:
+                self._work_off(end_s)
+                last_s = time.monotonic()
+                continue
+            if self._unacked and now_s - last_s >= FLUSH_AFTER_S:
+                self._flush()
+            wait_s = (
+                min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if self._unacked else math.inf) - now_s
+            )
+            self._session.turn(wait_s)
+        self._unsubscribe()
+        return self._settled
+
+    def stop(self) -> None:
+        """Let `run` return once the message in hand is settled, and not begin again.
+
+        May be called from any thread, also before `run`.
+        """
+        self._stopping.set()
+        self._session.wake()
+
+    def close(self) -> None:
+        """Close the connection; what was not acknowledged goes back to its queue.
+
+        Waits for work that is done in a thread of its own. Safe to call twice.
+        """
+        if self._thread:
+            self._thread.shutdown(cancel_futures=True)
+        self._session.close()
+
+    # --- subscribing ----------------------------------------------------------------------
+
+    def _subscribe(self) -> None:
+        answer = self._session.call(
+            self._session.channel.basic_consume,
+            queue=self._queue,
+            on_message_callback=self._on_delivery,
+            auto_ack=self._acks.every is None,
+        )
+        self._consumer_tag = answer.consumer_tag
+
+    def _unsubscribe(self) -> None:
+        """Get no more messages, and give back those that were not taken in hand."""
+        channel = self._session.channel
+        if self._cancelled:
+            raise BrokerError(
+                f"{self.name} was cancelled by the broker after {self._settled} messages: its queue is gone. "
+                "Next: see who deleted the queue, declare it, and start again"
+            )
+        self._session.call(channel.basic_cancel, consumer_tag=self._consumer_tag)
+        self._flush()
+        self._inbox.clear()
+        if self._acks.every and self._last_delivered > self._last_done:
+            channel.basic_nack(self._last_delivered, multiple=True, requeue=True)
+            if self._observer is not None:
+                self._observer.settled(self._last_delivered, True, "requeued")
+        self._last_done = self._last_delivered
+        # A call that is answered, so that the broker has read the last acknowledgement.
+        self._session.call(channel.basic_qos, prefetch_count=self._prefetch_count)
+
+    def _is_over(self) -> bool:
+        return self._settled == self._limit or self._stopping.is_set() or self._cancelled
+
+    # --- one message after another ----------------------------------------------------------
+
+    def _on_delivery(
+        self,
+        _: Channel,
+        method: pika.spec.Basic.Deliver,
+        properties: pika.BasicProperties,
+        body: bytes,
+    ) -> None:
+        # Only kept here, so that the loop goes on between two messages, however long the work.
+        self._inbox.append((method, properties, body))
+        self._last_delivered = method.delivery_tag
+        if self._observe_delivery is not None:
+            self._observe_delivery(method.delivery_tag, method.redelivered, properties, body)
+
+    def _work_off(self, end_s: float) -> None:
+        """Work off what has come, sending acknowledgements in one piece where work is quick."""
+        connection = self._session.connection
+        connection.hold()
+        send_s = time.monotonic() + SEND_AFTER_S
+        while self._inbox and not self._is_over():
+            self._take(*self._inbox.popleft())
+            now_s = time.monotonic()
+            if now_s >= send_s or now_s >= end_s:
+                break
+        connection.release()
+        self._session.turn(0)
+
+    def _take(self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes) -> None:
+        outcome: Outcome = "acked"
+        if self._on_message is not None:
+            if self._thread is None:
+                outcome = self._work(method, properties, body)
+            else:
+                outcome = self._work_in_thread(method, properties, body)
+        self._settle(method.delivery_tag, outcome)
+
+    def _work(
+        self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> Outcome:
+        assert self._on_message is not None
+        try:
+            self._on_message(method, properties, body)
+        except RejectError as error:
+            logger.error("message %s rejected: %s", properties.message_id or "without id", error)
+            return "rejected"
+        except Exception:
+            logger.exception("message %s failed", properties.message_id or "without id")
+            return "requeued" if self._requeue else "rejected"
+        return "acked"
+
+    def _work_in_thread(
+        self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
+    ) -> Outcome:
+        """Let the loop turn, and so answer heartbeats, until the work is done."""
+        assert self._thread is not None
+        self._session.connection.release()
+        work = self._thread.submit(self._work, method, properties, body)
+        work.add_done_callback(lambda _: self._session.wake())
+        while not work.done():
+            self._session.turn()
+            self._session.check()
+        return work.result()
+
+    def _settle(self, tag: int, outcome: Outcome) -> None:
+        self._settled += 1
+        self._last_done = tag
+        every = self._acks.every
+        if every is None:
+            # The broker has long forgotten the message: only the observer is told of its end.
+            if self._observer is not None:
+                self._observer.settled(tag, False, outcome)
+            return
+        if outcome == "acked":
+            self._unacked += 1
+            self._ack_tag = tag
+            if self._unacked >= every:
+                self._flush()
+            return
+        self._session.channel.basic_nack(tag, requeue=outcome == "requeued")
+        if self._observer is not None:
+            self._observer.settled(tag, False, outcome)
+
+    def _flush(self) -> None:
+        """Acknowledge what is done and not acknowledged yet."""
+        if not self._unacked:
+            return
+        multiple = self._unacked > 1
+        # All up to this one are done: those that failed were refused one by one. It must not
+        # be the tag of one of these, which the broker knows no more.
+        self._session.channel.basic_ack(self._ack_tag, multiple=multiple)
+        self._unacked = 0
+        if self._observer is not None:
+            self._observer.settled(self._ack_tag, multiple, "acked")
+
+    def _on_cancel(self, _: object) -> None:
+        self._cancelled = True

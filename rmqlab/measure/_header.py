@@ -1,0 +1,56 @@
+"""What tells the messages of a run apart: the first bytes of a body, or the message id."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Identify = Callable[[Any, bytes], int]
+"""Gives the number of a message from its properties and body; below 0 for one not of the run.
+
+It may also raise ValueError, TypeError or struct.error for a message that is not of the run.
+"""
+
+# Number in the run; what tells this run from others; time of publishing in ns.
+HEADER = struct.Struct("<IIq")
+HEADER_BYTES = HEADER.size
+NUMBER_AND_RUN = struct.Struct("<II")
+IDENTITY_BYTES = NUMBER_AND_RUN.size
+MAX_MESSAGES = 2**32
+FOREIGN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Identifies messages by the first 8 bytes of their bodies: number, and which run.
+
+    Recorders know it, and only keep these bytes as messages arrive.
+
+    Attributes:
+        run: what the run's messages carry; None takes those of any run.
+    """
+
+    run: int | None = None
+
+    def __call__(self, properties: Any, body: bytes) -> int:  # noqa: ARG002
+        """Give the number of a message; below 0 if it is not of the run."""
+        if len(body) < IDENTITY_BYTES:
+            return FOREIGN
+        number: int
+        number, run = NUMBER_AND_RUN.unpack_from(body)
+        return number if self.run is None or run == self.run else FOREIGN
+
+
+by_header = Header()
+
+
+def by_message_id(properties: Any, body: bytes) -> int:  # noqa: ARG001
+    """Give the number that the message's id consists of.
+
+    Raises:
+        TypeError: the message has no id.
+        ValueError: the message's id is no number.
+    """
+    return int(properties.message_id)

@@ -1,0 +1,332 @@
+"""Made-up load: so many messages, of such a size, at such times, with so much work each."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rmqlab.amqp import Publisher
+from rmqlab.measure._header import HEADER, HEADER_BYTES, MAX_MESSAGES, Header
+
+Floats = npt.NDArray[np.float64]
+
+# Looks at the clock again after a wait of at most this, and before a wait of less than that.
+LONGEST_WAIT_S = 1.0
+SHORTEST_WAIT_S = 0.0005
+MAX_BODY_BYTES = 512 * 1024 * 1024  # the most that RabbitMQ can be set to take
+
+
+class Rate(Protocol):
+    """When messages are published."""
+
+    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:
+        """Give the times of so many messages, in seconds from the start, ascending."""
+        ...
+
+    def share(self, parts: int) -> Rate:
+        """Give the rate of each of so many publishers that together have this one."""
+        ...
+
+
+class Durations(Protocol):
+    """How long messages keep a consumer busy."""
+
+    def durations_s(self, count: int, random: np.random.Generator) -> Floats:
+        """Give the durations of so many messages' work, in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unlimited:
+    """Publish as fast as the publisher can."""
+
+    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
+        """Give zeros: every message is due at once."""
+        return np.zeros(count)
+
+    def share(self, parts: int) -> Rate:  # noqa: ARG002
+        """Give the same: each as fast as it can."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantRate:
+    """Publish at equal intervals.
+
+    Attributes:
+        rate_msg_s: messages per second.
+    """
+
+    rate_msg_s: float
+
+    def __post_init__(self) -> None:
+        _check_above_0("rate_msg_s", self.rate_msg_s)
+
+    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
+        """Give multiples of the interval, from 0."""
+        return np.arange(count) / self.rate_msg_s
+
+    def share(self, parts: int) -> Rate:
+        """Give the part of each of so many publishers."""
+        return ConstantRate(self.rate_msg_s / parts)
+
+
+@dataclass(frozen=True, slots=True)
+class PoissonRate:
+    """Publish at random, as independent callers do: exponential intervals.
+
+    Attributes:
+        rate_msg_s: mean messages per second.
+    """
+
+    rate_msg_s: float
+
+    def __post_init__(self) -> None:
+        _check_above_0("rate_msg_s", self.rate_msg_s)
+
+    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:
+        """Give sums of exponential intervals."""
+        return np.cumsum(random.exponential(1 / self.rate_msg_s, count))
+
+    def share(self, parts: int) -> Rate:
+        """Give the part of each of so many publishers; together they are Poisson again."""
+        return PoissonRate(self.rate_msg_s / parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantDuration:
+    """Every message keeps its consumer busy for the same time.
+
+    Attributes:
+        duration_s: seconds.
+    """
+
+    duration_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.duration_s < math.inf:
+            raise ValueError(f"duration_s is {self.duration_s}; it goes from 0")
+
+    def durations_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
+        """Give the same for all."""
+        return np.full(count, float(self.duration_s))
+
+
+@dataclass(frozen=True, slots=True)
+class ExponentialDuration:
+    """Most messages are quick, few take several times as long.
+
+    Attributes:
+        mean_s: mean duration, in seconds.
+    """
+
+    mean_s: float
+
+    def __post_init__(self) -> None:
+        _check_above_0("mean_s", self.mean_s)
+
+    def durations_s(self, count: int, random: np.random.Generator) -> Floats:
+        """Draw from an exponential distribution."""
+        return random.exponential(self.mean_s, count)
+
+
+@dataclass(frozen=True, slots=True)
+class ParetoDuration:
+    """A heavy tail: a few messages take a large part of all the work.
+
+    Attributes:
+        mean_s: mean duration, in seconds.
+        shape: Pareto's alpha; the nearer to 1, the heavier the tail.
+    """
+
+    mean_s: float
+    shape: float = 1.5
+
+    def __post_init__(self) -> None:
+        _check_above_0("mean_s", self.mean_s)
+        if not 1 < self.shape < math.inf:
+            raise ValueError(f"shape is {self.shape}; it must be above 1, or there is no mean")
+
+    def durations_s(self, count: int, random: np.random.Generator) -> Floats:
+        """Draw from a Pareto distribution with this mean."""
+        shortest_s = self.mean_s * (self.shape - 1) / self.shape
+        return (1 + random.pareto(self.shape, count)) * shortest_s
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Messages to publish: the same ones for the same seed.
+
+    The first 16 bytes of a body are the message's number, what tells this load's messages
+    from others, and the time of publishing; the rest is zeros.
+
+    Attributes:
+        count: how many messages.
+        size_bytes: size of a body, in bytes, from 16.
+        rate: when they are published: `Unlimited()`, `ConstantRate(rate_msg_s)`,
+            `PoissonRate(rate_msg_s)`, or anything like these.
+        durations: how long their work takes: `ConstantDuration(duration_s)`,
+            `ExponentialDuration(mean_s)`, `ParetoDuration(mean_s, shape)`, or anything like
+            these.
+        seed: of what is random.
+        first: number of the first message.
+        run: what its messages carry to be told from those of other loads; new for each
+            load, unless given.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    count: int
+    size_bytes: int = 256
+    rate: Rate = Unlimited()
+    durations: Durations = ConstantDuration()
+    seed: int = 0
+    first: int = 0
+    run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_MESSAGES:
+            raise ValueError(f"count is {self.count}; it goes from 1 to {MAX_MESSAGES}")
+        if not HEADER_BYTES <= self.size_bytes <= MAX_BODY_BYTES:
+            raise ValueError(
+                f"size_bytes is {self.size_bytes}; it goes from {HEADER_BYTES}, for number and time, "
+                f"to {MAX_BODY_BYTES}"
+            )
+        if not 0 <= self.first <= MAX_MESSAGES - self.count:
+            raise ValueError(f"first is {self.first}; it goes from 0 to {MAX_MESSAGES} - count")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it goes from 0")
+        if not 0 <= self.run < MAX_MESSAGES:
+            raise ValueError(f"run is {self.run}; it goes from 0 to {MAX_MESSAGES - 1}")
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the messages."""
+        return range(self.first, self.first + self.count)
+
+    @property
+    def work_s(self) -> float:
+        """How long one consumer is busy with all of it, in seconds."""
+        return float(self.durations_s().sum())
+
+    def arrivals_s(self) -> Floats:
+        """Give when each message is due, in seconds from the start."""
+        return self.rate.arrivals_s(self.count, np.random.default_rng((self.seed, 0)))
+
+    def durations_s(self) -> Floats:
+        """Give how long each message keeps a consumer busy, in seconds."""
+        return self.durations.durations_s(self.count, np.random.default_rng((self.seed, 1)))
+
+    def body(self, number: int) -> bytes:
+        """Make the body of a message that is published now.
+
+        Raises:
+            ValueError: there is no such message.
+        """
+        if number not in self.numbers:
+            raise ValueError(f"number is {number}; it goes from {self.first} to {self.numbers[-1]}")
+        return HEADER.pack(number, self.run, time.monotonic_ns()) + bytes(self.size_bytes - HEADER_BYTES)
+
+    def bodies(self) -> Iterator[bytes]:
+        """Make all bodies, each when it is asked for."""
+        pack, run, clock = HEADER.pack, self.run, time.monotonic_ns
+        rest = bytes(self.size_bytes - HEADER_BYTES)
+        for number in self.numbers:
+            yield pack(number, run, clock()) + rest
+
+    @property
+    def identify(self) -> Header:
+        """What gives the number of a message, and below 0 for one that is not of this load.
+
+        It is for `Ledger.publisher` and `Ledger.consumer`.
+        """
+        return Header(self.run)
+
+    def again(self) -> Load:
+        """Give the same load for another run, whose messages can be told from this one's."""
+        return dataclasses.replace(self, run=secrets.randbits(32))
+
+    def split(self, parts: int) -> list[Load]:
+        """Share the load among several publishers, each with numbers of its own.
+
+        Args:
+            parts: how many publishers; there are no more than messages.
+
+        Returns:
+            As many loads, whose numbers follow each other and whose rates add up to this
+            one's. What is random in them is another than in the whole: consumers look up
+            durations in the whole.
+
+        Raises:
+            ValueError: `parts` is out of range.
+        """
+        if not 1 <= parts <= self.count:
+            raise ValueError(f"parts is {parts}; it goes from 1 to the count of messages, {self.count}")
+        bounds = [self.count * part // parts for part in range(parts + 1)]
+        return [
+            dataclasses.replace(
+                self,
+                count=end - start,
+                first=self.first + start,
+                rate=self.rate.share(parts),
+                seed=self.seed * MAX_MESSAGES + self.first + start if parts > 1 else self.seed,
+            )
+            for start, end in itertools.pairwise(bounds)
+        ]
+
+
+def published_ns(body: bytes) -> int:
+    """Read from a load's body when it was published, in nanoseconds of the machine's clock.
+
+    Raises:
+        ValueError: the body is shorter than 16 bytes.
+    """
+    if len(body) < HEADER_BYTES:
+        raise ValueError(f"the body has {len(body)} bytes; a load's body has {HEADER_BYTES} at least")
+    time_ns: int = HEADER.unpack_from(body)[2]
+    return time_ns
+
+
+def publish_load(publisher: Publisher, load: Load) -> int:
+    """Publish a load, each message when it is due, and wait for all confirms.
+
+    A publisher that cannot keep up publishes late, and leaves nothing out.
+
+    Args:
+        publisher: publishes the messages.
+        load: the messages.
+
+    Returns:
+        How many messages were published.
+
+    Raises:
+        BrokerError: as `Publisher.publish`.
+    """
+    if isinstance(load.rate, Unlimited):
+        publisher.publish_all(load.bodies())
+    else:
+        started_s = time.monotonic()
+        for due_s, number in zip(load.arrivals_s().tolist(), load.numbers, strict=True):
+            while (wait_s := started_s + due_s - time.monotonic()) > SHORTEST_WAIT_S:
+                publisher.wait(min(wait_s, LONGEST_WAIT_S))
+            publisher.publish(load.body(number))
+    publisher.flush()
+    return load.count
+
+
+def _check_above_0(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}; it must be above 0")

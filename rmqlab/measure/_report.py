@@ -1,0 +1,370 @@
+"""The tidy frames that tell what happened in a run, by its ledger.
+
+Words are those of RabbitMQ's PerfTest: published, confirmed, nacked, returned, received;
+consumer latency and confirm latency with min, median, p75, p95, p99.
+
+Source: https://perftest.rabbitmq.com
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rmqlab.broker import Broker
+from rmqlab.measure._account import Account, Balance, Table
+from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._recorders import ACKED, REDELIVERED, REJECTED, REQUEUED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+PERCENTILES = {"min_ms": 0, "median_ms": 50, "p75_ms": 75, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
+OUTCOME_WORDS = np.array([None, "requeued", "rejected", "acked"], dtype=object)
+
+
+def provenance(broker: Broker | None = None) -> dict[str, Any]:
+    """Say where something was measured.
+
+    Args:
+        broker: what it was measured with; None leaves out its version.
+
+    Returns:
+        rabbitmq, pika, python (versions), cores (of this machine).
+    """
+    return {
+        **({"rabbitmq": broker.version} if broker else {}),
+        "pika": version("pika"),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+
+
+def jain_index(shares: Sequence[float] | npt.NDArray[Any]) -> float:
+    """Give Jain's index of fairness: 1 if all have the same, 1/n if one of n has everything.
+
+    Args:
+        shares: what each has, in any unit.
+
+    Returns:
+        The index; NaN if nobody has anything.
+
+    Source: https://arxiv.org/abs/cs/9809099
+    """
+    values = np.asarray(shares, np.float64)
+    squares = float((values**2).sum())
+    return float(values.sum()) ** 2 / (len(values) * squares) if squares else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Frames of what happened in one run.
+
+    Each frame begins with the run's parameters and ends with its provenance, as columns.
+
+    Attributes:
+        account: what became of each message.
+        parameters: what the run was made with, such as `{"prefetch": 10}`.
+        provenance: where it was made, as `provenance(broker)` gives it.
+    """
+
+    account: Account
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ledger: Ledger, broker: Broker | None = None, **parameters: Any) -> Report:
+        """Report on a run.
+
+        Args:
+            ledger: what happened.
+            broker: what it happened on; None leaves out its version.
+            parameters: what the run was made with.
+
+        Raises:
+            LedgerError: two publishers have the same numbers.
+        """
+        return cls(ledger.account(), parameters, provenance(broker))
+
+    def __repr__(self) -> str:
+        return f"<Report on {len(self.account.messages)} messages>"
+
+    def totals(self) -> pd.DataFrame:
+        """Count what happened.
+
+        Returns:
+            One row: the counts of `Totals`; time_s, from the first publishing (or delivery)
+            to the last event; published_msg_s, confirmed_msg_s, received_msg_s: each rate
+            over the time from the first to the last event of its kind, and from the first
+            publishing for confirms; NaN for fewer than two.
+        """
+        messages, deliveries = self.account.messages, self.account.deliveries
+        published, confirmed = _known(messages["published_ns"]), _known(messages["confirmed_ns"])
+        events = np.concatenate(
+            [published, confirmed, deliveries["delivered_ns"], _known(deliveries["settled_ns"])]
+        )
+        row = dataclasses.asdict(self.account.totals()) | {
+            "time_s": float(np.ptp(events)) / NS_PER_S if len(events) else 0.0,
+            "published_msg_s": _rate_msg_s(published),
+            "confirmed_msg_s": _rate_msg_s(confirmed, since_ns=published.min(initial=2**62)),
+            "received_msg_s": _rate_msg_s(deliveries["delivered_ns"]),
+        }
+        return self._frame([row])
+
+    def balance(self, queued: int = 0) -> Balance:
+        """Say where each published message is; as `Ledger.balance`."""
+        return self.account.balance(queued)
+
+    def throughput(self, bin_s: float = 1.0) -> pd.DataFrame:
+        """Show rates over time.
+
+        Args:
+            bin_s: width of a bin, in seconds.
+
+        Returns:
+            One row a bin and event: time_s (where the bin begins, from the run's first
+            event), event (published, confirmed, received, acked, rejected or requeued, those
+            that ever happened), messages, rate_msg_s. The last bin is as wide as the others,
+            though the run may end within it.
+
+        Raises:
+            ValueError: `bin_s` is not above 0.
+        """
+        if not bin_s > 0:
+            raise ValueError(f"bin_s is {bin_s}; it must be above 0")
+        events = {name: times for name, times in self._times_ns().items() if len(times)}
+        if not events:
+            return self._frame([], columns=["time_s", "event", "messages", "rate_msg_s"])
+        first_ns = min(int(times.min()) for times in events.values())
+        places = {
+            name: ((times - first_ns) / (bin_s * NS_PER_S)).astype(np.int64) for name, times in events.items()
+        }
+        bins = 1 + max(int(place.max()) for place in places.values())
+        counts = np.concatenate([np.bincount(place, minlength=bins) for place in places.values()])
+        return self._frame(
+            {
+                "time_s": np.tile(np.arange(bins) * bin_s, len(places)),
+                "event": np.repeat(np.array(list(places), dtype=object), bins),
+                "messages": counts,
+                "rate_msg_s": counts / bin_s,
+            }
+        )
+
+    def latency(self) -> pd.DataFrame:
+        """Show how long messages take, in milliseconds.
+
+        Returns:
+            One row a kind: latency (`consumer`: from publishing to the first arrival at a
+            consumer; `confirm`: from publishing to the broker's confirm), messages, min_ms,
+            median_ms, p75_ms, p95_ms, p99_ms, max_ms. NaN where there is none.
+        """
+        messages = self.account.messages
+        published_ns = messages["published_ns"]
+        rows = []
+        for name, field_name in (("consumer", "delivered_ns"), ("confirm", "confirmed_ns")):
+            until_ns = messages[field_name]
+            both = (published_ns > 0) & (until_ns > 0)
+            times_ms = (until_ns[both] - published_ns[both]) / NS_PER_MS
+            values = (
+                np.percentile(times_ms, list(PERCENTILES.values()))
+                if len(times_ms)
+                else [float("nan")] * len(PERCENTILES)
+            )
+            rows.append(
+                {
+                    "latency": name,
+                    "messages": len(times_ms),
+                    **{column: float(value) for column, value in zip(PERCENTILES, values, strict=True)},
+                }
+            )
+        return self._frame(rows)
+
+    def redeliveries(self) -> pd.DataFrame:
+        """Show the messages that were delivered more than once, or flagged as such.
+
+        Returns:
+            One row a message: message (its number), deliveries, flagged (how many of these
+            the broker flagged), consumer (the last), outcome, first_s and last_s (deliveries,
+            from the run's first event), none if no message was.
+        """
+        messages, deliveries, place = self.account.messages, self.account.deliveries, self.account.place
+        often = np.flatnonzero((messages["deliveries"] > 1) | ((messages["flags"] & REDELIVERED) > 0))
+        flagged = np.bincount(place, weights=deliveries["redelivered"], minlength=len(messages))
+        last_ns = np.zeros(len(messages), np.int64)
+        last_ns[place] = deliveries["delivered_ns"]  # in the order of time: the last stays
+        start_ns = self._start_ns()
+        rows = messages[often]
+        return self._frame(
+            {
+                "message": rows["number"],
+                "deliveries": rows["deliveries"].astype(np.int64),
+                "flagged": flagged[often].astype(np.int64),
+                "consumer": self._names(rows["consumer"]),
+                "outcome": OUTCOME_WORDS[rows["outcome"]],
+                "first_s": (rows["delivered_ns"] - start_ns) / NS_PER_S,
+                "last_s": (last_ns[often] - start_ns) / NS_PER_S,
+            }
+        )
+
+    def consumers(self) -> pd.DataFrame:
+        """Show what each consumer did.
+
+        Returns:
+            One row a consumer, also one that got nothing: consumer (name), received,
+            redelivered (flagged), reordered, acked, rejected, requeued, unsettled
+            (deliveries), share (its part of all that was acked or rejected), busy_s (with at
+            least one message in hand: from its arrival until it was settled), utilization
+            (busy_s as part of the time from anybody's first delivery to the last event of
+            any; with a long prefetch, of a consumer that works on one message at a time).
+        """
+        deliveries, count = self.account.deliveries, len(self.account.consumers)
+        who, outcome = deliveries["consumer"], deliveries["outcome"]
+
+        def per_consumer(which: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+            return np.bincount(who[which], minlength=count)
+
+        done = per_consumer(outcome >= REJECTED)
+        busy_s = _busy_ns(deliveries, count) / NS_PER_S
+        span_s = _span_ns(deliveries) / NS_PER_S
+        return self._frame(
+            {
+                "consumer": np.array(self.account.consumers, dtype=object),
+                "received": np.bincount(who, minlength=count),
+                "redelivered": per_consumer(deliveries["redelivered"] > 0),
+                "reordered": per_consumer(self.account.reordered),
+                "acked": per_consumer(outcome == ACKED),
+                "rejected": per_consumer(outcome == REJECTED),
+                "requeued": per_consumer(outcome == REQUEUED),
+                "unsettled": per_consumer(outcome == 0),
+                "share": done / done.sum() if done.sum() else np.full(count, np.nan),
+                "busy_s": busy_s,
+                "utilization": busy_s / span_s if span_s else np.full(count, np.nan),
+            }
+        )
+
+    def fairness(self) -> pd.DataFrame:
+        """Show how evenly the messages were shared.
+
+        Returns:
+            One row: consumers (how many), jain (Jain's index of the messages that each
+            acked or rejected), smallest_share, largest_share, smallest_utilization,
+            mean_utilization.
+        """
+        each = self.consumers()
+        done = (each["acked"] + each["rejected"]).to_numpy()
+        row = {
+            "consumers": len(each),
+            "jain": jain_index(done) if len(done) else float("nan"),
+            "smallest_share": float(each["share"].min()) if len(each) else float("nan"),
+            "largest_share": float(each["share"].max()) if len(each) else float("nan"),
+            "smallest_utilization": float(each["utilization"].min()) if len(each) else float("nan"),
+            "mean_utilization": float(each["utilization"].mean()) if len(each) else float("nan"),
+        }
+        return self._frame([row])
+
+    def _times_ns(self) -> dict[str, npt.NDArray[np.int64]]:
+        messages, deliveries = self.account.messages, self.account.deliveries
+        settled = {
+            word: deliveries["settled_ns"][deliveries["outcome"] == code]
+            for word, code in (("acked", ACKED), ("rejected", REJECTED), ("requeued", REQUEUED))
+        }
+        return {
+            "published": _known(messages["published_ns"]),
+            "confirmed": _known(messages["confirmed_ns"]),
+            "received": deliveries["delivered_ns"],
+            **settled,
+        }
+
+    def _start_ns(self) -> int:
+        return min((int(times.min()) for times in self._times_ns().values() if len(times)), default=0)
+
+    def _names(self, places: npt.NDArray[np.int16]) -> npt.NDArray[Any]:
+        return np.array([*self.account.consumers, None], dtype=object)[places]  # -1 is the None
+
+    def _frame(self, rows: Any, columns: list[str] | None = None) -> pd.DataFrame:
+        import pandas as pd
+
+        frame = pd.DataFrame(rows, columns=columns)
+        parameters = {name: value for name, value in self.parameters.items() if name not in frame}
+        frame = frame.assign(**{name: value for name, value in self.provenance.items() if name not in frame})
+        for place, (name, value) in enumerate(parameters.items()):
+            frame.insert(place, name, value)
+        return frame
+
+
+def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """Show, of runs that were repeated, the median and how far the runs were apart.
+
+    Args:
+        frame: one row a run, such as `run_grid` gives it.
+        by: the column, or columns, that runs have in common if they are repeats.
+        values: the columns to summarize; failed runs, which have no value there, are left out.
+
+    Returns:
+        One row for each combination of `by`: these, runs (how many had a value of the
+        first), and for each value its median under its own name, and its smallest and
+        largest as `…_low` and `…_high`.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    if missing := [name for name in (*by, *values) if name not in frame]:
+        raise ValueError(
+            f"the frame has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
+        )
+    groups = frame.groupby(by, sort=False)
+    columns = {"runs": groups[values[0]].count()} if values else {"runs": groups.size()}
+    for value in values:
+        columns |= {
+            value: groups[value].median(),
+            f"{value}_low": groups[value].min(),
+            f"{value}_high": groups[value].max(),
+        }
+    import pandas as pd
+
+    return pd.DataFrame(columns).reset_index()
+
+
+def _known(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return times_ns[times_ns > 0]
+
+
+def _rate_msg_s(times_ns: npt.NDArray[np.int64], since_ns: int | None = None) -> float:
+    """Give a rate from the first time, or an earlier one, to the last."""
+    if len(times_ns) < 2:  # noqa: PLR2004
+        return float("nan")
+    first_ns = int(times_ns.min()) if since_ns is None else min(int(since_ns), int(times_ns.min()))
+    span_ns = int(times_ns.max()) - first_ns
+    return len(times_ns) / span_ns * NS_PER_S if span_ns else float("nan")
+
+
+def _span_ns(deliveries: Table) -> int:
+    if not len(deliveries):
+        return 0
+    last_ns = max(int(deliveries["delivered_ns"].max()), int(deliveries["settled_ns"].max()))
+    return last_ns - int(deliveries["delivered_ns"].min())
+
+
+def _busy_ns(deliveries: Table, consumers: int) -> npt.NDArray[np.int64]:
+    """Give for each consumer how long it had something in hand that it settled in the end."""
+    busy_ns = np.zeros(consumers, np.int64)
+    settled = deliveries[deliveries["settled_ns"] > 0]
+    for consumer in range(consumers):
+        mine = settled[settled["consumer"] == consumer]  # in the order of delivery
+        starts, ends = mine["delivered_ns"], mine["settled_ns"]
+        if not len(mine):
+            continue
+        before = np.concatenate([starts[:1], np.maximum.accumulate(ends)[:-1]])
+        busy_ns[consumer] = np.maximum(ends - np.maximum(starts, before), 0).sum()
+    return busy_ns

@@ -1,0 +1,289 @@
+"""The consumer against a real broker: what is settled, how, and when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pika
+import pytest
+
+from rmqlab.amqp import (
+    Consumer,
+    Publisher,
+    ack_each,
+    ack_every,
+    auto_ack,
+)
+from rmqlab.broker import Broker
+from rmqlab.errors import BrokerError, ChannelClosedError, RejectError
+
+QUEUE = "rmqlab-test-consume"
+WAIT_S = 20  # for an event that is under way; never waited out when all is well
+
+
+class Record:
+    """An observer that works out what became of each tag, as the broker would."""
+
+    def __init__(self) -> None:
+        self.flags: list[bool] = []
+        self.open: set[int] = set()
+        self.outcomes: dict[int, str] = {}
+        self.acks = 0
+
+    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
+        assert tag == len(self.flags) + 1
+        self.flags.append(redelivered)
+        self.open.add(tag)
+
+    def settled(self, tag: int, multiple: bool, outcome: str) -> None:
+        assert tag in self.open  # else the broker would close the channel
+        self.acks += 1
+        for each in [t for t in self.open if t == tag or (multiple and t < tag)]:
+            self.open.remove(each)
+            self.outcomes[each] = outcome
+
+
+@pytest.fixture
+def channel(broker: Broker) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
+    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
+        channel = connection.channel()
+        channel.queue_delete(QUEUE)
+        channel.queue_declare(QUEUE, durable=True)
+        yield channel
+        channel.queue_delete(QUEUE)
+
+
+@pytest.fixture
+def fill(broker: Broker, channel):
+    def fill(count: int) -> list[bytes]:
+        bodies = [str(number).encode() for number in range(count)]
+        with Publisher(broker, routing_key=QUEUE) as publisher:
+            publisher.publish_all(bodies)
+        return bodies
+
+    return fill
+
+
+def _left(broker: Broker, count: int) -> None:
+    broker.wait_for_queue(QUEUE, ready=count, consumers=0)
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize(
+    ("ack", "prefetch_count"),
+    [(ack_each(), 1), (ack_each(), 0), (ack_every(7), 10), (ack_every(100), 100), (auto_ack(), 0)],
+    ids=lambda each: getattr(each, "name", each),
+)
+def test_every_message_is_taken_once_and_in_order(broker, fill, ack, prefetch_count, threaded) -> None:
+    bodies = fill(50)
+    record = Record()
+    taken: list[bytes] = []
+    with Consumer(
+        broker,
+        QUEUE,
+        lambda _method, _properties, body: taken.append(body),
+        ack=ack,
+        prefetch_count=prefetch_count,
+        threaded=threaded,
+        observer=record,
+    ) as consumer:
+        assert consumer.run(count=50) == 50
+
+    assert taken == bodies
+    _left(broker, 0)
+    assert record.outcomes == dict.fromkeys(range(1, 51), "acked")
+    assert record.acks == -(-50 // (ack.every or 1))
+
+
+def test_a_count_leaves_the_rest_and_a_second_run_goes_on(broker, fill) -> None:
+    bodies = fill(10)
+    taken: list[bytes] = []
+    with Consumer(
+        broker, QUEUE, lambda *message: taken.append(message[2]), ack=ack_every(2), prefetch_count=10
+    ) as consumer:
+        assert consumer.run(count=3) == 3
+        broker.wait_for_queue(QUEUE, ready=7)
+        assert consumer.run(count=4) == 4
+
+    assert taken == bodies[:7]
+    _left(broker, 3)
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, caplog, threaded) -> None:
+    fill(20)
+    record = Record()
+
+    def work(_method, _properties, body: bytes) -> None:
+        if body in (b"3", b"9"):
+            raise RejectError("unwanted")
+        if body == b"5":
+            raise RuntimeError("broken")
+
+    with (
+        caplog.at_level(logging.ERROR, "rmqlab"),
+        Consumer(
+            broker,
+            QUEUE,
+            work,
+            ack=ack_every(5),
+            on_failure="reject",
+            prefetch_count=20,
+            observer=record,
+            threaded=threaded,
+        ) as consumer,
+    ):
+        consumer.run(count=20)
+
+    rejected = [tag for tag, outcome in record.outcomes.items() if outcome == "rejected"]
+    assert sorted(rejected) == [4, 6, 10]
+    assert len(record.outcomes) == 20
+    assert caplog.text.count("rejected: unwanted") == 2
+    assert "broken" in caplog.text
+    _left(broker, 0)
+
+
+def test_a_requeued_message_comes_again_flagged(broker, fill) -> None:
+    fill(1)
+    record = Record()
+    calls: list[bool] = []
+
+    def fail_once(method, _properties, _body) -> None:
+        calls.append(bool(method.redelivered))
+        if len(calls) == 1:
+            raise RuntimeError("once")
+
+    with Consumer(broker, QUEUE, fail_once, on_failure="requeue", observer=record) as consumer:
+        consumer.run(count=2)
+
+    assert calls == [False, True]
+    assert record.outcomes == {1: "requeued", 2: "acked"}
+    _left(broker, 0)
+
+
+def test_a_few_messages_are_acknowledged_though_more_would_be_needed(broker, fill) -> None:
+    fill(3)
+    record = Record()
+    acked = threading.Event()
+    settled = record.settled
+
+    def note(tag: int, multiple: bool, outcome: str) -> None:
+        settled(tag, multiple, outcome)
+        acked.set()
+
+    record.settled = note
+    with (
+        ThreadPoolExecutor(1) as thread,
+        Consumer(broker, QUEUE, ack=ack_every(100), prefetch_count=100, observer=record) as consumer,
+    ):
+        stopper = thread.submit(lambda: acked.wait(WAIT_S) and consumer.stop())
+        assert consumer.run() == 3
+        assert stopper.result() is None
+
+    assert record.outcomes == dict.fromkeys([1, 2, 3], "acked")
+    assert record.acks == 1
+    _left(broker, 0)
+
+
+def test_it_ends_when_idle_and_when_time_is_up(broker, fill) -> None:
+    fill(3)
+    with Consumer(broker, QUEUE, ack=ack_each()) as consumer:
+        assert consumer.run(idle_s=0.2) == 3
+        started = time.monotonic()
+        assert consumer.run(time_s=0.2) == 0
+        assert time.monotonic() - started >= 0.2
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_stop_ends_it_and_gives_back_what_was_not_taken(broker, fill, threaded) -> None:
+    fill(10)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(*_: object) -> None:
+        begun.set()
+        assert go_on.wait(WAIT_S)
+
+    with ThreadPoolExecutor(1) as thread:
+
+        def run() -> int:
+            with Consumer(broker, QUEUE, work, prefetch_count=5, threaded=threaded) as consumer:
+                consumers.append(consumer)
+                return consumer.run()
+
+        consumers: list[Consumer] = []
+        running = thread.submit(run)
+        assert begun.wait(WAIT_S)
+        consumers[0].stop()
+        go_on.set()
+        assert running.result(WAIT_S) == 1
+
+    _left(broker, 9)
+
+
+def test_stop_before_run_returns_at_once(broker, fill) -> None:
+    fill(1)
+    with Consumer(broker, QUEUE) as consumer:
+        consumer.stop()
+        assert consumer.run() == 0
+    _left(broker, 1)
+
+
+def test_heartbeats_are_answered_while_a_threaded_task_takes_long(broker, fill) -> None:
+    fill(2)
+    url = f"{broker.url}?heartbeat=1"
+    done: list[bytes] = []
+
+    def outlast_three_heartbeats(_method, _properties, body: bytes) -> None:
+        if body == b"0":
+            threading.Event().wait(3.5)
+        done.append(body)
+
+    with Consumer(url, QUEUE, outlast_three_heartbeats, prefetch_count=1, threaded=True) as consumer:
+        assert consumer.run(count=2) == 2
+
+    assert done == [b"0", b"1"]
+    _left(broker, 0)
+
+
+def test_a_deleted_queue_is_an_error_and_not_a_quiet_end(broker, fill, channel) -> None:
+    fill(1)
+    with (
+        Consumer(broker, QUEUE, lambda *_: channel.queue_delete(QUEUE)) as consumer,
+        pytest.raises(BrokerError, match=r"cancelled by the broker after 1 messages.*Next: "),
+    ):
+        consumer.run()
+
+
+def test_a_queue_that_is_not_there_is_a_named_error(broker) -> None:
+    with (
+        Consumer(broker, "nowhere") as consumer,
+        pytest.raises(ChannelClosedError, match="no queue 'nowhere'"),
+    ):
+        consumer.run(count=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "clue"),
+    [
+        ({"prefetch_count": -1}, "from 0"),
+        ({"prefetch_count": 65536}, "to 65535"),
+        ({"on_failure": "forget"}, "one of"),
+        ({"prefetch_count": 10, "ack": ack_every(11)}, "no smaller"),
+    ],
+)
+def test_wrong_options_are_refused_before_a_connection_is_made(options, clue: str) -> None:
+    with pytest.raises(ValueError, match=clue):
+        Consumer("amqp://guest:guest@127.0.0.1:1/", "q", **options)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_counts_go_from_one(broker, count: int) -> None:
+    with pytest.raises(ValueError, match="goes from 1"):
+        ack_every(count)
+    with Consumer(broker, QUEUE) as consumer, pytest.raises(ValueError, match="goes from 1"):
+        consumer.run(count=count)

@@ -1,0 +1,277 @@
+"""The publisher against a real broker: what is confirmed, refused, returned, and when it waits."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import pika
+import pytest
+from pika.adapters.select_connection import SelectConnection
+
+from rmqlab.amqp import (
+    Confirms,
+    Publisher,
+    Session,
+    confirm_batch,
+    confirm_each,
+    confirm_window,
+    fire_and_forget,
+)
+from rmqlab.amqp._joined import JoinedConnection
+from rmqlab.broker import Broker
+from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError
+
+STRATEGIES = [fire_and_forget(), confirm_each(), confirm_batch(7), confirm_window(1), confirm_window(50)]
+TOO_LARGE = 16 * 1024 * 1024 + 1
+
+
+class Record:
+    """An observer that keeps the numbers it is told, and checks that none is told twice."""
+
+    def __init__(self) -> None:
+        self.published_: list[int] = []
+        self.settled: dict[int, str] = {}
+        self.bodies: list[bytes] = []
+        self.most_unconfirmed = 0
+
+    def published(self, number: int) -> None:
+        self.published_.append(number)
+        self.most_unconfirmed = max(self.most_unconfirmed, len(self.published_) - len(self.settled))
+
+    def confirmed(self, first: int, last: int) -> None:
+        self._settle(first, last, "confirmed")
+
+    def nacked(self, first: int, last: int) -> None:
+        self._settle(first, last, "nacked")
+
+    def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
+        self.bodies.append(body)
+
+    def _settle(self, first: int, last: int, how: str) -> None:
+        for number in range(first, last + 1):
+            assert number not in self.settled
+            self.settled[number] = how
+
+
+@pytest.fixture
+def channel(broker: Broker) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
+    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def queue(channel) -> Iterator[str]:
+    name = "rmqlab-test-publish"
+    channel.queue_delete(name)
+    channel.queue_declare(name, durable=True)
+    yield name
+    channel.queue_delete(name)
+
+
+def _bodies(channel, queue: str) -> list[bytes]:
+    found = []
+    while (got := channel.basic_get(queue, auto_ack=True))[0]:
+        found.append(got[2])
+    return found
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+@pytest.mark.parametrize("confirms", STRATEGIES, ids=lambda each: each.name)
+def test_every_message_arrives_once_and_in_order(
+    broker, channel, queue, confirms: Confirms, one_by_one: bool
+) -> None:
+    bodies = [str(number).encode() for number in range(333)]
+    record = Record()
+    with Publisher(broker, routing_key=queue, confirms=confirms, observer=record) as publisher:
+        if one_by_one:
+            assert [publisher.publish(body) for body in bodies] == list(range(333))
+        else:
+            assert publisher.publish_all(bodies) == 333
+    broker_has = _bodies(channel, queue)
+
+    assert broker_has == bodies
+    assert record.published_ == list(range(333))
+    if confirms.limit is None:
+        assert record.settled == {}
+    else:
+        assert record.settled == dict.fromkeys(range(333), "confirmed")
+        assert publisher.confirmed == 333
+        assert publisher.unconfirmed == 0
+        assert record.most_unconfirmed <= confirms.limit
+
+
+def test_messages_are_persistent_unless_told_otherwise(broker, channel, queue) -> None:
+    with Publisher(broker, routing_key=queue) as publisher:
+        publisher.publish(b"default")
+        publisher.publish(b"own", properties=pika.BasicProperties(message_id="m"))
+
+    assert channel.basic_get(queue, auto_ack=True)[1].delivery_mode == 2
+    assert channel.basic_get(queue, auto_ack=True)[1].message_id == "m"
+
+
+@pytest.mark.parametrize("confirms", STRATEGIES, ids=lambda each: each.name)
+def test_a_message_is_on_its_way_when_publish_returns(broker, queue, confirms: Confirms) -> None:
+    with Publisher(broker, routing_key=queue, confirms=confirms) as publisher:
+        publisher.publish(b"alone")
+        broker.wait_for_queue(queue, ready=1)  # though the publisher does nothing more
+
+
+def test_with_confirm_each_a_message_is_confirmed_when_publish_returns(broker, queue) -> None:
+    with Publisher(broker, routing_key=queue, confirms=confirm_each()) as publisher:
+        for count in range(1, 4):
+            publisher.publish(b"x")
+            assert publisher.confirmed == count
+
+
+def test_an_empty_and_a_large_body_arrive_whole(broker, channel, queue) -> None:
+    large = bytes(range(256)) * 4096  # several frames
+    with Publisher(broker, routing_key=queue, confirms=confirm_window(10)) as publisher:
+        publisher.publish_all([b"", large, b"end"])
+
+    assert _bodies(channel, queue) == [b"", large, b"end"]
+
+
+@pytest.mark.parametrize("confirms", [confirm_each(), confirm_window(20)], ids=lambda each: each.name)
+def test_a_full_queue_that_rejects_is_told_by_number(broker, channel, confirms) -> None:
+    channel.queue_declare(
+        "full", exclusive=False, auto_delete=False, durable=True,
+        arguments={"x-max-length": 5, "x-overflow": "reject-publish"},
+    )  # fmt: skip
+    record = Record()
+    try:
+        with Publisher(broker, routing_key="full", confirms=confirms, observer=record) as publisher:
+            publisher.publish_all(b"x" for _ in range(100))
+    finally:
+        held = channel.queue_delete("full").method.message_count
+
+    assert publisher.confirmed + publisher.nacked == 100
+    assert publisher.confirmed == held
+    assert publisher.nacked > 0
+    assert sorted(record.settled) == list(range(100))
+    assert list(record.settled.values()).count("nacked") == publisher.nacked
+
+
+def test_unroutable_messages_are_returned_when_mandatory_and_confirmed(broker, queue) -> None:
+    record = Record()
+    with Publisher(broker, routing_key="nowhere", mandatory=True, observer=record) as publisher:
+        publisher.publish_all([b"a", b"b"])
+        publisher.publish(b"c", routing_key=queue)
+
+    assert publisher.returned == 2
+    assert record.bodies == [b"a", b"b"]
+    assert publisher.confirmed == 3
+
+
+def test_an_exchange_that_is_not_there_is_a_named_error(broker) -> None:
+    publisher = Publisher(broker, exchange="nowhere", routing_key="x")
+    with pytest.raises(ChannelClosedError, match=r"no exchange 'nowhere'.*Next: declare"), publisher:
+        publisher.publish_all(b"x" for _ in range(10_000))
+
+    assert publisher.confirmed == 0
+    assert 0 < publisher.unconfirmed <= 500
+
+
+def test_a_message_over_the_brokers_limit_is_a_named_error(broker, channel, queue) -> None:
+    if int(broker.version.partition(".")[0]) < 4:
+        pytest.skip("RabbitMQ before 4.0 takes messages up to 128 MiB")
+    with (
+        pytest.raises(ChannelClosedError, match=r"size.*Next: send smaller"),
+        Publisher(broker, routing_key=queue) as publisher,
+    ):
+        publisher.publish(b"fits")
+        publisher.publish(bytes(TOO_LARGE))
+
+    assert _bodies(channel, queue) == [b"fits"]
+
+
+def test_a_closed_publisher_says_so_and_can_be_closed_again(broker, queue) -> None:
+    publisher = Publisher(broker, routing_key=queue)
+    publisher.close()
+    publisher.close()
+
+    with pytest.raises(BrokerError, match="is closed"):
+        publisher.publish(b"x")
+    with pytest.raises(BrokerError, match="is closed"):
+        publisher.flush()
+
+
+def test_a_block_that_fails_closes_without_waiting(broker, queue) -> None:
+    with pytest.raises(ZeroDivisionError), Publisher(broker, routing_key=queue) as publisher:
+        publisher.publish(b"x")
+        raise ZeroDivisionError
+    assert not publisher.is_open
+
+
+def test_confirms_that_do_not_come_end_at_the_time_limit(broker, queue) -> None:
+    # Nothing answers from the start of this wait on: the loop is asked for the impossible.
+    with contextlib.closing(Session(broker, name="patient")) as session:
+        with pytest.raises(TimeLimitError, match=r"patient waited 0.2 s for a sign.*Next: "):
+            session.run_until(lambda: False, time_limit_s=0.2, what="a sign")
+
+
+def test_waiting_keeps_what_was_published(broker, channel, queue) -> None:
+    with Publisher(broker, routing_key=queue) as publisher:
+        publisher.publish(b"before")
+        publisher.wait(0.05)
+        assert publisher.confirmed == 1
+        publisher.publish(b"after")
+
+    assert _bodies(channel, queue) == [b"before", b"after"]
+
+
+@pytest.mark.parametrize("make", [confirm_window, confirm_batch])
+@pytest.mark.parametrize("size", [0, -1])
+def test_sizes_go_from_one(make, size: int) -> None:
+    with pytest.raises(ValueError, match=f"of {size} messages; it goes from 1"):
+        make(size)
+
+
+def test_a_publisher_without_time_is_refused(broker) -> None:
+    with pytest.raises(ValueError, match="time_limit_s"):
+        Publisher(broker, routing_key="x", time_limit_s=0)
+
+
+def test_many_publishers_leave_no_thread_and_no_descriptor(broker, queue) -> None:
+    import psutil
+
+    process = psutil.Process()
+
+    def round_trip() -> None:
+        with Publisher(broker, routing_key=queue) as publisher:
+            publisher.publish(b"x")
+
+    round_trip()
+    before = process.num_fds(), threading.active_count()
+    for _ in range(10):
+        round_trip()
+    assert (process.num_fds(), threading.active_count()) == before
+
+
+class TestJoinedConnection:
+    """What goes out in one piece, and what happens when pika's insides change."""
+
+    def test_a_window_of_messages_is_one_piece(self, broker, queue, monkeypatch) -> None:
+        pieces: list[int] = []
+        emit = SelectConnection._adapter_emit_data
+
+        def count(self: SelectConnection, data: bytes) -> None:
+            pieces.append(len(data))
+            emit(self, data)
+
+        with Publisher(broker, routing_key=queue, confirms=confirm_window(400)) as publisher:
+            monkeypatch.setattr(SelectConnection, "_adapter_emit_data", count)
+            publisher.publish_all(b"x" * 100 for _ in range(400))
+            monkeypatch.undo()
+
+        assert len(pieces) == 4  # a quarter of the window each
+        assert min(pieces) > 100 * 100
+
+    def test_without_the_method_it_is_plain_pika(self, broker, channel, queue, monkeypatch) -> None:
+        monkeypatch.delattr(JoinedConnection, "_adapter_emit_data")
+        with Publisher(broker, routing_key=queue, confirms=confirm_window(50)) as publisher:
+            publisher.publish_all(str(number).encode() for number in range(200))
+
+        assert publisher.confirmed == 200
+        assert _bodies(channel, queue) == [str(number).encode() for number in range(200)]

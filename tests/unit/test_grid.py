@@ -1,0 +1,101 @@
+"""Grids of runs, and what repeats have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from rmqlab.measure import run_grid, summarize_repeats
+
+
+def test_each_combination_is_run_and_repeats_are_interleaved() -> None:
+    seen: list[tuple[int, str]] = []
+
+    def run(size: int, kind: str) -> dict[str, Any]:
+        seen.append((size, kind))
+        return {"product": f"{size}{kind}"}
+
+    frame = run_grid(run, {"size": [1, 2], "kind": ["a", "b"]}, repeats=2, progress=False)
+
+    cells = [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+    assert seen == cells * 2
+    assert list(frame.columns) == ["size", "kind", "repeat", "product", "error"]
+    assert list(frame["repeat"]) == [0] * 4 + [1] * 4
+    assert list(frame["product"]) == ["1a", "1b", "2a", "2b"] * 2
+    assert set(frame["error"]) == {""}
+
+
+def test_a_cell_that_fails_is_told_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    def run(size: int) -> pd.DataFrame:
+        if size == 2:
+            raise RuntimeError("too much")
+        return pd.DataFrame([{"rate": 10.0 * size, "count": size}])
+
+    frame = run_grid(run, {"size": [1, 2, 3]}, progress=False)
+
+    assert list(frame["error"]) == ["", "RuntimeError: too much", ""]
+    assert list(frame["rate"].isna()) == [False, True, False]
+    assert frame["rate"].sum() == 40
+    assert "the cell size=2 failed: RuntimeError: too much" in caplog.text
+
+
+def test_all_cells_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    frame = run_grid(lambda size: 1 / 0, {"size": [1, 2]}, progress=False)
+
+    assert list(frame.columns) == ["size", "repeat", "error"]
+    assert frame["error"].str.startswith("ZeroDivisionError").all()
+
+
+@pytest.mark.parametrize("result", [None, 7, pd.DataFrame(), pd.DataFrame({"a": [1, 2]})])
+def test_a_run_that_does_not_give_a_row_is_told(result: object, caplog: pytest.LogCaptureFixture) -> None:
+    frame = run_grid(lambda size: result, {"size": [1]}, progress=False)  # type: ignore[arg-type,return-value]
+
+    assert "a run gave a" in frame["error"].item()
+
+
+def test_parameters_win_over_what_a_run_calls_the_same() -> None:
+    frame = run_grid(lambda size: {"size": "other", "x": 1}, {"size": [1]}, progress=False)
+
+    assert list(frame.columns) == ["size", "repeat", "x", "error"]
+    assert frame["size"].item() == 1
+
+
+def test_an_interrupt_ends_a_grid() -> None:
+    def run(size: int) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(run, {"size": [1, 2]}, progress=False)
+
+
+def test_progress_is_shown_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    run_grid(lambda size: {"x": size}, {"size": [1, 2]})
+
+    shown = capsys.readouterr()
+    assert "2/2" in shown.out
+    assert shown.err == ""
+
+
+def test_bad_grids_are_refused() -> None:
+    with pytest.raises(ValueError, match="repeats is 0"):
+        run_grid(dict, {}, repeats=0)
+    with pytest.raises(ValueError, match="'size' has no values"):
+        run_grid(lambda size: {}, {"size": []})
+
+
+def test_repeats_are_summarized_with_median_and_spread() -> None:
+    frame = pd.DataFrame(
+        {
+            "size": [1, 2, 1, 2, 1, 2],
+            "rate_msg_s": [10.0, 5.0, 30.0, None, 11.0, 7.0],
+            "error": ["", "", "", "RuntimeError: no", "", ""],
+        }
+    )
+    summary = summarize_repeats(frame, by="size", values=["rate_msg_s"])
+
+    assert list(summary.columns) == ["size", "runs", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
+    assert summary.to_numpy().tolist() == [[1, 3, 11, 10, 30], [2, 2, 6, 5, 7]]
+    with pytest.raises(ValueError, match="no column 'speed'"):
+        summarize_repeats(frame, by=["size"], values=["speed"])

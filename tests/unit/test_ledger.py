@@ -1,0 +1,338 @@
+"""Recorders and ledgers: what they refuse, what they cost, and how they travel."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rmqlab.errors import LedgerError
+from rmqlab.measure import Balance, Ledger, Load, by_message_id
+from rmqlab.measure._account import MESSAGE
+from rmqlab.measure._header import HEADER
+
+
+def _body(number: int) -> bytes:
+    return HEADER.pack(number, 0, 0)
+
+
+def _filled(count: int, *, consumers: int = 2, batch: int = 100) -> Ledger:
+    """A run in which all goes well."""
+    ledger = Ledger()
+    publisher = ledger.publisher()
+    workers = [ledger.consumer(f"worker-{number + 1}") for number in range(consumers)]
+    for number in range(count):
+        publisher.published(number)
+    for first in range(0, count, batch):
+        publisher.confirmed(first, min(first + batch, count) - 1)
+    for number in range(count):
+        workers[number % consumers].delivered(number // consumers + 1, False, None, _body(number))
+    for worker in workers:
+        worker.settled(len(worker), True, "acked")
+    return ledger
+
+
+def test_a_run_in_which_all_goes_well_balances() -> None:
+    ledger = _filled(1000)
+    totals = ledger.totals()
+
+    assert totals.published == totals.confirmed == totals.received == totals.unique == totals.acked == 1000
+    assert totals.lost_confirmed == totals.lost_unconfirmed == totals.duplicated == totals.reordered == 0
+    assert ledger.balance().holds
+    assert ledger.done == 1000
+
+
+def test_an_empty_ledger_has_nothing_and_balances() -> None:
+    ledger = Ledger()
+
+    assert ledger.totals().published == ledger.done == len(ledger.account().messages) == 0
+    assert ledger.balance() == Balance(*[0] * 10)
+    assert ledger.balance().holds
+
+
+def test_a_million_messages_take_under_64_bytes_each() -> None:
+    started_s = time.monotonic()
+    count = 1_000_000
+    ledger = _filled(count)
+    published, (one, other) = ledger._seen_by_publishers()[0], ledger._seen_by_consumers()
+    recorded = sum(
+        array.nbytes
+        for part in (published, one, other)
+        for name in type(part).__slots__
+        if isinstance(array := getattr(part, name), np.ndarray)
+    )
+    account = ledger.account()
+
+    assert MESSAGE.itemsize <= 64
+    assert recorded <= 64 * count
+    assert account.messages.nbytes <= 64 * count
+    assert account.totals().acked == count
+    assert time.monotonic() - started_s < 30
+
+
+def test_a_lost_message_is_told_by_what_the_broker_had_said_of_it() -> None:
+    ledger = Ledger()
+    publisher = ledger.publisher()
+    for number in range(5):
+        publisher.published(number)
+    publisher.confirmed(0, 1)
+    publisher.nacked(2, 2)
+    publisher.returned(None, _body(3))
+
+    totals = ledger.totals()
+    assert (totals.lost_confirmed, totals.lost_unconfirmed) == (2, 1)
+    assert (totals.nacked, totals.returned) == (1, 1)
+    balance = ledger.balance(queued=2)
+    assert balance.missing == 1
+    assert not balance.holds
+    assert ledger.balance(queued=3).holds
+
+
+def test_confirms_may_come_in_any_order() -> None:
+    ledger = Ledger()
+    publisher = ledger.publisher()
+    for number in range(10):
+        publisher.published(number)
+    publisher.confirmed(7, 8)
+    publisher.confirmed(2, 2)
+    publisher.confirmed(0, 1)
+    publisher.confirmed(3, 6)
+
+    assert list(ledger.account().messages["confirmed_ns"] > 0) == [True] * 9 + [False]
+
+
+def test_a_message_that_is_sent_again_keeps_its_first_time() -> None:
+    ledger = Ledger()
+    publisher = ledger.publisher()
+    publisher.published(0)
+    before = ledger.account().messages["published_ns"][0]
+    publisher.published(0)
+
+    assert ledger.published == 1
+    assert ledger.account().messages["published_ns"][0] == before
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\0" * 7, HEADER.pack(1, 0, 0), b"\xff" * 16, b'{"engine_id": "e", ...}']
+)
+def test_a_message_that_is_not_of_the_run_is_counted_as_foreign(body: bytes) -> None:
+    ledger = _filled(1, consumers=1)
+    stranger = ledger.consumer("stranger")
+    stranger.delivered(1, False, None, body)
+    stranger.settled(1, False, "acked")
+
+    totals = ledger.totals()
+    assert totals.foreign == 1
+    assert (totals.received, totals.acked, ledger.done) == (1, 1, 1)
+    assert not ledger.balance().holds
+
+
+@pytest.mark.parametrize("message_id", [None, "", "seven", "-1", "99999999999999999999999999"])
+def test_a_message_id_that_is_no_number_is_foreign(message_id: str | None) -> None:
+    ledger = Ledger()
+    ledger.publisher().published(0)
+    worker = ledger.consumer("worker", identify=by_message_id)
+    worker.delivered(1, False, SimpleNamespace(message_id=message_id), b"")
+
+    assert ledger.totals().foreign == 1
+    assert ledger.totals().received == 0
+
+
+def test_a_message_of_another_load_is_foreign_though_it_has_a_good_number() -> None:
+    mine, other = Load(10), Load(10)
+    ledger = Ledger()
+    publisher = ledger.publisher(identify=mine.identify)
+    publisher.published(0)
+    worker = ledger.consumer("worker", identify=mine.identify)
+    worker.delivered(1, False, None, other.body(0))
+    worker.delivered(2, False, None, mine.body(0))
+    publisher.returned(None, other.body(0))
+
+    assert ledger.totals().foreign == 2
+    assert ledger.totals().received == 1
+    assert ledger.totals().returned == 0
+
+
+def test_without_a_publisher_all_that_was_delivered_is_of_the_run() -> None:
+    ledger = Ledger()
+    worker = ledger.consumer("worker")
+    for tag, number in enumerate([7, 7, 2**32 - 1], 1):
+        worker.delivered(tag, tag == 2, None, _body(number))
+        worker.settled(tag, False, "acked")
+
+    totals = ledger.totals()
+    assert (totals.published, totals.received, totals.unique, totals.duplicated) == (0, 3, 2, 1)
+    assert totals.foreign == totals.lost_confirmed == totals.lost_unconfirmed == 0
+    assert ledger.done == 2
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (3, 3), (-1, 1), (2, 1), (10**12, 10**12)])
+@pytest.mark.parametrize("answer", ["confirmed", "nacked"])
+def test_an_answer_for_what_was_not_published_is_refused(first: int, last: int, answer: str) -> None:
+    ledger = Ledger()
+    publisher = ledger.publisher("api")
+    for number in range(3):
+        publisher.published(number)
+
+    with pytest.raises(LedgerError, match=r"'api' speaks of its message.*Next: "):
+        getattr(publisher, answer)(first, last)
+    assert ledger.totals().published == 3
+    assert ledger.totals().confirmed == ledger.totals().nacked == 0
+
+
+@pytest.mark.parametrize("number", [2, -1, 10**15])
+def test_a_publisher_may_not_leave_out_a_number(number: int) -> None:
+    publisher = Ledger().publisher()
+    publisher.published(0)
+
+    with pytest.raises(LedgerError, match="has published 1 so far"):
+        publisher.published(number)
+
+
+@pytest.mark.parametrize("tag", [3, 0, -1, 2**63])
+def test_a_consumer_may_not_leave_out_a_tag(tag: int) -> None:
+    consumer = Ledger().consumer("worker-1")
+    consumer.delivered(1, False, None, _body(0))
+
+    with pytest.raises(LedgerError, match=r"'worker-1' was handed delivery tag.*where 2 or 1 was due"):
+        consumer.delivered(tag, False, None, _body(0))
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+@pytest.mark.parametrize("tag", [2, 0, -1])
+def test_what_was_not_delivered_cannot_be_settled(tag: int, multiple: bool) -> None:
+    consumer = Ledger().consumer("worker-1")
+    consumer.delivered(1, False, None, _body(0))
+
+    with pytest.raises(LedgerError, match=f"settled delivery tag {tag}"):
+        consumer.settled(tag, multiple, "acked")
+
+
+def test_a_tag_of_an_old_channel_cannot_be_settled_on_the_new_one() -> None:
+    consumer = Ledger().consumer("worker-1")
+    consumer.delivered(1, False, None, _body(0))
+    consumer.delivered(2, False, None, _body(1))
+    consumer.delivered(1, True, None, _body(0))
+
+    with pytest.raises(LedgerError, match="settled delivery tag 2"):
+        consumer.settled(2, True, "acked")
+
+
+def test_of_one_delivery_settled_twice_the_first_counts() -> None:
+    ledger = Ledger()
+    consumer = ledger.consumer("worker-1")
+    for tag in (1, 2):
+        consumer.delivered(tag, False, None, _body(tag))
+    consumer.settled(2, False, "rejected")
+    consumer.settled(2, True, "acked")
+
+    assert (ledger.totals().acked, ledger.totals().rejected) == (1, 1)
+
+
+def test_two_publishers_cannot_have_the_same_numbers() -> None:
+    ledger, other = Ledger(), Ledger()
+    for each, first in ((ledger, 0), (other, 1)):
+        publisher = each.publisher(f"from {first}", first=first)
+        publisher.published(0)
+        publisher.published(1)
+
+    with pytest.raises(LedgerError, match="'from 0' and 'from 1' both published the message 1"):
+        ledger.merge([other])
+
+
+def test_numbers_of_messages_go_from_0() -> None:
+    with pytest.raises(ValueError, match="first is -1"):
+        Ledger().publisher(first=-1)
+
+
+def test_queues_do_not_hold_less_than_nothing() -> None:
+    with pytest.raises(ValueError, match="queued is -1"):
+        Ledger().balance(-1)
+
+
+def test_a_ledger_that_was_pickled_is_the_same_and_goes_on() -> None:
+    ledger = _filled(1000)
+    pickled = pickle.dumps(ledger)
+    copy = pickle.loads(pickled)
+    late = copy.consumer("late")
+    late.delivered(1, True, None, _body(5))
+
+    assert len(pickled) < 64 * 1000
+    assert copy.totals().received == ledger.totals().received + 1
+    assert copy.totals().duplicated == 1
+    assert repr(ledger) == "<Ledger of 1000 messages, 1000 deliveries>"
+
+
+def test_a_ledger_may_be_asked_while_recorders_write() -> None:
+    ledger = Ledger()
+    publisher, consumer = ledger.publisher(), ledger.consumer()
+    failures: list[BaseException] = []
+    asked = threading.Event()
+
+    def guard(write: Any) -> None:
+        try:
+            write()
+        except BaseException as error:
+            failures.append(error)
+
+    def publish() -> None:
+        for number in range(50_000):
+            if number == 25_000:
+                assert asked.wait(20)  # so that the ledger is asked amid the writing
+            publisher.published(number)
+            if number % 50 == 49:
+                publisher.confirmed(number - 49, number)
+
+    def consume() -> None:
+        for tag in range(1, 50_001):
+            consumer.delivered(tag, False, None, _body(tag - 1))
+            if tag % 7 == 0:
+                consumer.settled(tag - 3, False, "acked")
+            if tag % 100 == 0:
+                consumer.settled(tag, True, "acked")
+
+    threads = [threading.Thread(target=guard, args=[write]) for write in (publish, consume)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        totals = ledger.totals()
+        assert totals.confirmed <= totals.published
+        assert totals.acked <= 50_000
+        asked.set()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert ledger.balance().holds
+    assert ledger.done == 50_000
+
+
+def test_the_order_is_kept_between_one_publisher_and_one_consumer_only() -> None:
+    ledger = Ledger()
+    for first in (0, 10):
+        publisher = ledger.publisher(first=first)
+        for number in range(3):
+            publisher.published(number)
+    one, other = ledger.consumer("one"), ledger.consumer("other")
+    for tag, number in enumerate([0, 10, 2, 11], 1):  # 10 before 2: of two publishers
+        one.delivered(tag, False, None, _body(number))
+    other.delivered(1, False, None, _body(1))  # after 2 at the other consumer
+    assert ledger.totals().reordered == 0
+
+    other.delivered(2, True, None, _body(0))  # not its first delivery
+    other.delivered(3, False, None, _body(12))
+    assert ledger.totals().reordered == 0
+
+    third = ledger.consumer("third")
+    late = ledger.publisher(first=20)
+    for number in range(2):
+        late.published(number)
+    third.delivered(1, False, None, _body(21))
+    third.delivered(2, False, None, _body(20))
+    assert ledger.totals().reordered == 1
+    assert list(ledger.account().deliveries["number"][ledger.account().reordered]) == [20]

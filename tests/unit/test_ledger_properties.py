@@ -1,0 +1,368 @@
+"""The ledger against a model in plain Python, fed any interleaving of what can happen."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmqlab.measure import Account, Ledger, Report
+from rmqlab.measure._header import HEADER
+from rmqlab.measure._recorders import ACKED, NACKED, REDELIVERED, REJECTED, REQUEUED, RETURNED
+
+FIRSTS = [0, 1000]  # numbers of the publishers' first messages
+CONSUMERS = ["worker-1", "worker-2", "worker-3"]
+CODES = {None: 0, "requeued": REQUEUED, "rejected": REJECTED, "acked": ACKED}
+
+
+class Clock:
+    """Goes on by one with each look."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+
+@dataclass
+class Delivered:
+    message: Message
+    consumer: int
+    time: int
+    redelivered: bool
+    settled: int = 0
+    outcome: str | None = None
+    reordered: bool = False
+
+
+@dataclass
+class Message:
+    number: int
+    publisher: int
+    fate: str  # what the broker does with it: queue, return, vanish, refuse
+    published: int
+    answered: int = 0
+    returned: bool = False
+    deliveries: list[Delivered] = field(default_factory=list)
+    place: str = "gone"  # where it is: queue, held, done, returned, gone
+
+
+class World:
+    """Publishers, a broker and consumers, of whom a ledger and a model are told the same."""
+
+    def __init__(self, *, split: bool) -> None:
+        self.clock = Clock()
+        ledgers = [Ledger(clock=self.clock) for _ in range(len(FIRSTS) + len(CONSUMERS) if split else 1)]
+        self._ledgers = ledgers
+        self._publishers = [
+            ledgers[i % len(ledgers)].publisher(first=first) for i, first in enumerate(FIRSTS)
+        ]
+        self._consumers = [
+            ledgers[(i + len(FIRSTS)) % len(ledgers)].consumer(name) for i, name in enumerate(CONSUMERS)
+        ]
+        self.published: list[list[Message]] = [[] for _ in FIRSTS]
+        self.deliveries: list[Delivered] = []
+        self.foreign = 0
+        self.queue: list[tuple[Message | bytes, bool]] = []
+        # By consumer: all deliveries on its channel, and the tags that the broker waits for.
+        self.channels: list[list[Delivered | None]] = [[] for _ in CONSUMERS]
+        self.waiting: list[list[int]] = [[] for _ in CONSUMERS]
+        self.bodies: list[list[Message | bytes]] = [[] for _ in CONSUMERS]
+        self.acks_were_lost = False
+
+    @property
+    def ledger(self) -> Ledger:
+        if len(self._ledgers) == 1:
+            return self._ledgers[0]
+        first, *others = [pickle.loads(pickle.dumps(each)) for each in self._ledgers]
+        return first.merge(others)
+
+    @property
+    def messages(self) -> list[Message]:
+        return [message for messages in self.published for message in messages]
+
+    # --- what can happen ---------------------------------------------------------------------
+
+    def publish(self, publisher: int, fate: str) -> None:
+        number = len(self.published[publisher])
+        self._publishers[publisher].published(number)
+        message = Message(FIRSTS[publisher] + number, publisher, fate, self.clock.now)
+        self.published[publisher].append(message)
+        if fate == "queue":
+            self.queue.append((message, False))
+            message.place = "queue"
+        elif fate == "return":
+            self._publishers[publisher].returned(None, _body(message.number))
+            message.returned, message.place = True, "returned"
+
+    def answer(self, publisher: int, skip: int, most: int) -> None:
+        """Confirm or nack a stretch of messages that are not answered yet."""
+        mine = self.published[publisher]
+        open_ = [number for number, message in enumerate(mine) if not message.answered][skip:]
+        if not open_:
+            return
+        first = last = open_[0]
+        refused = mine[first].fate == "refuse"
+        while (
+            last - first + 1 < most
+            and last + 1 < len(mine)
+            and not mine[last + 1].answered
+            and (mine[last + 1].fate == "refuse") == refused
+        ):
+            last += 1
+        recorder = self._publishers[publisher]
+        (recorder.nacked if refused else recorder.confirmed)(first, last)
+        for message in mine[first : last + 1]:
+            message.answered = self.clock.now
+
+    def intrude(self, body: bytes) -> None:
+        """Somebody else publishes to the queue."""
+        self.queue.append((body, False))
+
+    def lose(self, which: int) -> None:
+        """The broker loses a message."""
+        if self.queue:
+            message, _ = self.queue.pop(which % len(self.queue))
+            if isinstance(message, Message):
+                message.place = "gone"
+
+    def deliver(self, consumer: int, which: int) -> None:
+        if not self.queue:
+            return
+        message, flagged = self.queue.pop(which % len(self.queue))
+        channel = self.channels[consumer]
+        tag = len(channel) + 1
+        body = message if isinstance(message, bytes) else _body(message.number)
+        self._consumers[consumer].delivered(tag, flagged, None, body)
+        self.waiting[consumer].append(tag)
+        self.bodies[consumer].append(message)
+        if isinstance(message, bytes):
+            self.foreign += 1
+            channel.append(None)
+            return
+        message.place = "held"
+        delivered = Delivered(message, consumer, self.clock.now, flagged)
+        if not message.deliveries:
+            delivered.reordered = any(
+                before.consumer == consumer
+                and before.message.publisher == message.publisher
+                and before is before.message.deliveries[0]
+                and before.message.number > message.number
+                for before in self.deliveries
+            )
+        message.deliveries.append(delivered)
+        self.deliveries.append(delivered)
+        channel.append(delivered)
+
+    def settle(self, consumer: int, which: int, multiple: bool, outcome: str, arrives: bool) -> None:
+        """A consumer says what became of deliveries; perhaps the broker never hears of it."""
+        waiting = [tag for tag in self.waiting[consumer] if not self._is_settled(consumer, tag)]
+        if not waiting:
+            return
+        tag = waiting[which % len(waiting)]
+        self._consumers[consumer].settled(tag, multiple, outcome)
+        for each in [one for one in waiting if one == tag or (multiple and one < tag)]:
+            message = self.bodies[consumer][each - 1]
+            if (delivered := self.channels[consumer][each - 1]) is not None:
+                delivered.settled, delivered.outcome = self.clock.now, outcome
+            else:
+                self.channels[consumer][each - 1] = _SETTLED
+            if not arrives:
+                self.acks_were_lost = True
+                continue
+            self.waiting[consumer].remove(each)
+            if outcome == "requeued":
+                self._put_back(message)
+            elif isinstance(message, Message):
+                message.place = "done"
+
+    def crash(self, consumer: int) -> None:
+        """A consumer loses its channel, and opens another."""
+        for tag in reversed(self.waiting[consumer]):
+            self._put_back(self.bodies[consumer][tag - 1])
+        self.channels[consumer], self.waiting[consumer], self.bodies[consumer] = [], [], []
+
+    def _put_back(self, message: Message | bytes) -> None:
+        self.queue.insert(0, (message, True))
+        if isinstance(message, Message):
+            message.place = "queue"
+
+    def _is_settled(self, consumer: int, tag: int) -> bool:
+        delivered = self.channels[consumer][tag - 1]
+        return delivered is not None and delivered.outcome is not None
+
+
+_SETTLED: Any = Delivered(None, 0, 0, False, 1, "acked")  # type: ignore[arg-type]  # a foreign one
+
+
+def _body(number: int) -> bytes:
+    return HEADER.pack(number, 0, 0) + b"..."
+
+
+publisher = st.integers(0, len(FIRSTS) - 1)
+consumer = st.integers(0, len(CONSUMERS) - 1)
+few = st.integers(0, 5)
+fates = st.sampled_from(["queue", "queue", "queue", "queue", "return", "vanish", "refuse"])
+intruders = st.sampled_from([b"", b"short", _body(500), _body(2**32 - 1), b"\xff" * 40])
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), publisher, fates),
+        st.tuples(st.just("publish"), publisher, fates),
+        st.tuples(st.just("deliver"), consumer, few),
+        st.tuples(st.just("deliver"), consumer, st.just(0)),
+        st.tuples(st.just("deliver"), consumer, st.just(0)),
+        st.tuples(st.just("answer"), publisher, few, st.integers(1, 5)),
+        st.tuples(
+            st.just("settle"),
+            consumer,
+            few,
+            st.booleans(),
+            st.sampled_from(["acked", "acked", "requeued", "rejected"]),
+            st.sampled_from([True, True, True, False]),
+        ),
+        st.tuples(st.just("crash"), consumer),
+        st.tuples(st.just("lose"), few),
+        st.tuples(st.just("intrude"), intruders),
+    ),
+    max_size=80,
+)
+
+
+def _happen(events: list[Any], *, split: bool = False) -> World:
+    world = World(split=split)
+    for name, *arguments in events:
+        getattr(world, name)(*arguments)
+    return world
+
+
+def _any_of(message: Message, outcome: str) -> bool:
+    return any(each.outcome == outcome for each in message.deliveries)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(happenings)
+def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
+    world = _happen(events)
+    messages, deliveries = world.messages, world.deliveries
+
+    confirmed = [m for m in messages if m.answered and m.fate != "refuse"]
+    unheard = [m for m in messages if not m.answered and not m.returned]
+    assert dataclasses.asdict(world.ledger.totals()) == {
+        "published": len(messages),
+        "confirmed": len(confirmed),
+        "nacked": sum(m.answered > 0 and m.fate == "refuse" for m in messages),
+        "returned": sum(m.returned for m in messages),
+        "received": len(deliveries),
+        "unique": sum(len(m.deliveries) > 0 for m in messages),
+        "redelivered": sum(d.redelivered for d in deliveries),
+        "duplicated": sum(len(m.deliveries) > 1 for m in messages),
+        "reordered": sum(d.reordered for d in deliveries),
+        "acked": sum(d.outcome == "acked" for d in deliveries),
+        "rejected": sum(d.outcome == "rejected" for d in deliveries),
+        "requeued": sum(d.outcome == "requeued" for d in deliveries),
+        "lost_confirmed": sum(not m.returned and not m.deliveries for m in confirmed),
+        "lost_unconfirmed": sum(not m.deliveries for m in unheard),
+        "foreign": world.foreign,
+    }
+    done = [m for m in messages if _any_of(m, "acked") or _any_of(m, "rejected")]
+    assert world.ledger.done == len(done)
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(happenings)
+def test_a_ledger_knows_of_each_message_what_happened_to_it(events: list[Any]) -> None:
+    world = _happen(events)
+    account = world.ledger.account()
+
+    expected = [
+        (
+            m.number,
+            m.published,
+            m.answered if m.fate != "refuse" else 0,
+            m.deliveries[0].time if m.deliveries else 0,
+            max((d.settled for d in m.deliveries), default=0),
+            len(m.deliveries),
+            account.consumers[m.deliveries[-1].consumer] if m.deliveries else None,
+            max((CODES[d.outcome] for d in m.deliveries), default=0),
+            (NACKED if m.answered and m.fate == "refuse" else 0)
+            | (RETURNED if m.returned else 0)
+            | (REDELIVERED if any(d.redelivered for d in m.deliveries) else 0),
+        )
+        for m in world.messages
+    ]
+    names = [*account.consumers, None]
+    found = [
+        (*row[:6], names[row[6]], *row[7:]) for row in (tuple(each.tolist()) for each in account.messages)
+    ]
+    assert found == expected
+    assert [tuple(each.tolist()) for each in account.deliveries] == [
+        (d.message.number, d.time, d.settled, d.consumer, d.redelivered, CODES[d.outcome])
+        for d in world.deliveries
+    ]
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(happenings)
+def test_a_ledger_balances_with_the_queue(events: list[Any]) -> None:
+    world = _happen(events)
+    queued = sum(message.place in ("queue", "held") for message in world.messages)
+    balance = world.ledger.balance(queued)
+
+    assert balance.published == len(world.messages)
+    assert balance.published == sum(
+        [
+            *(balance.acked, balance.rejected, balance.unsettled, balance.returned),
+            *(balance.nacked, balance.lost_confirmed, balance.lost_unconfirmed),
+        ]
+    )
+    # An acknowledgement that never arrived is in the ledger, and its message in the queue.
+    if not world.acks_were_lost:
+        gone = [m for m in world.messages if m.place == "gone" and not (m.answered and m.fate == "refuse")]
+        assert balance.missing == len(gone)
+        assert balance.holds == (not gone and not world.foreign)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(happenings)
+def test_what_several_processes_saw_merges_to_what_one_would_have_seen(events: list[Any]) -> None:
+    one, several = _happen(events).ledger, _happen(events, split=True).ledger
+
+    assert several.totals() == one.totals()
+    assert several.balance() == one.balance()
+    _assert_same(several.account(), one.account())
+
+
+@settings(max_examples=50, deadline=None, database=None)
+@given(happenings)
+def test_frames_hold_together(events: list[Any]) -> None:
+    world = _happen(events)
+    report = Report(world.ledger.account())
+    (totals,) = report.totals().to_dict("records")
+    consumers = report.consumers()
+    throughput = report.throughput(bin_s=1e-8).groupby("event")["messages"].sum()
+
+    for word in ("received", "redelivered", "reordered", "acked", "rejected", "requeued"):
+        assert consumers[word].sum() == totals[word]
+    for word in ("published", "confirmed", "received", "acked", "rejected", "requeued"):
+        assert throughput.get(word, 0) == totals[word]
+    often = report.redeliveries()
+    assert (often["deliveries"] > 1).sum() == totals["duplicated"]
+    assert often["flagged"].sum() == totals["redelivered"]
+    assert consumers["utilization"].dropna().between(0, 1).all()
+    assert len(report.latency()) == 2
+    assert len(report.fairness()) == 1
+
+
+def _assert_same(one: Account, other: Account) -> None:
+    assert one.consumers == other.consumers
+    assert one.foreign == other.foreign
+    np.testing.assert_array_equal(one.messages, other.messages)
+    np.testing.assert_array_equal(one.deliveries, other.deliveries)
+    np.testing.assert_array_equal(one.reordered, other.reordered)

@@ -1,0 +1,157 @@
+"""Frames of a run, from events made by hand."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from rmqlab.measure import Ledger, Report, jain_index, provenance
+from rmqlab.measure._header import HEADER
+
+MS = 1_000_000
+S = 1000 * MS
+
+
+def _body(number: int) -> bytes:
+    return HEADER.pack(number, 0, 0)
+
+
+@pytest.fixture
+def report() -> Report:
+    """Four messages in 4 s; one of them comes twice, one stays with worker-2, worker-3 is idle."""
+    now_ns = 0
+    ledger = Ledger(clock=lambda: now_ns)
+    publisher = ledger.publisher()
+    one, two, _ = (ledger.consumer(f"worker-{number}") for number in (1, 2, 3))
+    for number in range(4):
+        now_ns = 100 * S + number * 10 * MS
+        publisher.published(number)
+    now_ns = 100 * S + 50 * MS
+    publisher.confirmed(0, 3)
+    now_ns = 101 * S
+    one.delivered(1, False, None, _body(0))
+    two.delivered(1, False, None, _body(1))
+    now_ns = 102 * S
+    one.settled(1, False, "acked")
+    two.settled(1, False, "requeued")
+    one.delivered(2, True, None, _body(1))
+    one.delivered(3, False, None, _body(2))
+    two.delivered(2, False, None, _body(3))
+    now_ns = 104 * S
+    one.settled(3, True, "acked")
+    return Report(ledger.account(), {"prefetch": 2}, {"pika": "1.4"})
+
+
+def test_totals_count_and_say_where(report: Report) -> None:
+    (row,) = report.totals().to_dict("records")
+
+    first, *_, last = report.totals().columns
+    assert (first, last) == ("prefetch", "pika")
+    assert (row["published"], row["confirmed"], row["received"], row["unique"]) == (4, 4, 5, 4)
+    assert (row["acked"], row["requeued"], row["duplicated"], row["redelivered"]) == (3, 1, 1, 1)
+    assert row["time_s"] == pytest.approx(4)
+    assert row["published_msg_s"] == pytest.approx(4 / 0.03)
+    assert row["confirmed_msg_s"] == pytest.approx(4 / 0.05)
+    assert row["received_msg_s"] == pytest.approx(5)
+    assert report.balance(queued=1).holds
+
+
+def test_throughput_is_counted_in_bins(report: Report) -> None:
+    throughput = report.throughput(bin_s=2)
+
+    assert list(throughput.columns) == ["prefetch", "time_s", "event", "messages", "rate_msg_s", "pika"]
+    received = throughput.query("event == 'received'")
+    assert list(received["time_s"]) == [0, 2, 4]
+    assert list(received["messages"]) == [2, 3, 0]
+    assert list(received["rate_msg_s"]) == [1, 1.5, 0]
+    assert "rejected" not in set(throughput["event"])
+    with pytest.raises(ValueError, match="bin_s is 0"):
+        report.throughput(0)
+
+
+def test_latency_is_told_in_perftests_words(report: Report) -> None:
+    latency = report.latency().set_index("latency")
+
+    assert list(latency.columns) == [
+        *("prefetch", "messages", "min_ms", "median_ms", "p75_ms", "p95_ms", "p99_ms", "max_ms", "pika")
+    ]
+    assert latency.loc["consumer", "min_ms"] == pytest.approx(990)
+    assert latency.loc["consumer", "max_ms"] == pytest.approx(1980)
+    assert latency.loc["confirm", "median_ms"] == pytest.approx(35)
+    assert list(latency["messages"]) == [4, 4]
+
+
+def test_redeliveries_are_listed(report: Report) -> None:
+    (row,) = report.redeliveries().to_dict("records")
+
+    assert (row["message"], row["deliveries"], row["flagged"], row["consumer"]) == (1, 2, 1, "worker-1")
+    assert row["outcome"] == "acked"
+    assert (row["first_s"], row["last_s"]) == (1, 2)
+
+
+def test_consumers_are_compared(report: Report) -> None:
+    consumers = report.consumers().set_index("consumer")
+
+    assert list(consumers.index) == ["worker-1", "worker-2", "worker-3"]
+    assert list(consumers["received"]) == [3, 2, 0]
+    assert list(consumers["acked"]) == [3, 0, 0]
+    assert list(consumers["unsettled"]) == [0, 1, 0]
+    assert list(consumers["share"]) == [1, 0, 0]
+    assert list(consumers["busy_s"]) == [3, 1, 0]
+    assert list(consumers["utilization"]) == pytest.approx([1, 1 / 3, 0])
+
+
+def test_fairness_is_one_row(report: Report) -> None:
+    (row,) = report.fairness().to_dict("records")
+
+    assert row["consumers"] == 3
+    assert row["jain"] == pytest.approx(1 / 3)
+    assert (row["smallest_share"], row["largest_share"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "index"), [([5, 5, 5], 1), ([1, 0, 0, 0], 0.25), ([1, 2, 3], 36 / 42), ([0.5], 1)]
+)
+def test_jains_index(shares: list[float], index: float) -> None:
+    assert jain_index(shares) == pytest.approx(index)
+
+
+def test_jains_index_of_nothing_is_unknown() -> None:
+    assert math.isnan(jain_index([]))
+    assert math.isnan(jain_index([0, 0]))
+
+
+def test_an_empty_run_has_frames_too() -> None:
+    report = Report.of(Ledger(), prefetch=1)
+
+    assert report.totals()["published"].item() == 0
+    assert len(report.throughput()) == len(report.redeliveries()) == len(report.consumers()) == 0
+    assert list(report.latency()["messages"]) == [0, 0]
+    assert math.isnan(report.fairness()["jain"].item())
+    assert set(provenance()) == {"pika", "python", "cores"}
+    assert set(provenance()) < set(report.totals().columns)
+
+
+def test_a_million_messages_are_reported_within_seconds() -> None:
+    ledger = Ledger()
+    publisher, consumer = ledger.publisher(), ledger.consumer()
+    for number in range(1_000_000):
+        publisher.published(number)
+    publisher.confirmed(0, 999_999)
+    for number in range(1_000_000):
+        consumer.delivered(number + 1, False, None, _body(number))
+    consumer.settled(1_000_000, True, "acked")
+
+    started_s = time.monotonic()
+    report = Report.of(ledger)
+    frames = [
+        report.totals(),
+        report.throughput(),
+        report.latency(),
+        report.redeliveries(),
+        report.fairness(),
+    ]
+    assert frames[0]["acked"].item() == 1_000_000
+    assert time.monotonic() - started_s < 5

@@ -1,0 +1,465 @@
+"""Topology as data: what is refused before a broker is asked, and how it is drawn."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from xml.etree import ElementTree
+
+import pytest
+from pika.exceptions import ChannelClosedByBroker
+
+from rmqlab import errors
+from rmqlab.amqp import Binding, Exchange, Queue, Topology
+from rmqlab.amqp import _topology as topology_module
+
+SVG = "{http://www.w3.org/2000/svg}"
+ODD_NAMES = [
+    'a"b',
+    "<x>",
+    "engine:tasks",
+    "#",
+    "*.high",
+    "a&b",
+    "1. item",
+    "- item",
+    "`code`",
+    "日本ü",
+    "\u202eab",
+]
+
+ENGINE = Topology(
+    exchanges=(
+        Exchange(name="engine:events", type="fanout"),
+        Exchange(name="engine:routing", type="direct"),
+    ),
+    queues=(Queue(name="engine:tasks"), Queue(name="engine:urgent", max_priority=10)),
+    bindings=(
+        Binding(exchange="engine:events", queue="engine:tasks"),
+        Binding(exchange="engine:routing", queue="engine:urgent", routing_key="high-priority"),
+    ),
+)
+ENGINE_TEXT = """\
+exchange engine:events (fanout)
+    --> queue engine:tasks
+exchange engine:routing (direct)
+    -- high-priority --> queue engine:urgent
+queue engine:tasks (classic)
+queue engine:urgent (classic, max_priority 10)"""
+ENGINE_MERMAID = """\
+flowchart LR
+    n0{{"engine:events<br/>fanout"}}
+    n1{{"engine:routing<br/>direct"}}
+    n2["engine:tasks<br/>classic"]
+    n3["engine:urgent<br/>classic<br/>max_priority 10"]
+    n4(["publishers"])
+    n0 --> n2
+    n1 -->|"high-priority"| n3
+    n4 --> n0
+    n4 --> n1
+    classDef publishers fill:#E0F3EE,stroke:#009E73,color:#222222
+    class n4 publishers
+    classDef exchange fill:#FCF3E0,stroke:#E69F00,color:#222222
+    class n0,n1 exchange
+    classDef queue fill:#E0EEF6,stroke:#0072B2,color:#222222
+    class n2,n3 queue"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"type": "stream"}, r"Queue 'q': type is 'stream'; it is one of 'classic', 'quorum'"),
+        ({"durable": "yes"}, r"durable is 'yes'; it is True or False"),
+        ({"message_ttl_ms": -1}, r"message_ttl_ms is -1; it is a whole number from 0 to 315360000000"),
+        ({"message_ttl_ms": 1.5}, r"message_ttl_ms is 1.5; it is a whole number"),
+        ({"message_ttl_ms": True}, r"message_ttl_ms is True; it is a whole number"),
+        ({"message_ttl_ms": 315_360_000_001}, r"message_ttl_ms is 315360000001"),
+        ({"expires_ms": 0}, r"expires_ms is 0; it is a whole number from 1"),
+        ({"max_length": -1}, r"max_length is -1; it is a whole number from 0"),
+        ({"max_length_bytes": 2**63}, r"max_length_bytes is 9223372036854775808"),
+        ({"max_priority": 256}, r"max_priority is 256; it is a whole number from 0 to 255"),
+        ({"overflow": "drop-tail", "max_length": 1}, r"overflow is 'drop-tail'; it is one of 'drop-head'"),
+        ({"overflow": "drop-head"}, r"overflow is 'drop-head' without a limit; set max_length"),
+        ({"dead_letter_routing_key": "k"}, r"dead_letter_routing_key is 'k' without a dead_letter_exchange"),
+        ({"delivery_limit": 3}, r"delivery_limit is 3, but only quorum queues"),
+        ({"type": "quorum", "delivery_limit": -2}, r"delivery_limit is -2; it is a whole number from -1"),
+        ({"type": "quorum", "exclusive": True}, r"exclusive is True; a quorum queue takes False"),
+        ({"type": "quorum", "durable": False}, r"durable is False; a quorum queue takes True"),
+        ({"type": "quorum", "auto_delete": True}, r"auto_delete is True; a quorum queue takes False"),
+        ({"type": "quorum", "max_priority": 5}, r"max_priority is 5; a quorum queue takes None"),
+        (
+            {"type": "quorum", "overflow": "reject-publish-dlx", "max_length": 1},
+            r"overflow is 'reject-publish-dlx'; a quorum queue takes None or 'drop-head' or 'reject-publish'",
+        ),
+        ({"arguments": {"x-max-length": 1}}, r"arguments has 'x-max-length', which is the field max_length"),
+        ({"arguments": {"x-odd": object()}}, r"arguments is .*; keys are short texts"),
+        ({"arguments": {3: 1}}, r"arguments is .*; keys are short texts"),
+    ],
+)
+def test_a_queue_that_no_broker_takes_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Queue(name="q", **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"message_ttl_ms": 0, "expires_ms": 1},
+        {"max_length": 0, "max_length_bytes": 0, "overflow": "reject-publish-dlx"},
+        {"max_length_bytes": 1, "overflow": "drop-head"},
+        {"max_priority": 255},
+        {"type": "quorum", "delivery_limit": -1, "message_ttl_ms": 0, "single_active_consumer": True},
+        {"dead_letter_exchange": "", "dead_letter_routing_key": ""},
+        {"exclusive": True, "auto_delete": True, "durable": False},
+        {"arguments": {"x-queue-mode": "lazy"}},
+    ],
+)
+def test_a_queue_that_every_broker_takes_is_taken(settings: dict[str, object]) -> None:
+    assert Queue(name="q", **settings).name == "q"
+
+
+@pytest.mark.parametrize("name", ["amq.mine", "x" * 256, "ü" * 128, "two\nlines", "two\rlines", None, 5])
+def test_a_name_that_no_broker_takes_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        Queue(name=name)
+    with pytest.raises(ValueError, match="name"):
+        Exchange(name=name, type="direct")
+
+
+def test_the_default_exchange_is_never_declared() -> None:
+    with pytest.raises(ValueError, match="the name is empty, which is the default exchange"):
+        Exchange(name="", type="direct")
+
+
+def test_only_a_classic_queue_may_leave_its_name_to_the_broker() -> None:
+    assert Queue(name="").name == ""
+    with pytest.raises(ValueError, match="name is empty"):
+        Queue(name="", type="quorum")
+
+
+def test_an_exchange_type_that_needs_a_plugin_is_refused() -> None:
+    with pytest.raises(ValueError, match="type is 'x-random'; it is one of 'direct', 'fanout'"):
+        Exchange(name="e", type="x-random")
+
+
+@pytest.mark.parametrize("ends", [{}, {"queue": "q", "destination_exchange": "e"}])
+def test_a_binding_has_one_destination(ends: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="set one of queue and destination_exchange"):
+        Binding(exchange="e", **ends)
+
+
+@pytest.mark.parametrize(
+    "ends", [{"exchange": "", "queue": "q"}, {"exchange": "e", "destination_exchange": ""}]
+)
+def test_the_default_exchange_takes_no_bindings(ends: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="the default exchange, which takes no bindings"):
+        Binding(**ends)
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        (Binding(exchange="none", queue="q"), r"exchange 'none', which is not one of exchanges \('e'\)"),
+        (Binding(exchange="e", queue="none"), r"queue 'none', which is not one of queues \('q'\)"),
+        (Binding(exchange="e", queue=""), r"queue '', which is not one of queues \('q'\)"),
+        (Binding(exchange="e", destination_exchange="none"), r"exchange 'none'.*not predefined \(amq.direct"),
+        (
+            Binding(exchange="amq.match", queue="q", arguments={"x-match": "some"}),
+            r"x-match is 'some'; it is",
+        ),
+    ],
+)
+def test_a_binding_to_what_is_not_there_is_refused(binding: Binding, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Topology(exchanges=[Exchange(name="e", type="direct")], queues=[Queue(name="q")], bindings=[binding])
+
+
+def test_predefined_exchanges_can_be_bound() -> None:
+    binding = Binding(exchange="amq.topic", queue="q", routing_key="#")
+    assert Topology(queues=[Queue(name="q")], bindings=[binding]).bindings == (binding,)
+
+
+def test_a_name_stands_for_one_queue() -> None:
+    with pytest.raises(ValueError, match="queues: 'q' is there twice"):
+        Topology(queues=[Queue(name="q"), Queue(name="q", max_length=1)])
+
+
+def test_what_is_no_queue_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="queues: 'q' is no Queue"):
+        Topology(queues=["q"])
+
+
+def test_exclusive_queues_need_a_channel() -> None:
+    topology = Topology(queues=[Queue(name="mine", exclusive=True)])
+    with pytest.raises(ValueError, match=r"Queue 'mine' has exclusive True.*give a channel"):
+        topology.declare("amqp://127.0.0.1:1")
+
+
+def test_a_repr_reads_like_the_call_that_made_it() -> None:
+    made = repr(ENGINE)
+    assert made.startswith("Topology(exchanges=(Exchange(name='engine:events', type='fanout'), ")
+    assert eval(made, {**vars(topology_module)}) == ENGINE
+
+
+def test_topologies_are_values() -> None:
+    assert pickle.loads(pickle.dumps(ENGINE)) == ENGINE
+    assert hash(ENGINE) == hash(pickle.loads(pickle.dumps(ENGINE)))
+    given = {"x-odd": 1}
+    queue = Queue(name="q", arguments=given)
+    given["x-odd"] = 2
+    assert queue.arguments == {"x-odd": 1}
+
+
+# --- what the broker says -----------------------------------------------------------------
+
+WORK = Queue(name="wo'rk", message_ttl_ms=600, dead_letter_exchange="there")
+PLACE = "for queue 'wo'rk' in vhost '/'"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "wanted", "found"),
+    [
+        (f"arg 'x-message-ttl' {PLACE}: received '600' but current is '500'", "message_ttl_ms", 600, 500),
+        (
+            f"arg 'x-message-ttl' {PLACE}: received the value '600' of type 'signedint' but current is none",
+            "message_ttl_ms",
+            600,
+            None,
+        ),
+        (
+            f"arg 'x-max-length' {PLACE}: received none but current is the value '5' of type 'signedint'",
+            "max_length",
+            None,
+            5,
+        ),
+        # RabbitMQ 3.10 has no type for a classic queue, 4.0 and 4.3 have.
+        (
+            f"arg 'x-queue-type' {PLACE}: received the value 'quorum' of type 'longstr' but current is none",
+            "type",
+            "classic",
+            "classic",
+        ),
+        (
+            f"arg 'x-queue-type' {PLACE}: received 'classic' but current is 'quorum'",
+            "type",
+            "classic",
+            "quorum",
+        ),
+        (f"arg 'durable' {PLACE}: received 'true' but current is 'false'", "durable", True, False),
+        (
+            f"arg 'x-single-active-consumer' {PLACE}: received none but current is "
+            "the value 'true' of type 'bool'",
+            "single_active_consumer",
+            False,
+            True,
+        ),
+        (
+            f"arg 'x-dead-letter-exchange' {PLACE}: received 'there' but current is 'it's here'",
+            "dead_letter_exchange",
+            "there",
+            "it's here",
+        ),
+        (
+            f"arg 'x-dead-letter-strategy' {PLACE}: received none but current is "
+            "the value 'at-least-once' of type 'longstr'",
+            "x-dead-letter-strategy",
+            None,
+            "at-least-once",
+        ),
+        # The broker's text ends after 255 bytes.
+        (f"arg 'x-max-length' for queue '{'y' * 190}...", "max_length", None, None),
+    ],
+)
+def test_a_mismatch_is_read_from_the_brokers_words(text: str, field: str, wanted, found) -> None:
+    with (
+        pytest.raises(errors.TopologyMismatchError) as caught,
+        topology_module._step("declare", WORK, ["queue 'a'"]),
+    ):
+        raise ChannelClosedByBroker(406, f"PRECONDITION_FAILED - inequivalent {text}")
+
+    error = caught.value
+    assert (error.name, error.field, error.wanted, error.found) == ("wo'rk", field, wanted, found)
+    assert field in str(error)
+    assert "declared before it: queue 'a'" in str(error)
+    assert "Next: " in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (406, "PRECONDITION_FAILED - invalid arg 'x-odd' for queue 'q' in vhost '/': {value_negative,-1}"),
+        (406, "PRECONDITION_FAILED - words that no version has used yet"),
+        (403, "ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused for user 'guest'"),
+    ],
+)
+def test_other_words_of_the_broker_are_passed_on(code: int, text: str) -> None:
+    with (
+        pytest.raises(errors.BrokerError, match=re.escape(text)) as caught,
+        topology_module._step("declare", WORK, []),
+    ):
+        raise ChannelClosedByBroker(code, text)
+
+    assert not isinstance(caught.value, errors.TopologyMismatchError)
+    assert "nothing was declared before it" in str(caught.value)
+
+
+def test_a_mismatch_travels_between_processes() -> None:
+    error = errors.TopologyMismatchError("so", name="q", field="durable", wanted=True, found=False)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.name, again.field, again.wanted, again.found) == (
+        "so",
+        "q",
+        "durable",
+        True,
+        False,
+    )
+
+
+# --- the drawing --------------------------------------------------------------------------
+
+
+def test_the_engines_topology_as_text() -> None:
+    assert ENGINE.text() == ENGINE_TEXT
+
+
+def test_the_engines_topology_in_mermaid() -> None:
+    assert ENGINE.mermaid() == ENGINE_MERMAID
+
+
+def test_a_notebook_gets_a_picture_and_a_text_and_no_mermaid() -> None:
+    bundle = ENGINE._repr_mimebundle_(include=None, exclude=None)
+    assert bundle == {"image/svg+xml": ENGINE.svg(), "text/plain": ENGINE.text()}
+
+
+def test_ipython_shows_the_bundle() -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    data, _ = DisplayFormatter().format(ENGINE)
+    assert data == ENGINE._repr_mimebundle_()
+
+
+def test_a_drawing_is_always_the_same() -> None:
+    again = pickle.loads(pickle.dumps(ENGINE))
+    assert (again.svg(), again.mermaid(), again.text()) == (ENGINE.svg(), ENGINE.mermaid(), ENGINE.text())
+
+
+def _one_of(name: str) -> Topology:
+    return Topology(
+        exchanges=[Exchange(name=name, type="topic")],
+        queues=[Queue(name=name)],
+        bindings=[Binding(exchange=name, queue=name, routing_key=name)],
+    )
+
+
+def _texts(svg: str) -> list[str]:
+    return [each.text or "" for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", [*ODD_NAMES, "\x00\x1b", "]]>", "a\tb"])
+def test_any_name_can_be_drawn(name: str) -> None:
+    topology = _one_of(name)
+    shown = "".join(each if each.isprintable() else "\ufffd" for each in name)
+
+    assert _texts(topology.svg()).count(shown) == 3
+    assert f"queue {shown} (classic)" in topology.text()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_name_stays_inside_its_quotes_in_mermaid(name: str) -> None:
+    lines = _one_of(name).mermaid().splitlines()
+    assert all(line.count('"') in (0, 2) for line in lines)
+    label = re.search(r'\|"(.*)"\|', "\n".join(lines))
+    assert label
+    assert not set(label[1]) & set("<>&`*")
+    decoded = re.sub(r"#(\d+);", lambda match: chr(int(match[1])), label[1])
+    assert decoded == "".join(each if each.isprintable() else "\ufffd" for each in name)
+
+
+def test_long_names_that_begin_alike_stay_apart_in_the_picture() -> None:
+    names = ["x" * 100 + end for end in "ab"]
+    shown = _texts(Topology(queues=[Queue(name=name) for name in names]).svg())
+    assert len({each for each in shown if each.startswith("x" * 15) and "…" in each}) == 2
+
+
+def test_dead_letters_and_the_unroutable_are_dashed() -> None:
+    topology = Topology(
+        exchanges=[
+            Exchange(name="in", type="direct", alternate_exchange="elsewhere"),
+            Exchange(name="dead", type="fanout"),
+        ],
+        queues=[
+            Queue(name="work", dead_letter_exchange="dead", dead_letter_routing_key="late"),
+            Queue(name="end"),
+        ],
+        bindings=[
+            Binding(exchange="in", queue="work", routing_key="k"),
+            Binding(exchange="dead", queue="end"),
+        ],
+    )
+    assert "    .. dead letter, late ..> exchange dead" in topology.text()
+    assert "    .. unroutable ..> exchange elsewhere" in topology.text()
+    assert topology.mermaid().count("-.->") == 2
+    # Two arrows, and the box of the exchange that this topology only refers to.
+    assert topology.svg().count("stroke-dasharray") == 3
+    # Publishers send to what nothing else sends to.
+    publishers = re.search(r'(n\d+)\(\["publishers"', topology.mermaid())
+    assert publishers
+    assert topology.mermaid().count(f"{publishers[1]} -->") == 1
+
+
+def test_a_queue_without_a_binding_is_reached_by_its_name() -> None:
+    assert Topology(queues=[Queue(name="q")]).text() == (
+        "queue q (classic)\ndefault exchange\n    -- q --> queue q"
+    )
+
+
+def test_a_circle_of_retries_has_an_entrance() -> None:
+    topology = Topology(
+        queues=[
+            Queue(name="work", dead_letter_exchange="", dead_letter_routing_key="wait"),
+            Queue(name="wait", message_ttl_ms=5, dead_letter_exchange="", dead_letter_routing_key="work"),
+        ]
+    )
+    assert topology.text().splitlines()[-2:] == ["default exchange", "    -- work --> queue work"]
+    assert "<svg" in topology.svg()
+
+
+def _boxes(svg: str) -> list[tuple[float, float, float, float]]:
+    boxes = [each.attrib for each in ElementTree.fromstring(svg).iter(f"{SVG}rect")][
+        1:
+    ]  # after the background
+    return [tuple(float(each[key]) for key in ("x", "y", "width", "height")) for each in boxes]
+
+
+@pytest.mark.parametrize("exchanges", [1, 3])
+@pytest.mark.parametrize("queues", [0, 1, 8, 40])
+def test_boxes_and_labels_never_overlap(exchanges: int, queues: int) -> None:
+    topology = Topology(
+        exchanges=[Exchange(name=f"exchange-{n}", type="topic") for n in range(exchanges)],
+        queues=[Queue(name=f"queue-{n}", dead_letter_exchange="exchange-0") for n in range(queues)],
+        bindings=[
+            Binding(exchange=f"exchange-{e}", queue=f"queue-{q}", routing_key=f"key-{e}-{q}")
+            for e in range(exchanges)
+            for q in range(queues)
+        ],
+    )
+    svg = topology.svg()
+    labels = [
+        (float(each.attrib["x"]), float(each.attrib["y"]) - 11, len(each.text or "") * 6.7, 11.0)
+        for each in ElementTree.fromstring(svg).iter(f"{SVG}text")
+        if each.attrib["text-anchor"] == "start"
+    ]
+    assert len(labels) == exchanges * queues + queues
+    everything = _boxes(svg) + labels
+    assert [
+        (a, b)
+        for at, a in enumerate(everything)
+        for b in everything[:at]
+        if a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+    ] == []
+
+
+def test_an_empty_topology_can_be_drawn() -> None:
+    assert Topology().text() == "(an empty topology)"
+    assert Topology().mermaid() == "flowchart LR"
+    assert ElementTree.fromstring(Topology().svg()).tag == f"{SVG}svg"
