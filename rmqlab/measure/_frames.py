@@ -90,8 +90,9 @@ class Run:
         Returns:
             workers, prefetch, published, received (deliveries), acked, rejected,
             redelivered, work_s (of one worker for all of it), makespan_s, ideal_s (if the
-            work were shared without loss), rate_msg_s, efficiency (ideal over real), and
-            where it was measured: rabbitmq, pika, cores.
+            work were shared without loss), rate_msg_s, efficiency (ideal over real),
+            overhead_ms (of a worker's time, what each task took beyond its work), and where
+            it was measured: rabbitmq, pika, cores.
         """
         import pandas as pd
 
@@ -111,6 +112,7 @@ class Run:
             "ideal_s": ideal_s,
             "rate_msg_s": totals.acked / makespan_s,
             "efficiency": ideal_s / makespan_s,
+            "overhead_ms": (makespan_s - ideal_s) * self.workers / len(self.workload) * 1000,
             "rabbitmq": self.rabbitmq,
             "pika": version("pika"),
             "cores": os.cpu_count(),

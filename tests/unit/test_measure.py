@@ -131,7 +131,17 @@ def test_summary_counts_what_happened(run: Run) -> None:
 
     assert list(summary.columns) == [
         *("workers", "prefetch", "published", "received", "acked", "rejected", "redelivered"),
-        *("work_s", "makespan_s", "ideal_s", "rate_msg_s", "efficiency", "rabbitmq", "pika", "cores"),
+        *(
+            "work_s",
+            "makespan_s",
+            "ideal_s",
+            "rate_msg_s",
+            "efficiency",
+            "overhead_ms",
+            "rabbitmq",
+            "pika",
+            "cores",
+        ),
     ]
     (row,) = summary.to_dict("records")
     assert (row["published"], row["received"], row["acked"], row["rejected"]) == (3, 4, 2, 1)
@@ -147,6 +157,7 @@ def test_summary_compares_with_the_ideal(run: Run) -> None:
     assert row["makespan_s"] == 4.0
     assert row["rate_msg_s"] == 0.5
     assert row["efficiency"] == pytest.approx(0.375)
+    assert row["overhead_ms"] == pytest.approx((4.0 - 1.5) * 2 / 3 * 1000)
 
 
 def test_depth_follows_the_queue(run: Run) -> None:
