@@ -179,6 +179,11 @@ class Publisher:
         return self._session.is_open
 
     @property
+    def blocked(self) -> str:
+        """Why the broker blocks publishers just now, in its own words; empty if it does not."""
+        return self._session.blocked
+
+    @property
     def unconfirmed(self) -> int:
         """How many messages the broker has neither confirmed nor refused yet."""
         return self.published - self._settled - len(self._ahead)

@@ -23,6 +23,7 @@ from rmqlab.broker import Address, Broker, explain, quiet_pika
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ChannelClosedError, TimeLimitError
 
 CLOSE_TIMEOUT_S = 5
+CLOSE_BLOCKED_TIMEOUT_S = 0.5
 # Longer than the handshake's own limit, which gives the better reason.
 OPEN_TIMEOUT_S = 15
 
@@ -158,9 +159,9 @@ class Session:
                 if connection.is_open:
                     connection.close()
                 self._failure = None
-                self.run_until(
-                    lambda: connection.is_closed, time_limit_s=CLOSE_TIMEOUT_S, what="the connection to close"
-                )
+                # A broker that blocks publishers does not even read that they go.
+                limit_s = CLOSE_BLOCKED_TIMEOUT_S if self.blocked else CLOSE_TIMEOUT_S
+                self.run_until(lambda: connection.is_closed, time_limit_s=limit_s, what="the end")
         if self._loop is not None:
             self._loop.deactivate_poller()
             self._loop.close()
