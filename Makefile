@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test run notebooks lint clean
+.PHONY: help lab test run notebooks bench lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ run: ## execute every notebook into build/, with an HTML report
 notebooks: ## execute the committed notebooks anew, in place, and normalize them
 	@./setup.sh test
 	@$(run) rmqlab run --in-place $(ARGS)
+
+bench: ## compare publish strategies, ack policies and client libraries (ARGS="publish --quick")
+	@./setup.sh test
+	@$(run) rmqlab bench $(ARGS)
 
 lint: ## check style, types, layers, spelling and shell scripts
 	@./setup.sh dev

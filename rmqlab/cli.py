@@ -1,4 +1,4 @@
-"""The command `rmqlab`: doctor, broker, lab, run."""
+"""The command `rmqlab`: doctor, broker, lab, run, bench."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rmqlab.bench._command import bench
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 
@@ -165,6 +166,9 @@ def run(
     if failed:
         names = ", ".join(each.path.stem for each in failed)
         raise RmqlabError(f"{len(failed)} of {len(executions)} lessons failed: {names}. Next: see the report")
+
+
+app.command()(bench)
 
 
 @contextlib.contextmanager
