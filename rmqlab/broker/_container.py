@@ -102,7 +102,7 @@ class Container:
             return
         with contextlib.closing(client), contextlib.suppress(NotFound):
             try:
-                client.containers.get(name).remove(force=True, v=True)
+                client.api.remove_container(name, force=True, v=True)
             except APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # another call removes it just now
                     raise

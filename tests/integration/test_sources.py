@@ -115,12 +115,15 @@ def _processes(folder: Path) -> list[psutil.Process]:
 
 def _container(name: str):
     import docker
-    from docker.errors import NotFound
+    from docker.errors import APIError
 
     with contextlib.closing(docker.from_env(timeout=30)) as client:
         try:
             return client.containers.get(name).attrs
-        except NotFound:
+        except APIError as error:
+            # Podman answers 500 about a container that it is just removing.
+            if error.status_code != 404 and "no such container" not in str(error):
+                raise
             return None
 
 
