@@ -1,17 +1,34 @@
-"""Send many frames in one piece.
+"""Send many messages in one piece, and encode each with as little work as may be.
 
-pika hands each frame to the socket by itself: three system calls a message. Held back and
-joined, a window of messages goes out in one. This is all that rmqlab takes from pika's
-insides: `_adapter_emit_data`, through which every adapter sends. Where a pika does not call
-it, nothing is ever held back, and all goes out as plain pika would send it.
+pika makes and hands over each of a message's three frames by itself: a good ten
+microseconds a message, and as many system calls as frames. Here a window of messages goes
+out in one piece, and what is the same in all of a publisher's messages is encoded once.
+
+This is all that rmqlab takes from pika's insides: `_adapter_emit_data`, through which every
+adapter sends, and the frames of `pika.frame`. Where a pika does not send that way, nothing
+is held back; where it encodes differently, `Encoder.of` gives none; and then all goes out
+as plain pika sends it.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import struct
+from typing import Any
 
+import pika
+from pika import frame
 from pika.adapters.select_connection import SelectConnection
+from pika.channel import Channel
+
+CAN_JOIN = hasattr(SelectConnection, "_adapter_emit_data")
+
+FRAME_END = bytes([pika.spec.FRAME_END])
+# A frame's own header (type, channel, size) and, in a content header, class and weight come
+# before the size of the body.
+BODY_SIZE_AT = 7 + 4
+BODY_SIZE = struct.Struct(">Q")
+BODY_FRAME = struct.Struct(">BHL")
+PROBE = b"what pika itself would send"
 
 
 class JoinedConnection(SelectConnection):  # type: ignore[misc]
@@ -19,28 +36,75 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
 
     _held: list[bytes] | None = None
 
-    @contextlib.contextmanager
-    def joined(self) -> Iterator[None]:
-        """Hold back all frames of the block, and send them in one piece at its end."""
-        self.hold()
-        try:
-            yield
-        finally:
-            self.release()
-
     def hold(self) -> None:
         """Begin to hold back frames, unless that is so already."""
         if self._held is None:
             self._held = []
 
     def release(self) -> None:
-        """Send what was held back, and hold back no more."""
+        """Send what was held back in one piece, and hold back no more."""
         held, self._held = self._held, None
         if held:
             super()._adapter_emit_data(b"".join(held))
+
+    def emit(self, data: bytes) -> None:
+        """Send frames that are encoded already, or hold them back."""
+        self._adapter_emit_data(data)
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._held is None:
             super()._adapter_emit_data(data)
         else:
             self._held.append(data)
+
+
+class Encoder:
+    """Makes the frames of messages that differ in nothing but their bodies.
+
+    Args:
+        channel: the channel that they go over.
+        before: all that comes before the size of a body.
+        after: the rest of the content header.
+        largest: how many bytes of a body fit into one frame.
+    """
+
+    def __init__(self, channel: int, before: bytes, after: bytes, largest: int) -> None:
+        self._channel = channel
+        self._before = before
+        self._after = after
+        self.largest = largest
+
+    @classmethod
+    def of(
+        cls, channel: Channel, publish: pika.spec.Basic.Publish, properties: pika.BasicProperties
+    ) -> Encoder | None:
+        """Give an encoder for such messages; None where this pika encodes in another way."""
+        number = channel.channel_number
+        header = frame.Header(number, 0, properties).marshal()
+        encoder = cls(
+            number,
+            frame.Method(number, publish).marshal() + header[:BODY_SIZE_AT],
+            header[BODY_SIZE_AT + BODY_SIZE.size :],
+            channel.connection.params.frame_max - BODY_FRAME.size - len(FRAME_END),
+        )
+        plain: list[Any] = [
+            frame.Method(number, publish),
+            frame.Header(number, len(PROBE), properties),
+            frame.Body(number, PROBE),
+        ]
+        is_same = encoder.encode(PROBE) == b"".join(each.marshal() for each in plain)
+        return encoder if CAN_JOIN and is_same else None
+
+    def encode(self, body: bytes) -> bytes:
+        """Give the frames of a message whose body is not empty, nor larger than `largest`."""
+        size = len(body)
+        return b"".join(
+            (
+                self._before,
+                BODY_SIZE.pack(size),
+                self._after,
+                BODY_FRAME.pack(pika.spec.FRAME_BODY, self._channel, size),
+                body,
+                FRAME_END,
+            )
+        )

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import pika
-from pika import exceptions as amqp_errors
 
+from rmqlab.amqp._joined import Encoder
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
 
@@ -154,6 +154,8 @@ class Publisher:
             if self._confirms.limit is not None:
                 channel = self._session.channel
                 self._session.call(channel.confirm_delivery, ack_nack_callback=self._on_confirm)
+            publish = pika.spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+            self._encoder = Encoder.of(self._session.channel, publish, self._properties)
         except BaseException:
             self._session.close()
             raise
@@ -273,14 +275,19 @@ class Publisher:
 
     def _put(self, body: bytes, routing_key: str | None, properties: pika.BasicProperties | None) -> int:
         """Hand a message to pika, and hold it back until it is sent."""
-        if self._session.blocked:
+        session = self._session
+        session.check()
+        if session.blocked:
             self._wait_until_unblocked()
         number = self.published
         if self._observer is not None:
             self._observer.published(number)
-        session = self._session
         session.connection.hold()
-        try:
+        encoder = self._encoder
+        is_default = routing_key is None and properties is None
+        if is_default and encoder is not None and 0 < len(body) <= encoder.largest:
+            session.connection.emit(encoder.encode(body))
+        else:
             session.channel.basic_publish(
                 self._exchange,
                 self._routing_key if routing_key is None else routing_key,
@@ -288,9 +295,6 @@ class Publisher:
                 properties or self._properties,
                 self._mandatory,
             )
-        except amqp_errors.ChannelWrongStateError:
-            session.check()
-            raise
         self.published = number + 1
         self._held += 1
         return number
