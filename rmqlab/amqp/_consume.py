@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal, Protocol, get_args
 
 import pika
@@ -18,6 +17,7 @@ from pika.channel import Channel
 
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
+from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, RejectError
 
 logger = logging.getLogger("rmqlab.amqp")
@@ -86,7 +86,7 @@ class ConsumeObserver(Protocol):
         ...
 
 
-class Consumer:
+class Consumer(Closing):
     """Takes messages from a queue and settles each: acknowledged, requeued or rejected.
 
     Use it as a context manager, or close it. It belongs to one thread; only `stop` may be
@@ -160,17 +160,6 @@ class Consumer:
         except BaseException:
             self._session.close()
             raise
-
-    def __enter__(self) -> Consumer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def name(self) -> str:

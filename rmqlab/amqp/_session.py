@@ -97,6 +97,7 @@ class Session:
             ChannelClosedError: the broker refused, and closed the channel; says why.
             BrokerError: the connection was lost.
         """
+        self._raise_failure()
         answers: list[Any] = []
         method(callback=answers.append, **arguments)
         self.run_until(lambda: bool(answers), time_limit_s=OPEN_TIMEOUT_S, what=f"{method.__name__}")

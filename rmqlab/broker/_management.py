@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from rmqlab.broker._address import Address
+from rmqlab.closing import Closing
 from rmqlab.errors import ManagementError
 
 TIMEOUT_S = 5
 
 
-class Management:
+class Management(Closing):
     """A client of the management HTTP API.
 
     Args:
@@ -39,17 +39,6 @@ class Management:
                 f"The management API cannot be at {base_url!r} ({error}). Next: set "
                 "RMQLAB_MANAGEMENT_URL to a URL such as http://localhost:15672"
             ) from error
-
-    def __enter__(self) -> Management:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections of the client."""

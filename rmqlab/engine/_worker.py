@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 
 import pika
 
 from rmqlab import names
 from rmqlab.amqp import ConsumeObserver, Consumer, FailurePolicy
 from rmqlab.broker import Broker
+from rmqlab.closing import Closing
 from rmqlab.engine._api import declare_tasks
 from rmqlab.engine._task import Task
 from rmqlab.errors import InvalidTaskError, RejectError
 
 
-class EngineWorker:
+class EngineWorker(Closing):
     """Takes tasks from `engine:tasks` one after another and acknowledges each when done.
 
     The work is done in a thread of its own, so that the connection is kept alive while it
@@ -66,17 +66,6 @@ class EngineWorker:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> EngineWorker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def run(self, *, max_tasks: int | None = None) -> int:
         """Consume tasks until `stop` is called, or until so many are done.

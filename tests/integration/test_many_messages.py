@@ -1,6 +1,6 @@
 """Many messages through publisher, confirm, consumer and ledger: none lost, little memory.
 
-A hundred thousand by default. The million, which takes a minute or two:
+Fifty thousand by default. The million, which takes a minute or two:
 
     RMQLAB_MESSAGES=1000000 make test \\
         ARGS="tests/integration/test_many_messages.py --junit-xml=build/many.xml"
@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 
-MESSAGES = int(os.environ.get("RMQLAB_MESSAGES", "100000"))
+MESSAGES = int(os.environ.get("RMQLAB_MESSAGES", "50000"))
 PEAK_MIB = 400
 LIMIT_S = 60 + MESSAGES / 2000
 
