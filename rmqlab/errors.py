@@ -11,6 +11,8 @@ __all__ = [
     "BrokerUnavailableError",
     "ChannelClosedError",
     "DataError",
+    "InvalidEventError",
+    "InvalidMessageError",
     "InvalidTaskError",
     "LedgerError",
     "LessonError",
@@ -84,8 +86,16 @@ class RejectError(RmqlabError):
     """Raised by a consumer's work to say that a message is to be rejected, and not requeued."""
 
 
-class InvalidTaskError(RmqlabError):
+class InvalidMessageError(RmqlabError):
+    """A message body that is not what it should be."""
+
+
+class InvalidTaskError(InvalidMessageError):
     """A message body that is not a task."""
+
+
+class InvalidEventError(InvalidMessageError):
+    """A message body that is not an event."""
 
 
 class DataError(RmqlabError):

@@ -1,10 +1,21 @@
 """The names that the engine's messaging has on a broker."""
 
-__all__ = ["EXCHANGES", "QUEUES", "TASKS"]
+__all__ = ["EVENTS", "EXCHANGES", "HIGH_PRIORITY", "QUEUES", "ROUTING", "TASKS"]
 
-TASKS = "engine:tasks"
+# The application's own, as its document has them.
+TASKS = "engine:tasks"  # a queue
+EVENTS = "engine:events"  # a fanout exchange
+ROUTING = "engine:routing"  # a direct exchange
+HIGH_PRIORITY = "high-priority"  # a routing key
 
 # What a lesson may make in a virtual host that it does not have to itself, and so all that
 # is ever deleted there.
-QUEUES = (TASKS,)
-EXCHANGES: tuple[str, ...] = ()
+QUEUES = (
+    TASKS,
+    "engine:tasks:high-priority",
+    "engine:tasks:priority",
+    "engine:tasks:quorum",
+    "engine:dead-letters",
+    "engine:unrouted",
+)
+EXCHANGES = (EVENTS, ROUTING, "engine:topics", "engine:unrouted")

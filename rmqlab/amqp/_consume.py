@@ -16,13 +16,14 @@ import pika
 from pika.channel import Channel
 
 from rmqlab.amqp._session import Session
+from rmqlab.amqp._topology import Topology
 from rmqlab.broker import Broker
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, RejectError
 
 logger = logging.getLogger("rmqlab.amqp")
 
-FailurePolicy = Literal["requeue", "reject"]
+FailurePolicy = Literal["requeue", "reject", "dead-letter"]
 Outcome = Literal["acked", "requeued", "rejected"]
 Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], object]
@@ -71,6 +72,14 @@ def ack_every(count: int) -> Acks:
     return Acks(f"every {count}", count)
 
 
+class Crash(BaseException):
+    """Raised by a message's work to end its consumer as a crash would.
+
+    The connection is dropped without a word to the broker, and nothing that the consumer
+    holds is acknowledged, requeued or rejected. `run` raises it to its caller.
+    """
+
+
 class ConsumeObserver(Protocol):
     """Is told what happens to each message of a consumer, in the consumer's thread."""
 
@@ -94,22 +103,30 @@ class Consumer(Closing):
 
     Args:
         broker: a broker of `start_broker`, or an AMQP URL.
-        queue: name of the queue, which must be there.
+        queue: name of the queue, which must be there, or in the topology; empty for the one
+            of the topology to which the broker is to give a name.
         on_message: does the work of one message; an exception means that it failed. None
             does nothing.
         ack: `ack_each()`, `ack_every(n)` or `auto_ack()`.
         on_failure: what becomes of a message whose work failed: `requeue` puts it back,
-            `reject` drops it, or dead-letters it where its queue says so. `RejectError`
-            rejects it either way.
+            `reject` drops it, or dead-letters it where its queue says so. `dead-letter` is
+            `reject` where the topology shows that the queue does. `RejectError` rejects the
+            message in any case.
         prefetch_count: how many unacknowledged messages the broker hands out at a time; 0 is
             no limit.
         threaded: whether the work is done in a thread of its own, one message after
             another, so that heartbeats are answered while it takes long.
+        topology: what is to be declared first, on this consumer's connection; None takes
+            what is there.
         observer: is told of every delivery; None tells nobody.
         name: the connection's name, as the broker's management pages show it.
 
+    Attributes:
+        queue: name of the queue.
+
     Raises:
         BrokerUnavailableError: no connection could be opened.
+        BrokerError: the broker refuses the topology.
         ValueError: an argument is out of range.
     """
 
@@ -123,6 +140,7 @@ class Consumer(Closing):
         on_failure: FailurePolicy = "requeue",
         prefetch_count: int = 100,
         threaded: bool = False,
+        topology: Topology | None = None,
         observer: ConsumeObserver | None = None,
         name: str = "consumer",
     ) -> None:
@@ -132,13 +150,15 @@ class Consumer(Closing):
             )
         if on_failure not in get_args(FailurePolicy):
             raise ValueError(f"on_failure is {on_failure!r}; it is one of {get_args(FailurePolicy)}")
+        if on_failure == "dead-letter":
+            _check_dead_letters(queue, topology)
         self._acks = ack or ack_each()
         if self._acks.every and 0 < prefetch_count < self._acks.every:
             raise ValueError(
                 f"an ack every {self._acks.every} messages with a prefetch_count of {prefetch_count} would "
                 "wait for messages that the broker holds back; give a prefetch_count that is no smaller"
             )
-        self._queue = queue
+        self.queue = queue
         self._on_message = on_message
         self._prefetch_count = prefetch_count
         self._requeue = on_failure == "requeue"
@@ -154,6 +174,8 @@ class Consumer(Closing):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name) if threaded else None
         self._session = Session(broker, name=name)
         try:
+            if topology is not None:
+                self.queue = _name_on_broker(queue, topology, topology.declare(self._session))
             channel = self._session.channel
             channel.add_on_cancel_callback(self._on_cancel)
             self._session.call(channel.basic_qos, prefetch_count=prefetch_count)
@@ -180,6 +202,7 @@ class Consumer(Closing):
             How many messages were settled.
 
         Raises:
+            Crash: the work of a message raised it.
             ChannelClosedError: there is no such queue, or it is another connection's own.
             BrokerError: the broker cancelled the consumer, or the connection was lost.
             ValueError: the count is below 1.
@@ -192,24 +215,13 @@ class Consumer(Closing):
         now_s = time.monotonic()
         end_s = math.inf if time_s is None else now_s + time_s
         idle_s = math.inf if idle_s is None else idle_s
-        self._subscribe()
-        last_s = now_s
-        while not self._is_over():
-            self._session.check()
-            now_s = time.monotonic()
-            if now_s >= end_s or now_s - last_s >= idle_s:
-                break
-            if self._inbox:
-                self._work_off(end_s)
-                last_s = time.monotonic()
-                continue
-            if self._unacked and now_s - last_s >= FLUSH_AFTER_S:
-                self._flush()
-            wait_s = (
-                min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if self._unacked else math.inf) - now_s
-            )
-            self._session.turn(wait_s)
-        self._unsubscribe()
+        try:
+            self._subscribe()
+            self._consume(end_s, idle_s)
+            self._unsubscribe()
+        except Crash:
+            self._session.drop()
+            raise
         return self._settled
 
     def stop(self) -> None:
@@ -231,10 +243,28 @@ class Consumer(Closing):
 
     # --- subscribing ----------------------------------------------------------------------
 
+    def _consume(self, end_s: float, idle_s: float) -> None:
+        last_s = time.monotonic()
+        while not self._is_over():
+            self._session.check()
+            now_s = time.monotonic()
+            if now_s >= end_s or now_s - last_s >= idle_s:
+                break
+            if self._inbox:
+                self._work_off(end_s)
+                last_s = time.monotonic()
+                continue
+            if self._unacked and now_s - last_s >= FLUSH_AFTER_S:
+                self._flush()
+            wait_s = (
+                min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if self._unacked else math.inf) - now_s
+            )
+            self._session.turn(wait_s)
+
     def _subscribe(self) -> None:
         answer = self._session.call(
             self._session.channel.basic_consume,
-            queue=self._queue,
+            queue=self.queue,
             on_message_callback=self._on_delivery,
             auto_ack=self._acks.every is None,
         )
@@ -359,3 +389,22 @@ class Consumer(Closing):
 
     def _on_cancel(self, _: object) -> None:
         self._cancelled = True
+
+
+def _check_dead_letters(queue: str, topology: Topology | None) -> None:
+    """See that what the consumer rejects goes to a dead-letter exchange."""
+    for each in topology.queues if topology else ():
+        if each.name == queue and each.dead_letter_exchange is not None:
+            return
+    raise ValueError(
+        f"on_failure is 'dead-letter', and the topology has no dead-letter exchange for the queue {queue!r}, "
+        "so that rejected messages would be dropped; give a topology whose queue has one, or say 'reject'"
+    )
+
+
+def _name_on_broker(queue: str, wanted: Topology, declared: Topology) -> str:
+    """Find the name that the broker gave to a queue without one."""
+    for before, after in zip(wanted.queues, declared.queues, strict=True):
+        if before.name == queue:
+            return after.name
+    return queue

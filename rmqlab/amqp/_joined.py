@@ -4,10 +4,10 @@ pika makes and hands over each of a message's three frames by itself: a good ten
 microseconds a message, and as many system calls as frames. Here a window of messages goes
 out in one piece, and what is the same in all of a publisher's messages is encoded once.
 
-This is all that rmqlab takes from pika's insides: `_adapter_emit_data`, through which every
-adapter sends, and the frames of `pika.frame`. Where a pika does not send that way, nothing
-is held back; where it encodes differently, `Encoder.of` gives none; and then all goes out
-as plain pika sends it.
+This is all that rmqlab takes from pika's insides: `_adapter_emit_data` and
+`_terminate_stream`, through which every adapter sends and hangs up, and the frames of
+`pika.frame`. Where a pika does not send that way, nothing is held back; where it encodes
+differently, `Encoder.of` gives none; and then all goes out as plain pika sends it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pika
 from pika import frame
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
+from pika.exceptions import StreamLostError
 
 CAN_JOIN = hasattr(SelectConnection, "_adapter_emit_data")
 
@@ -46,6 +47,11 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
         held, self._held = self._held, None
         if held:
             super()._adapter_emit_data(b"".join(held))
+
+    def drop(self) -> None:
+        """Let the connection go as a process does that is killed: without a word to the broker."""
+        self._held = None
+        self._terminate_stream(StreamLostError("dropped"))
 
     def emit(self, data: bytes) -> None:
         """Send frames that are encoded already, or hold them back."""

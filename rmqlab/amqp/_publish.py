@@ -12,6 +12,7 @@ import pika
 
 from rmqlab.amqp._joined import Encoder
 from rmqlab.amqp._session import Session
+from rmqlab.amqp._topology import Topology
 from rmqlab.broker import Broker
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
@@ -94,20 +95,21 @@ class PublishObserver(Protocol):
 
 
 class Publisher:
-    """Publishes messages to one exchange, as fast as its confirms allow.
+    """Publishes messages, as fast as its confirms allow.
 
     Use it as a context manager, or close it; leaving the block waits for all confirms. It
     belongs to one thread.
 
     Args:
         broker: a broker of `start_broker`, or an AMQP URL.
-        exchange: name of the exchange; the default one leads to the queue that the routing
-            key names.
+        exchange: name of the exchange of messages that name none; the default one leads to
+            the queue that the routing key names.
         routing_key: routing key of messages that bring none of their own.
         confirms: `fire_and_forget()`, `confirm_each()`, `confirm_batch(n)` or
             `confirm_window(n)`.
         properties: properties of messages that bring none of their own; None is persistent.
         mandatory: whether the broker is to give back what no queue wants.
+        topology: what is to be declared first; None takes what is there.
         observer: is told what happens to each message; None tells nobody.
         time_limit_s: how long to wait for a confirm, or for a broker that blocks
             publishers, in seconds.
@@ -118,6 +120,7 @@ class Publisher:
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
+        BrokerError: the broker refuses the topology.
         ValueError: the time limit is not above 0.
     """
 
@@ -130,6 +133,7 @@ class Publisher:
         confirms: Confirms | None = None,
         properties: pika.BasicProperties | None = None,
         mandatory: bool = False,
+        topology: Topology | None = None,
         observer: PublishObserver | None = None,
         time_limit_s: float = 30,
         name: str = "publisher",
@@ -150,6 +154,8 @@ class Publisher:
         self._ahead: set[int] = set()
         self._session = Session(broker, name=name)
         try:
+            if topology is not None:
+                topology.declare(self._session)
             self._session.channel.add_on_return_callback(self._on_return)
             if self._confirms.limit is not None:
                 channel = self._session.channel
@@ -194,6 +200,7 @@ class Publisher:
         self,
         body: bytes,
         *,
+        exchange: str | None = None,
         routing_key: str | None = None,
         properties: pika.BasicProperties | None = None,
     ) -> int:
@@ -204,8 +211,9 @@ class Publisher:
 
         Args:
             body: the body.
-            routing_key: None takes the publisher's.
-            properties: None takes the publisher's.
+            exchange: None takes the publisher's, and so do the others.
+            routing_key: where the exchange is to send it.
+            properties: the message's properties.
 
         Returns:
             The message's number in this publisher, from 0.
@@ -217,7 +225,7 @@ class Publisher:
                 is too large.
             BrokerError: the connection was lost.
         """
-        number = self._put(body, routing_key, properties)
+        number = self._put(body, exchange, routing_key, properties)
         self._send()
         return number
 
@@ -239,7 +247,7 @@ class Publisher:
         before = self.published
         piece = self._confirms.piece
         for body in bodies:
-            self._put(body, None, None)
+            self._put(body, None, None, None)
             if self._held >= piece or self._is_full():
                 self._send()
         if self._held:
@@ -273,7 +281,13 @@ class Publisher:
         """Close the connection at once. Safe to call twice."""
         self._session.close()
 
-    def _put(self, body: bytes, routing_key: str | None, properties: pika.BasicProperties | None) -> int:
+    def _put(
+        self,
+        body: bytes,
+        exchange: str | None,
+        routing_key: str | None,
+        properties: pika.BasicProperties | None,
+    ) -> int:
         """Hand a message to pika, and hold it back until it is sent."""
         session = self._session
         session.check()
@@ -284,12 +298,12 @@ class Publisher:
             self._observer.published(number)
         session.connection.hold()
         encoder = self._encoder
-        is_default = routing_key is None and properties is None
+        is_default = exchange is None and routing_key is None and properties is None
         if is_default and encoder is not None and 0 < len(body) <= encoder.largest:
             session.connection.emit(encoder.encode(body))
         else:
             session.channel.basic_publish(
-                self._exchange,
+                self._exchange if exchange is None else exchange,
                 self._routing_key if routing_key is None else routing_key,
                 body,
                 properties or self._properties,

@@ -159,19 +159,28 @@ class Session:
                 connection.release()
                 if connection.is_open:
                     connection.close()
-                self._failure = None
                 # A broker that blocks publishers does not even read that they go.
-                limit_s = CLOSE_BLOCKED_TIMEOUT_S if self.blocked else CLOSE_TIMEOUT_S
-                self.run_until(lambda: connection.is_closed, time_limit_s=limit_s, what="the end")
+                self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if self.blocked else CLOSE_TIMEOUT_S)
         if self._loop is not None:
             self._loop.deactivate_poller()
             self._loop.close()
             self._loop = None
         self._failure = BrokerError(f"{self.name} is closed. Next: make a new one")
 
+    def drop(self) -> None:
+        """Let the connection go as a process does that is killed: without a word to the broker."""
+        if self.connection.is_open:
+            self.connection.drop()
+            self._run_until_closed(CLOSE_TIMEOUT_S)
+
     def check(self) -> None:
         """Raise what ended the channel or the connection, if one has ended."""
         self._raise_failure()
+
+    def _run_until_closed(self, time_limit_s: float) -> None:
+        self._failure = None
+        with contextlib.suppress(BrokerError), quiet_pika():
+            self.run_until(lambda: self.connection.is_closed, time_limit_s=time_limit_s, what="the end")
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import pika
 from pika import exceptions as amqp_errors
@@ -15,8 +15,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from rmqlab.amqp import _diagram
 from rmqlab.amqp._connect import connect
+from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
-from rmqlab.errors import BrokerError, TopologyMismatchError
+from rmqlab.errors import BrokerError, ChannelClosedError, TopologyMismatchError
 
 __all__ = ["Binding", "Exchange", "ExchangeType", "Overflow", "Queue", "QueueType", "Topology"]
 
@@ -69,6 +70,12 @@ INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<argument>.*?)' ?for (?:.* but current is (?P<found>.+))?", re.DOTALL
 )
 TYPED_VALUE = re.compile(r"the value '(.*)' of type '[^']*'", re.DOTALL)
+
+
+# Calls one of a channel's methods by name, and gives the broker's answer.
+Call = Callable[..., Any]
+Refusal: TypeAlias = amqp_errors.ChannelClosedByBroker | ChannelClosedError
+Where: TypeAlias = Broker | str | BlockingChannel | Session
 
 
 class _Described:
@@ -336,16 +343,17 @@ class Topology(_Described):
             match = binding.arguments.get("x-match", "all")
             _check_choice(f"bindings: the {binding}", "x-match", match, HEADERS_MATCH)
 
-    def declare(self, where: Broker | str | BlockingChannel) -> Topology:
+    def declare(self, where: Where) -> Topology:
         """Declare the exchanges, then the queues, then the bindings.
 
         What the broker has already is left as it is, so that a second call changes nothing.
         A channel that is given stays open whatever the broker says: another one of the same
-        connection does the work.
+        connection does the work. A session that is given is closed by what the broker refuses.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, or an open channel. Exclusive queues
-                take a channel, as they go with the connection that declared them.
+            where: a broker of `start_broker`, an AMQP URL, an open channel, or a session.
+                Exclusive queues take one of the last two, as they go with the connection that
+                declared them.
 
         Returns:
             The topology as the broker has it: this one, with the name that the broker gave to
@@ -361,17 +369,18 @@ class Topology(_Described):
         Source: https://www.rabbitmq.com/docs/queues (property equivalence)
         """
         exclusive = next((each.name for each in self.queues if each.exclusive), None)
-        if exclusive is not None and not isinstance(where, BlockingChannel):
+        if exclusive is not None and not isinstance(where, BlockingChannel | Session):
             raise ValueError(
                 f"where: Queue {exclusive!r} has exclusive True and would go with the connection that "
                 "this call opens and closes; give a channel, or set exclusive False"
             )
         done: list[str] = []
         named: dict[str, str] = {}
-        with _channel_of(where) as channel:
+        with _calls_to(where) as call:
             for exchange in self.exchanges:
                 with _step("declare", exchange, done):
-                    channel.exchange_declare(
+                    call(
+                        "exchange_declare",
                         exchange=exchange.name,
                         exchange_type=exchange.type,
                         durable=exchange.durable,
@@ -381,22 +390,22 @@ class Topology(_Described):
                     )
             for queue in self.queues:
                 with _step("declare", queue, done):
-                    named[queue.name] = _declare_queue(channel, queue)
+                    named[queue.name] = _declare_queue(call, queue)
             bindings = tuple(_with_names(each, named) for each in self.bindings)
             for binding in bindings:
                 with _step("declare", binding, done):
-                    _bind(channel, binding)
+                    _bind(call, binding)
         queues = tuple(dataclasses.replace(each, name=named[each.name]) for each in self.queues)
         return dataclasses.replace(self, queues=queues, bindings=bindings)
 
-    def delete(self, where: Broker | str | BlockingChannel) -> None:
+    def delete(self, where: Where) -> None:
         """Delete what the topology names, and nothing else. Safe to call twice.
 
         Queues go with the messages in them, and whether or not they have consumers. A queue
         whose name was left to the broker is deleted by the topology that `declare` returned.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, or an open channel.
+            where: a broker of `start_broker`, an AMQP URL, an open channel, or a session.
 
         Raises:
             BrokerError: the broker refuses, or is gone; names what was deleted until then.
@@ -404,12 +413,13 @@ class Topology(_Described):
         Source: https://www.rabbitmq.com/docs/queues
         """
         done: list[str] = []
-        with _channel_of(where) as channel:
+        with _calls_to(where) as call:
             # All other bindings go with the exchanges and queues they belong to.
             for binding in self.bindings:
                 if binding.exchange in PREDEFINED and binding.destination_exchange in PREDEFINED:
                     with _step("delete", binding, done):
-                        channel.exchange_unbind(
+                        call(
+                            "exchange_unbind",
                             destination=binding.destination_exchange,
                             source=binding.exchange,
                             routing_key=binding.routing_key,
@@ -418,10 +428,10 @@ class Topology(_Described):
             for queue in self.queues:
                 if queue.name:
                     with _step("delete", queue, done):
-                        channel.queue_delete(queue.name)
+                        call("queue_delete", queue=queue.name)
             for exchange in self.exchanges:
                 with _step("delete", exchange, done):
-                    channel.exchange_delete(exchange.name)
+                    call("exchange_delete", exchange=exchange.name)
 
     def text(self) -> str:
         """Draw the topology as lines of text, the same for the same topology."""
@@ -469,9 +479,10 @@ class Topology(_Described):
         return graph
 
 
-def _declare_queue(channel: BlockingChannel, queue: Queue) -> str:
+def _declare_queue(call: Call, queue: Queue) -> str:
     """Declare a queue, and return the name that it has on the broker."""
-    answer = channel.queue_declare(
+    answer = call(
+        "queue_declare",
         queue=queue.name,
         # The broker refuses a declaration by a name of its own making, even the same one.
         passive=queue.name.startswith(GENERATED),
@@ -480,21 +491,31 @@ def _declare_queue(channel: BlockingChannel, queue: Queue) -> str:
         auto_delete=queue.auto_delete,
         arguments=_arguments(queue),
     )
-    return str(answer.method.queue)
+    return str(answer.queue)
 
 
-def _bind(channel: BlockingChannel, binding: Binding) -> None:
+def _bind(call: Call, binding: Binding) -> None:
     how = {"routing_key": binding.routing_key, "arguments": dict(binding.arguments)}
     if binding.queue is None:
-        channel.exchange_bind(destination=binding.destination_exchange, source=binding.exchange, **how)
+        call("exchange_bind", destination=binding.destination_exchange, source=binding.exchange, **how)
     else:
-        channel.queue_bind(queue=binding.queue, exchange=binding.exchange, **how)
+        call("queue_bind", queue=binding.queue, exchange=binding.exchange, **how)
 
 
 def _with_names(binding: Binding, named: Mapping[str, str]) -> Binding:
     if binding.queue is None:
         return binding
     return dataclasses.replace(binding, queue=named[binding.queue])
+
+
+@contextlib.contextmanager
+def _calls_to(where: Where) -> Iterator[Call]:
+    """Give what calls the methods of a channel by name, and returns the broker's answers."""
+    if isinstance(where, Session):
+        yield lambda method, **arguments: where.call(getattr(where.channel, method), **arguments)
+        return
+    with _channel_of(where) as channel:
+        yield lambda method, **arguments: getattr(channel, method)(**arguments).method
 
 
 @contextlib.contextmanager
@@ -531,7 +552,7 @@ def _step(verb: Literal["declare", "delete"], what: _Described, done: list[str])
     it = _called(what)
     try:
         yield
-    except amqp_errors.ChannelClosedByBroker as error:
+    except (amqp_errors.ChannelClosedByBroker, ChannelClosedError) as error:
         before = f"; {verb}d before it: {', '.join(done)}" if done else f"; nothing was {verb}d before it"
         mismatch = _mismatch(what, it, error, before) if verb == "declare" else None
         if mismatch:
@@ -555,9 +576,7 @@ def _called(what: _Described) -> str:
     return str(what)
 
 
-def _mismatch(
-    what: _Described, it: str, error: amqp_errors.ChannelClosedByBroker, before: str
-) -> TopologyMismatchError | None:
+def _mismatch(what: _Described, it: str, error: Refusal, before: str) -> TopologyMismatchError | None:
     """Read from the broker's words which setting differs; None if they are about something else."""
     advice = "Next: delete it, or describe it as the broker has it"
     if isinstance(what, Queue) and error.reply_code == 405:  # noqa: PLR2004 # resource-locked

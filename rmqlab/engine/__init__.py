@@ -1,7 +1,10 @@
-"""The application of the lessons: an Engine API that publishes tasks, an Engine Worker that does them."""
+"""The application of the lessons: an Engine API that publishes tasks and events, workers, subscribers."""
 
-from rmqlab.engine._api import EngineAPI, declare_tasks
-from rmqlab.engine._task import Task
+from rmqlab.amqp import Crash
+from rmqlab.engine._api import EngineAPI
+from rmqlab.engine._body import Event, Task
+from rmqlab.engine._subscriber import EventSubscriber
+from rmqlab.engine._topology import TOPOLOGY
 from rmqlab.engine._worker import EngineWorker
 
-__all__ = ["EngineAPI", "EngineWorker", "Task", "declare_tasks"]
+__all__ = ["TOPOLOGY", "Crash", "EngineAPI", "EngineWorker", "Event", "EventSubscriber", "Task"]

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from types import TracebackType
 
 import pika
 
 from rmqlab import names
-from rmqlab.amqp import Confirms, Publisher, PublishObserver, Session
+from rmqlab.amqp import Confirms, Publisher, PublishObserver, Topology
 from rmqlab.broker import Broker
-from rmqlab.engine._task import Task
-
-
-def declare_tasks(broker: Broker | str) -> None:
-    """Declare the queue of tasks: durable, so that it is there after a restart.
-
-    Raises:
-        BrokerUnavailableError: no connection could be opened.
-        ChannelClosedError: there is a queue of that name with other properties.
-    """
-    with contextlib.closing(Session(broker, name="engine-tasks")) as session:
-        session.call(session.channel.queue_declare, queue=names.TASKS, durable=True)
+from rmqlab.engine._body import Body, Event, Task
+from rmqlab.engine._topology import TOPOLOGY
 
 
 class EngineAPI:
-    """Publishes tasks for the engine's workers.
+    """Publishes tasks for the engine's workers, and events for whoever subscribes to them.
 
     Use it as a context manager, or close it; leaving the block waits until the broker has
-    confirmed every task. It belongs to one thread.
+    confirmed every message. It belongs to one thread.
 
     Args:
         broker: a broker of `start_broker`, or an AMQP URL.
         confirms: how long it goes on without the broker's confirm, such as
-            `fire_and_forget()`; None keeps a window of 500 tasks unconfirmed.
+            `fire_and_forget()`; None keeps a window of 500 messages unconfirmed.
+        mandatory: whether the broker is to give back what no queue wants.
+        topology: what is to be declared first; None is the engine's, `engine.TOPOLOGY`.
         observer: is told what happens to each message; None tells nobody.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
-        ChannelClosedError: there is a queue `engine:tasks` with other properties.
+        TopologyMismatchError: the broker has an exchange or a queue of the same name with
+            other properties.
     """
 
     def __init__(
@@ -47,11 +39,17 @@ class EngineAPI:
         broker: Broker | str,
         *,
         confirms: Confirms | None = None,
+        mandatory: bool = False,
+        topology: Topology | None = None,
         observer: PublishObserver | None = None,
     ) -> None:
-        declare_tasks(broker)
         self._publisher = Publisher(
-            broker, routing_key=names.TASKS, confirms=confirms, observer=observer, name="engine-api"
+            broker,
+            confirms=confirms,
+            mandatory=mandatory,
+            topology=topology or TOPOLOGY,
+            observer=observer,
+            name="engine-api",
         )
 
     def __enter__(self) -> EngineAPI:
@@ -65,11 +63,25 @@ class EngineAPI:
     ) -> None:
         self._publisher.__exit__(kind, error, trace)
 
-    def publish_task(self, task: Task, *, message_id: str | None = None) -> str:
-        """Put a task into `engine:tasks`, as a persistent message.
+    @property
+    def returned(self) -> int:
+        """How many mandatory messages came back so far, as no queue wanted them."""
+        return self._publisher.returned
+
+    def publish_task(
+        self,
+        task: Task,
+        *,
+        queue: str = names.TASKS,
+        priority: int | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Put a task into `engine:tasks`, or another queue, as a persistent message.
 
         Args:
             task: the task.
+            queue: name of the queue.
+            priority: what it counts in a queue with priorities; None is the lowest.
             message_id: the message's identity; None makes a new one.
 
         Returns:
@@ -79,20 +91,76 @@ class EngineAPI:
             InvalidTaskError: the task has no form in JSON.
             BrokerError: the broker refused the message, or the connection is gone.
         """
+        return self._publish(task, "", queue, priority, message_id)
+
+    def publish_event(self, event: Event, *, message_id: str | None = None) -> str:
+        """Tell an event to every queue that is bound to `engine:events` now.
+
+        Args:
+            event: the event.
+            message_id: the message's identity; None makes a new one.
+
+        Returns:
+            The message's identity.
+
+        Raises:
+            InvalidEventError: the event has no form in JSON.
+            BrokerError: the broker refused the message, or the connection is gone.
+        """
+        return self._publish(event, names.EVENTS, "", None, message_id)
+
+    def route_task(
+        self,
+        task: Task,
+        routing_key: str,
+        *,
+        exchange: str = names.ROUTING,
+        priority: int | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Send a task to the queues that `engine:routing` has for a routing key.
+
+        Where it has none, the task is lost, and confirmed all the same; a `mandatory` API is
+        told.
+
+        Args:
+            task: the task.
+            routing_key: such as `high-priority`.
+            exchange: name of another exchange.
+            priority: what it counts in a queue with priorities; None is the lowest.
+            message_id: the message's identity; None makes a new one.
+
+        Returns:
+            The message's identity.
+
+        Raises:
+            InvalidTaskError: the task has no form in JSON.
+            BrokerError: the broker refused the message, or the connection is gone.
+
+        Source: https://www.rabbitmq.com/docs/publishers#unroutable
+        """
+        return self._publish(task, exchange, routing_key, priority, message_id)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass between two messages while the connection is kept alive."""
+        self._publisher.wait(seconds)
+
+    def close(self) -> None:
+        """Wait until every message is confirmed, and close the connection. Safe to call twice."""
+        if self._publisher.is_open:
+            self._publisher.__exit__(None, None, None)
+
+    def _publish(
+        self, what: Body, exchange: str, routing_key: str, priority: int | None, message_id: str | None
+    ) -> str:
         identity = message_id or str(uuid.uuid4())
         properties = pika.BasicProperties(
             content_type="application/json",
             delivery_mode=pika.DeliveryMode.Persistent.value,
+            priority=priority,
             message_id=identity,
         )
-        self._publisher.publish(task.encode(), properties=properties)
+        self._publisher.publish(
+            what.encode(), exchange=exchange, routing_key=routing_key, properties=properties
+        )
         return identity
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass between two tasks while the connection is kept alive."""
-        self._publisher.wait(seconds)
-
-    def close(self) -> None:
-        """Wait until every task is confirmed, and close the connection. Safe to call twice."""
-        if self._publisher.is_open:
-            self._publisher.__exit__(None, None, None)

@@ -1,21 +1,18 @@
-"""The consuming side of the engine."""
+"""The engine's worker: takes tasks and does them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import pika
-
 from rmqlab import names
-from rmqlab.amqp import ConsumeObserver, Consumer, FailurePolicy
+from rmqlab.amqp import Acks, ConsumeObserver, FailurePolicy, Topology
 from rmqlab.broker import Broker
-from rmqlab.closing import Closing
-from rmqlab.engine._api import declare_tasks
-from rmqlab.engine._task import Task
-from rmqlab.errors import InvalidTaskError, RejectError
+from rmqlab.engine._body import Task
+from rmqlab.engine._consumer import EngineConsumer
+from rmqlab.engine._topology import TOPOLOGY
 
 
-class EngineWorker(Closing):
+class EngineWorker(EngineConsumer[Task]):
     """Takes tasks from `engine:tasks` one after another and acknowledges each when done.
 
     The work is done in a thread of its own, so that the connection is kept alive while it
@@ -27,15 +24,20 @@ class EngineWorker(Closing):
         execute: does the work of one task; an exception means that the task failed, and is
             logged.
         name: name of the worker, in logs and on the broker's management pages.
+        queue: name of the queue.
         prefetch_count: how many unacknowledged messages the broker hands out at a time;
             0 is no limit.
+        ack: when it acknowledges, such as `auto_ack()`; None is after each task.
         on_failure: what becomes of a task whose work failed: `requeue` puts it back into
-            the queue, `reject` drops it (or dead-letters it, where the queue says so).
+            the queue, `reject` drops it, `dead-letter` has the broker put it where the
+            queue's dead letters go; for that, the topology's queue needs a place.
+        topology: what is to be declared first; None is the engine's, `engine.TOPOLOGY`.
         observer: is told of every delivery; None tells nobody.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
-        ChannelClosedError: there is a queue `engine:tasks` with other properties.
+        TopologyMismatchError: the broker has an exchange or a queue of the same name with
+            other properties.
         ValueError: an argument is out of range.
     """
 
@@ -45,66 +47,22 @@ class EngineWorker(Closing):
         execute: Callable[[Task], object],
         *,
         name: str = "engine-worker",
+        queue: str = names.TASKS,
         prefetch_count: int = 1,
+        ack: Acks | None = None,
         on_failure: FailurePolicy = "requeue",
+        topology: Topology | None = None,
         observer: ConsumeObserver | None = None,
     ) -> None:
-        self.name = name
-        self._execute = execute
-        self._consumer = Consumer(
+        super().__init__(
             broker,
-            names.TASKS,
-            self._on_message,
-            prefetch_count=prefetch_count,
-            on_failure=on_failure,
-            threaded=True,
-            observer=observer,
+            Task,
+            execute,
             name=name,
+            queue=queue,
+            topology=topology or TOPOLOGY,
+            ack=ack,
+            on_failure=on_failure,
+            prefetch_count=prefetch_count,
+            observer=observer,
         )
-        try:
-            declare_tasks(broker)
-        except BaseException:
-            self.close()
-            raise
-
-    def run(self, *, max_tasks: int | None = None) -> int:
-        """Consume tasks until `stop` is called, or until so many are done.
-
-        Args:
-            max_tasks: how many deliveries to settle, whatever their outcome; None is no limit.
-
-        Returns:
-            How many deliveries were settled: acknowledged, requeued or rejected.
-
-        Raises:
-            BrokerError: the broker closed the connection, or cancelled the consumer.
-            ValueError: `max_tasks` is below 1.
-        """
-        if max_tasks is not None and max_tasks < 1:
-            raise ValueError(f"max_tasks is {max_tasks}; it goes from 1, or is None for no limit")
-        return self._consumer.run(count=max_tasks)
-
-    def stop(self) -> None:
-        """Let `run` return once the task in hand is settled, and not begin again.
-
-        May be called from any thread, also before `run`.
-        """
-        self._consumer.stop()
-
-    def close(self) -> None:
-        """Close the connection; what was not acknowledged goes back to the queue."""
-        self._consumer.close()
-
-    def _on_message(
-        self, _method: pika.spec.Basic.Deliver, _properties: pika.BasicProperties, body: bytes
-    ) -> None:
-        try:
-            task = Task.decode(body)
-        except InvalidTaskError as error:
-            # No retry can mend it: requeueing would only bring it back, for ever.
-            raise RejectError(str(error)) from error
-        try:
-            self._execute(task)
-        except Exception as error:
-            error.add_note(f"while working on a task of {task.engine_id}")
-            raise

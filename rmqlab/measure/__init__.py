@@ -21,7 +21,7 @@ from rmqlab.measure._load import (
 )
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
-from rmqlab.measure._run import run_each, run_workload
+from rmqlab.measure._run import publish_task, run_each, run_workload
 from rmqlab.measure._workload import Job, Workload, load_workload
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "load_workload",
     "provenance",
     "publish_load",
+    "publish_task",
     "published_ns",
     "run_each",
     "run_grid",

@@ -1,34 +1,57 @@
-"""Several engine workers at once, each in a thread and with a connection of its own."""
+"""Several engine workers or subscribers at once, each in a thread and with a connection of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
+from typing import Protocol
 
-from rmqlab.engine import EngineWorker
+from rmqlab.amqp import Crash
 from rmqlab.errors import BrokerError
 
 READY_TIMEOUT_S = 30
 STOP_EVERY_S = 0.05
 
 
+class Member(Protocol):
+    """Who can be in a crew, such as an `EngineWorker` or an `EventSubscriber`."""
+
+    def run(self) -> object:
+        """Consume until `stop` is called."""
+        ...
+
+    def stop(self) -> None:
+        """Let `run` return soon; called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
 class Crew:
     """Workers that connect one by one and then begin to consume together.
 
     Use it as a context manager: entering waits until every worker is connected, leaving
-    lets each finish the task in hand and closes it.
+    lets each finish the task in hand and closes it. A worker that crashes is gone; one that
+    fails otherwise ends the crew.
 
     Args:
         size: how many workers.
         hire: makes worker number i, in the thread that will run it.
+
+    Attributes:
+        crashed: numbers of the workers that have crashed so far.
     """
 
-    def __init__(self, size: int, hire: Callable[[int], EngineWorker]) -> None:
+    def __init__(self, size: int, hire: Callable[[int], Member]) -> None:
         self._size = size
         self._hire = hire
-        self._workers: list[EngineWorker] = []
+        self._workers: list[Member] = []
+        self.crashed: set[int] = set()
         self._connected = threading.Semaphore(0)
         self._begin = threading.Event()
         self._dismissed = threading.Event()
@@ -76,11 +99,14 @@ class Crew:
             worker = self._hire(number)
         finally:
             self._connected.release()
-        with worker:
+        with contextlib.closing(worker):
             self._workers.append(worker)
             self._begin.wait()
             if not self._dismissed.is_set():
-                worker.run()
+                try:
+                    worker.run()
+                except Crash:
+                    self.crashed.add(number)
 
     def _dismiss(self) -> None:
         self._dismissed.set()

@@ -276,6 +276,11 @@ class ConsumeRecorder:
         """How many deliveries are acked or rejected so far."""
         return self._outcome.count(ACKED) + self._outcome.count(REJECTED)
 
+    @property
+    def unsettled_count(self) -> int:
+        """How many deliveries are in hand: neither acked, nor rejected, nor requeued so far."""
+        return len(self) - len(self._outcome) + self._outcome.count(0)
+
     def delivered(self, tag: int, redelivered: bool, properties: Any, body: bytes) -> None:
         """Note that a message arrived; one that is not of the run is noted as foreign.
 

@@ -6,93 +6,127 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
 from rmqlab import names
-from rmqlab.amqp import connect
+from rmqlab.amqp import Acks, FailurePolicy, Topology, connect
 from rmqlab.broker import Broker
-from rmqlab.engine import EngineAPI, EngineWorker, declare_tasks
+from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
 from rmqlab.measure._crew import Crew
 from rmqlab.measure._frames import Run, Runs
 from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._recorders import PublishRecorder
+from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._workload import Workload
 
+Publish = Callable[[EngineAPI, Task, str], object]
+
 LOOK_EVERY_S = 0.05
+# After a crash not all tasks may get done: the run ends when nothing has been under way so long.
+QUIET_S = 0.5
+
+
+def publish_task(api: EngineAPI, task: Task, message_id: str) -> None:
+    """Put a task into `engine:tasks`: how a run publishes unless it is told otherwise."""
+    api.publish_task(task, message_id=message_id)
 
 
 def run_workload(
     broker: Broker,
     workload: Workload,
     *,
-    workers: int = 1,
+    workers: int | Sequence[str] = 1,
     prefetch_count: int = 1,
+    ack: Acks | None = None,
+    on_failure: FailurePolicy = "reject",
+    topology: Topology = TOPOLOGY,
+    publish: Publish = publish_task,
+    execute: Callable[[Task], object] | None = None,
     replay: bool = False,
+    enough: int | None = None,
+    for_s: float | None = None,
     time_limit_s: float = 120,
     progress: bool = True,
 ) -> Run:
-    """Publish a workload to `engine:tasks` and let workers do it, each in a thread.
+    """Publish a workload and let workers do it, each in a thread.
 
-    The queue is emptied first. Each worker has a connection of its own, and all of them
-    begin to consume at the same moment.
+    The topology is declared and its queues are emptied first. Each worker has a connection of
+    its own, and all of them begin to consume at the same moment. The run ends when all tasks
+    are done or, after a worker has crashed, when nothing is left that could be done.
 
     Args:
         broker: a running broker.
         workload: the tasks.
-        workers: how many workers.
-        prefetch_count: how many unacknowledged messages a worker is handed at a time.
+        workers: how many workers there are for `engine:tasks`; or the name of each worker's
+            queue.
+        prefetch_count: how many unacknowledged messages a worker is handed at a time; 0 is
+            no limit.
+        ack: when workers acknowledge; None is after each task.
+        on_failure: what becomes of a task whose work failed.
+        topology: exchanges and queues, which publisher and workers declare.
+        publish: publishes a task with this message id, as `publish_task` does.
+        execute: does the work of a task; None is busy for as long as its recording asks.
         replay: whether to publish each task at its time of arrival, while the workers work.
             Otherwise all are in the queue before the workers begin.
+        enough: end the run when so many tasks are acknowledged or rejected; None is all.
+        for_s: end the run after so many seconds, whatever is left; None is no such end.
         time_limit_s: give up after this many seconds.
         progress: whether to show a progress bar.
 
     Raises:
-        BrokerError: a worker failed, or the time limit passed before all tasks were done.
+        BrokerError: a worker failed, or the time limit passed before enough tasks were done.
+        TopologyMismatchError: the broker has an exchange or a queue of the same name with
+            other properties.
         ValueError: an argument is out of range.
     """
-    if workers < 1:
+    queues = [names.TASKS] * workers if isinstance(workers, int) else list(workers)
+    if not queues:
         raise ValueError(f"workers is {workers}; it goes from 1")
     if not workload.jobs:
         raise ValueError("the workload has no tasks; a run needs one at least")
     ledger = Ledger()
     publishing = ledger.publisher("engine-api", identify=by_message_id)
-    consuming = [ledger.consumer(f"worker-{number + 1}", identify=by_message_id) for number in range(workers)]
-    _empty_queue(broker)
+    consuming = [
+        ledger.consumer(f"worker-{number + 1}", identify=by_message_id) for number in range(len(queues))
+    ]
+    _empty(broker, topology)
+    source = _Source(broker, workload, topology, publish, publishing)
     if not replay:
-        _publish(broker, workload, publishing)
+        source.publish_all()
 
     def hire(number: int) -> EngineWorker:
         return EngineWorker(
             broker,
-            workload.execute,
+            execute or workload.execute,
             name=consuming[number].name,
+            queue=queues[number],
             prefetch_count=prefetch_count,
-            on_failure="reject",
+            ack=ack,
+            on_failure=on_failure,
+            topology=topology,
             observer=consuming[number],
         )
 
-    with Crew(workers, hire) as crew:
+    with Crew(len(queues), hire) as crew:
         started_ns = time.monotonic_ns()
         crew.begin()
-        with _publishing(broker, workload, publishing) if replay else contextlib.nullcontext() as publisher:
-            _wait(
-                ledger,
-                crew,
-                publisher,
-                expected=len(workload),
-                deadline_s=time.monotonic() + time_limit_s,
+        with source.replaying() if replay else contextlib.nullcontext() as publisher:
+            _Wait(broker, topology, ledger, crew, consuming, publisher).run(
+                enough=len(workload) if enough is None else enough,
+                for_s=for_s,
+                time_limit_s=time_limit_s,
                 show=progress,
             )
     return Run(
         workload=workload,
         ledger=ledger,
         rabbitmq=broker.version,
-        workers=workers,
+        workers=len(queues),
         prefetch=prefetch_count,
         started_ns=started_ns,
     )
@@ -138,63 +172,105 @@ def run_each(
     )
 
 
-def _empty_queue(broker: Broker) -> None:
-    declare_tasks(broker)
+def _empty(broker: Broker, topology: Topology) -> None:
+    topology.declare(broker)
     with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_purge(names.TASKS)
+        channel = connection.channel()
+        for queue in topology.queues:
+            channel.queue_purge(queue.name)
 
 
-def _publish(broker: Broker, workload: Workload, recorder: PublishRecorder) -> None:
-    with EngineAPI(broker, observer=recorder) as api:
-        for message, job in enumerate(workload):
-            api.publish_task(job.task, message_id=str(message))
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Publishes the workload of a run."""
 
+    broker: Broker
+    workload: Workload
+    topology: Topology
+    publish: Publish
+    recorder: PublishRecorder
 
-@contextlib.contextmanager
-def _publishing(broker: Broker, workload: Workload, recorder: PublishRecorder) -> Iterator[Future[None]]:
-    """Publish each task when it arrives, in a thread, until the block is left."""
-    left = threading.Event()
+    def publish_all(self) -> None:
+        with self._api() as api:
+            for message, job in enumerate(self.workload):
+                self.publish(api, job.task, str(message))
 
-    def publish() -> None:
-        with EngineAPI(broker, observer=recorder) as api:
+    @contextlib.contextmanager
+    def replaying(self) -> Iterator[Future[None]]:
+        """Publish each task when it arrives, in a thread, until the block is left."""
+        left = threading.Event()
+        with ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread:
+            try:
+                yield thread.submit(self._replay, left)
+            finally:
+                left.set()
+
+    def _replay(self, left: threading.Event) -> None:
+        with self._api() as api:
             started_s = time.monotonic()
-            for message, job in enumerate(workload):
+            for message, job in enumerate(self.workload):
                 due_s = started_s + job.arrival_s
                 while not left.is_set() and (wait_s := due_s - time.monotonic()) > 0:
                     api.wait(min(wait_s, LOOK_EVERY_S))
                 if left.is_set():
                     return
-                api.publish_task(job.task, message_id=str(message))
+                self.publish(api, job.task, str(message))
 
-    with ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread:
-        try:
-            yield thread.submit(publish)
-        finally:
-            left.set()
+    def _api(self) -> EngineAPI:
+        return EngineAPI(self.broker, topology=self.topology, observer=self.recorder)
 
 
-def _wait(
-    ledger: Ledger,
-    crew: Crew,
-    publisher: Future[None] | None,
-    *,
-    expected: int,
-    deadline_s: float,
-    show: bool,
-) -> None:
-    """Wait until every task is done, and raise what ends a worker or the publisher before."""
-    label = f"{len(crew)} worker{'s' if len(crew) > 1 else ''}"
-    # On standard output, as JupyterLab paints standard error like a warning.
-    with tqdm(total=expected, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show) as bar:
-        while (done := ledger.done) < expected:
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Waits for the end of a run, and raises what ends a worker or the publisher before."""
+
+    broker: Broker
+    topology: Topology
+    ledger: Ledger
+    crew: Crew
+    consuming: Sequence[ConsumeRecorder]
+    publisher: Future[None] | None
+
+    def run(self, *, enough: int, for_s: float | None, time_limit_s: float, show: bool) -> None:
+        size = len(self.crew)
+        label = f"{size} worker{'s' if size > 1 else ''}"
+        started_s = quiet_since_s = time.monotonic()
+        # On standard output, as JupyterLab paints standard error like a warning.
+        with tqdm(total=enough, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show) as bar:
+            while (done := self.ledger.done) < enough:
+                bar.update(done - bar.n)
+                self.crew.check()
+                if self.publisher and self.publisher.done():
+                    self.publisher.result()
+                now_s = time.monotonic()
+                if for_s is not None and now_s - started_s >= for_s:
+                    break
+                if self._is_under_way():
+                    quiet_since_s = now_s
+                elif now_s - quiet_since_s >= QUIET_S:
+                    break
+                if now_s - started_s > time_limit_s:
+                    raise BrokerError(
+                        f"Only {done} of {enough} tasks were done within the time limit. "
+                        "Next: give more workers, fewer tasks or a longer time_limit_s"
+                    )
+                time.sleep(LOOK_EVERY_S)
             bar.update(done - bar.n)
-            crew.check()
-            if publisher and publisher.done():
-                publisher.result()
-            if time.monotonic() > deadline_s:
-                raise BrokerError(
-                    f"Only {done} of {expected} tasks were done within the time limit. "
-                    "Next: give more workers, fewer tasks or a longer time_limit_s"
-                )
-            time.sleep(LOOK_EVERY_S)
-        bar.update(done - bar.n)
+
+    def _is_under_way(self) -> bool:
+        """Say whether there is something left to do, and somebody to do it."""
+        crashed = set(self.crew.crashed)
+        if not crashed:
+            return True
+        if self.publisher and not self.publisher.done():
+            return True
+        alive = [recorder for number, recorder in enumerate(self.consuming) if number not in crashed]
+        if any(recorder.unsettled_count for recorder in alive):
+            return True
+        return bool(alive) and self._queued() > 0
+
+    def _queued(self) -> int:
+        with contextlib.closing(connect(self.broker)) as connection:
+            channel = connection.channel()
+            answers = [channel.queue_declare(each.name, passive=True) for each in self.topology.queues]
+        return sum(answer.method.message_count for answer in answers)

@@ -167,7 +167,7 @@ def test_tasks_are_done_and_acknowledged(broker, channel) -> None:
     with EngineAPI(broker) as api:
         identities = [api.publish_task(TASK) for _ in range(3)]
     with EngineWorker(broker, done.append, name="w", observer=record) as worker:
-        assert worker.run(max_tasks=3) == 3
+        assert worker.run(count=3) == 3
 
     assert done == [TASK] * 3
     assert record.outcomes == ["acked"] * 3
@@ -185,7 +185,7 @@ def test_a_crashed_workers_task_comes_again(broker, channel) -> None:
         worker.run()
     record = Record()
     with EngineWorker(broker, lambda _: None, observer=record) as worker:
-        worker.run(max_tasks=1)
+        worker.run(count=1)
 
     assert [redelivered for _, redelivered in record.deliveries] == [True]
     assert _ready(channel) == 0
@@ -201,11 +201,11 @@ def test_a_failed_task_is_logged_and_comes_again(broker, channel, caplog) -> Non
             raise failure
 
     with caplog.at_level(logging.ERROR, "rmqlab"), EngineWorker(broker, fail_once, observer=record) as worker:
-        worker.run(max_tasks=2)
+        worker.run(count=2)
 
     assert record.outcomes == ["requeued", "acked"]
     assert [redelivered for _, redelivered in record.deliveries] == [False, True]
-    assert "while working on a task of engine-123" in caplog.text
+    assert "while engine-worker handled the task of engine-123" in caplog.text
     assert "broken engine" in caplog.text
     assert _ready(channel) == 0
 
@@ -218,7 +218,7 @@ def test_a_failed_task_can_be_rejected_instead(broker, channel, caplog) -> None:
         raise RuntimeError
 
     with EngineWorker(broker, fail, on_failure="reject", observer=record) as worker:
-        worker.run(max_tasks=2)
+        worker.run(count=2)
 
     assert record.outcomes == ["rejected"] * 2
     assert _ready(channel) == 0
@@ -237,11 +237,11 @@ def test_a_malformed_body_is_logged_and_rejected_and_the_worker_goes_on(
         caplog.at_level(logging.ERROR, "rmqlab"),
         EngineWorker(broker, done.append, on_failure=on_failure, observer=record) as worker,
     ):
-        worker.run(max_tasks=len(bad) + 1)
+        worker.run(count=len(bad) + 1)
 
     assert record.outcomes == ["rejected"] * len(bad) + ["acked"]
     assert done == [TASK]
-    assert caplog.text.count("rejected: The body is not a task") == len(bad)
+    assert caplog.text.count("rejected: The body is no task") == len(bad)
     assert _ready(channel) == 0
 
 
@@ -315,10 +315,10 @@ def test_stop_after_close_does_nothing(broker) -> None:
 
 
 @pytest.mark.parametrize("prefetch_count", [0, 1, 10])
-def test_max_tasks_leaves_the_rest_in_the_queue(broker, channel, prefetch_count) -> None:
+def test_a_count_leaves_the_rest_in_the_queue(broker, channel, prefetch_count) -> None:
     _publish(channel, *[TASK.encode()] * 5)
     with EngineWorker(broker, lambda _: None, prefetch_count=prefetch_count) as worker:
-        assert worker.run(max_tasks=2) == 2
+        assert worker.run(count=2) == 2
 
     broker.wait_for_queue(names.TASKS, ready=3)
 
@@ -326,8 +326,8 @@ def test_max_tasks_leaves_the_rest_in_the_queue(broker, channel, prefetch_count)
 def test_a_worker_can_run_again(broker, channel) -> None:
     _publish(channel, *[TASK.encode()] * 3)
     with EngineWorker(broker, lambda _: None) as worker:
-        assert worker.run(max_tasks=1) == 1
-        assert worker.run(max_tasks=2) == 2
+        assert worker.run(count=1) == 1
+        assert worker.run(count=2) == 2
 
     assert _ready(channel) == 0
 
@@ -379,10 +379,10 @@ def test_wrong_options_are_refused_before_a_connection_is_made(options) -> None:
         EngineWorker("amqp://127.0.0.1:1", lambda _: None, **options)
 
 
-@pytest.mark.parametrize("max_tasks", [0, -1])
-def test_max_tasks_goes_from_one(broker, max_tasks: int) -> None:
-    with EngineWorker(broker, lambda _: None) as worker, pytest.raises(ValueError, match="max_tasks"):
-        worker.run(max_tasks=max_tasks)
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_count_goes_from_one(broker, count: int) -> None:
+    with EngineWorker(broker, lambda _: None) as worker, pytest.raises(ValueError, match="count"):
+        worker.run(count=count)
 
 
 @pytest.mark.parametrize(

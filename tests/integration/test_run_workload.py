@@ -15,7 +15,7 @@ import pytest
 from rmqlab import names
 from rmqlab.amqp import connect
 from rmqlab.broker import Broker
-from rmqlab.engine import EngineAPI, Task, declare_tasks
+from rmqlab.engine import TOPOLOGY, EngineAPI, Task
 from rmqlab.errors import BrokerError
 from rmqlab.measure import Job, Workload, load_workload, run_each, run_workload
 
@@ -170,7 +170,7 @@ def test_a_queue_that_is_deleted_meanwhile_ends_the_run(broker) -> None:
 
 
 def _delete_queue(broker: Broker) -> None:
-    declare_tasks(broker)
+    TOPOLOGY.declare(broker)
     with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
         connection.channel().queue_delete(names.TASKS)
 

@@ -74,7 +74,7 @@ def test_a_wrong_field_is_named(body: bytes, clue: str) -> None:
     ids=lambda body: repr(body[:40]),
 )
 def test_any_other_body_is_refused_with_a_next_step(body: bytes) -> None:
-    with pytest.raises(InvalidTaskError, match=r"^The body is not a task \(.+\)\. Next: "):
+    with pytest.raises(InvalidTaskError, match=r"^The body is no task \(.+\)\. Next: "):
         Task.decode(body)
 
 

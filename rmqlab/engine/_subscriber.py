@@ -1,0 +1,69 @@
+"""The engine's subscriber: is told events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rmqlab import names
+from rmqlab.amqp import Binding, ConsumeObserver, Exchange, FailurePolicy, Queue, Topology
+from rmqlab.broker import Broker
+from rmqlab.engine._body import Event
+from rmqlab.engine._consumer import EngineConsumer
+
+
+class EventSubscriber(EngineConsumer[Event]):
+    """Is told every event that is published while its queue exists.
+
+    Without a queue's name, the queue is the subscriber's own: it begins with it and goes with
+    its connection. With a name, the queue is durable, and keeps for the subscriber what is
+    published while it is away; subscribers that share a name share the events.
+
+    Args:
+        broker: a broker of `start_broker`, or an AMQP URL.
+        handle: is called with each event; an exception means that it failed, and is logged.
+        name: name of the subscriber, in logs and on the broker's management pages.
+        queue: name of its durable queue, such as `engine:events:billing`; None for one of
+            its own.
+        prefetch_count: how many unacknowledged events the broker hands out at a time; 0 is no
+            limit.
+        on_failure: what becomes of an event that failed: `reject` drops it, `requeue` puts it
+            back into this subscriber's queue.
+        observer: is told of every delivery; None tells nobody.
+
+    Raises:
+        BrokerUnavailableError: no connection could be opened.
+        TopologyMismatchError: the broker has an exchange or a queue of the same name with
+            other properties.
+        ValueError: an argument is out of range.
+
+    Source: https://www.rabbitmq.com/docs/queues#exclusive-queues
+    """
+
+    def __init__(
+        self,
+        broker: Broker | str,
+        handle: Callable[[Event], object],
+        *,
+        name: str = "event-subscriber",
+        queue: str | None = None,
+        prefetch_count: int = 100,
+        on_failure: FailurePolicy = "reject",
+        observer: ConsumeObserver | None = None,
+    ) -> None:
+        own = queue or ""
+        super().__init__(
+            broker,
+            Event,
+            handle,
+            name=name,
+            queue=own,
+            topology=Topology(
+                exchanges=(Exchange(name=names.EVENTS, type="fanout"),),
+                queues=(Queue(name=own, durable=bool(queue), exclusive=not queue),),
+                bindings=(Binding(exchange=names.EVENTS, queue=own),),
+            ),
+            ack=None,
+            on_failure=on_failure,
+            prefetch_count=prefetch_count,
+            observer=observer,
+        )
