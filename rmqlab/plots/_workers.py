@@ -1,34 +1,17 @@
-"""Frames in, matplotlib figures out.
-
-Each function returns a figure that is not pyplot's any more: a notebook shows it once, as
-the value of its cell, and it is freed when nobody holds it.
-"""
+"""How a number of workers does: makespan, throughput, and the depth of the queue."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
+
+from rmqlab.plots._style import COLORS, GREY, MARKERS, MEASURED, label, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["plot_depth", "plot_speedup"]
-
-STYLE = str(Path(__file__).with_name("rmqlab.mplstyle"))
-# Colors of Okabe and Ito, which people with any color vision can tell apart. By value, as
-# matplotlib would look up "C0" only when the figure is drawn, without our style.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
-MEASURED = COLORS[0]
-GREY = "0.45"
 
 
 def plot_speedup(summary: pd.DataFrame) -> Figure:
@@ -43,7 +26,7 @@ def plot_speedup(summary: pd.DataFrame) -> Figure:
     """
     runs = summary.sort_values("workers")
     workers = runs["workers"]
-    with _figure(1, 2) as (figure, (left, right)):
+    with new_figure(1, 2) as (figure, (left, right)):
         _beside_ideal(left, workers, measured=runs["makespan_s"], ideal=runs["ideal_s"])
         left.set(ylabel="makespan (s)", title=_speedup_title(runs))
         _beside_ideal(right, workers, measured=runs["rate_msg_s"], ideal=runs["acked"] / runs["ideal_s"])
@@ -51,8 +34,8 @@ def plot_speedup(summary: pd.DataFrame) -> Figure:
         # One pair of labels serves both: same colors, same line styles.
         place = int(len(runs) * 0.6)
         at, rate = workers.iloc[place], runs["rate_msg_s"].iloc[place]
-        _label(right, "measured", at, rate, MEASURED, offset=(10, -14))
-        _label(
+        label(right, "measured", at, rate, MEASURED, offset=(10, -14))
+        label(
             right, "ideal", at, runs["acked"].iloc[place] / runs["ideal_s"].iloc[place], GREY, offset=(-10, 4)
         )
         for axes in (left, right):
@@ -71,7 +54,7 @@ def plot_depth(depth: pd.DataFrame) -> Figure:
     Returns:
         A figure with one axes.
     """
-    with _figure(1, 1) as (figure, (axes,)):
+    with new_figure(1, 1) as (figure, (axes,)):
         peaks: dict[int, int] = {}
         for number, (workers, run) in enumerate(depth.groupby("workers")):
             color = COLORS[number % len(COLORS)]
@@ -80,7 +63,7 @@ def plot_depth(depth: pd.DataFrame) -> Figure:
             peaks[int(str(workers))] = int(peak["ready"])
             axes.plot(peak["time_s"], peak["ready"], MARKERS[number % len(MARKERS)], color=color)
             text = f"{_workers(workers)}: {peak['ready']:.0f}"
-            _label(axes, text, peak["time_s"], peak["ready"], color, offset=(8, 5))
+            label(axes, text, peak["time_s"], peak["ready"], color, offset=(8, 5))
         fewest, most = min(peaks), max(peaks)
         axes.set(xlabel="time (s)", ylabel="tasks in the queue")
         axes.set_title(
@@ -96,13 +79,6 @@ def _beside_ideal(axes: Axes, workers: pd.Series, *, measured: pd.Series, ideal:
     axes.plot(workers, measured, marker="o", color=MEASURED)
 
 
-def _label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tuple[int, int]) -> None:
-    """Write a text beside a point, on the side that the offset in points gives."""
-    side = "left" if offset[0] > 0 else "right"
-    label = axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
-    label.set_path_effects([withStroke(linewidth=3, foreground="white")])  # readable over a line
-
-
 def _workers(count: object) -> str:
     return f"{count} worker" if str(count) == "1" else f"{count} workers"
 
@@ -112,13 +88,3 @@ def _speedup_title(runs: pd.DataFrame) -> str:
     factor = first["makespan_s"] / last["makespan_s"]
     times = last["workers"] / first["workers"]
     return f"{times:.0f} times the workers: {factor:.1f} times as fast"
-
-
-@contextlib.contextmanager
-def _figure(rows: int, columns: int) -> Iterator[tuple[Figure, tuple[Axes, ...]]]:
-    with plt.style.context(STYLE):
-        figure, grid = plt.subplots(rows, columns, squeeze=False)
-        try:
-            yield figure, tuple(grid.flat)
-        finally:
-            plt.close(figure)

@@ -1,0 +1,9 @@
+"""Frames in, matplotlib figures out.
+
+Each function returns a figure that is not pyplot's any more: a notebook shows it once, as
+the value of its cell, and it is freed when nobody holds it.
+"""
+
+from rmqlab.plots._workers import plot_depth, plot_speedup
+
+__all__ = ["plot_depth", "plot_speedup"]

@@ -1,0 +1,41 @@
+"""How all figures look, and what they are made of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+from matplotlib.patheffects import withStroke
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLE = str(Path(__file__).parents[1] / "rmqlab.mplstyle")
+# Colors of Okabe and Ito, which people with any color vision can tell apart. By value, as
+# matplotlib would look up "C0" only when the figure is drawn, without our style.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+MEASURED = COLORS[0]
+GREY = "0.45"
+
+
+@contextlib.contextmanager
+def new_figure(rows: int, columns: int) -> Iterator[tuple[Figure, tuple[Axes, ...]]]:
+    """Make a figure in our style, whose axes are given row by row, and take it from pyplot."""
+    with plt.style.context(STYLE):
+        figure, grid = plt.subplots(rows, columns, squeeze=False)
+        try:
+            yield figure, tuple(grid.flat)
+        finally:
+            plt.close(figure)
+
+
+def label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tuple[int, int]) -> None:
+    """Write a text beside a point, on the side that the offset in points gives."""
+    side = "left" if offset[0] > 0 else "right"
+    text_box = axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
+    text_box.set_path_effects([withStroke(linewidth=3, foreground="white")])  # readable over a line
