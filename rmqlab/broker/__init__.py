@@ -2,6 +2,7 @@
 
 from rmqlab.broker._address import Address, explain, quiet_pika
 from rmqlab.broker._broker import Broker
+from rmqlab.broker._link import Link
 from rmqlab.broker._source import Check
 from rmqlab.broker._start import check_sources, chosen_source, start_broker
 
@@ -9,6 +10,7 @@ __all__ = [
     "Address",
     "Broker",
     "Check",
+    "Link",
     "check_sources",
     "chosen_source",
     "explain",
