@@ -216,6 +216,34 @@ class Report:
             }
         )
 
+    def deliveries(self) -> pd.DataFrame:
+        """Show each delivery: who had which message in hand, and when, as for a Gantt chart.
+
+        Returns:
+            One row a delivery, in the order of their arrival: message (its number), consumer
+            (name), delivery (which of this message's deliveries, from 1), redelivered
+            (whether the broker flagged it), delivered_s, begun_s (when its consumer can have
+            begun with it, if it works on one message at a time: when it arrived, or when all
+            that the consumer had before was settled, if that is later), settled_s, outcome
+            (both missing if it never was). Times are in seconds from the run's first event.
+        """
+        import pandas as pd
+
+        deliveries, start_ns = self.account.deliveries, self._start_ns()
+        settled_ns = deliveries["settled_ns"]
+        return self._frame(
+            {
+                "message": deliveries["number"],
+                "consumer": self._names(deliveries["consumer"]),
+                "delivery": 1 + pd.Series(self.account.place).groupby(self.account.place).cumcount(),
+                "redelivered": deliveries["redelivered"] > 0,
+                "delivered_s": (deliveries["delivered_ns"] - start_ns) / NS_PER_S,
+                "begun_s": (_begun_ns(deliveries) - start_ns) / NS_PER_S,
+                "settled_s": np.where(settled_ns > 0, (settled_ns - start_ns) / NS_PER_S, np.nan),
+                "outcome": OUTCOME_WORDS[deliveries["outcome"]],
+            }
+        )
+
     def consumers(self) -> pd.DataFrame:
         """Show what each consumer did.
 
@@ -257,14 +285,15 @@ class Report:
 
         Returns:
             One row: consumers (how many), jain (Jain's index of the messages that each
-            acked or rejected), smallest_share, largest_share, smallest_utilization,
-            mean_utilization.
+            acked or rejected), jain_busy (of the time that each was busy), smallest_share,
+            largest_share, smallest_utilization, mean_utilization.
         """
         each = self.consumers()
         done = (each["acked"] + each["rejected"]).to_numpy()
         row = {
             "consumers": len(each),
-            "jain": jain_index(done) if len(done) else float("nan"),
+            "jain": jain_index(done),
+            "jain_busy": jain_index(each["busy_s"].to_numpy()),
             "smallest_share": float(each["share"].min()) if len(each) else float("nan"),
             "largest_share": float(each["share"].max()) if len(each) else float("nan"),
             "smallest_utilization": float(each["utilization"].min()) if len(each) else float("nan"),
@@ -356,15 +385,21 @@ def _span_ns(deliveries: Table) -> int:
     return last_ns - int(deliveries["delivered_ns"].min())
 
 
+def _begun_ns(deliveries: Table) -> npt.NDArray[np.int64]:
+    """Give when each consumer can have begun with each delivery, one at a time in their order."""
+    begun_ns = deliveries["delivered_ns"].copy()
+    settled_ns = deliveries["settled_ns"]
+    for consumer in np.unique(deliveries["consumer"]):
+        mine = np.flatnonzero(deliveries["consumer"] == consumer)  # in the order of delivery
+        before_ns = np.maximum.accumulate(settled_ns[mine])[:-1]
+        begun_ns[mine[1:]] = np.maximum(begun_ns[mine[1:]], before_ns)
+    # One that was settled before an earlier one was not begun after that.
+    return np.where(settled_ns > 0, np.minimum(begun_ns, settled_ns), begun_ns)
+
+
 def _busy_ns(deliveries: Table, consumers: int) -> npt.NDArray[np.int64]:
     """Give for each consumer how long it had something in hand that it settled in the end."""
-    busy_ns = np.zeros(consumers, np.int64)
     settled = deliveries[deliveries["settled_ns"] > 0]
-    for consumer in range(consumers):
-        mine = settled[settled["consumer"] == consumer]  # in the order of delivery
-        starts, ends = mine["delivered_ns"], mine["settled_ns"]
-        if not len(mine):
-            continue
-        before = np.concatenate([starts[:1], np.maximum.accumulate(ends)[:-1]])
-        busy_ns[consumer] = np.maximum(ends - np.maximum(starts, before), 0).sum()
+    busy_ns = np.zeros(consumers, np.int64)
+    np.add.at(busy_ns, settled["consumer"], settled["settled_ns"] - _begun_ns(settled))
     return busy_ns

@@ -91,6 +91,44 @@ def test_redeliveries_are_listed(report: Report) -> None:
     assert (row["first_s"], row["last_s"]) == (1, 2)
 
 
+def test_deliveries_are_listed_one_by_one(report: Report) -> None:
+    deliveries = report.deliveries()
+
+    assert list(deliveries.columns) == [
+        *("prefetch", "message", "consumer", "delivery", "redelivered"),
+        *("delivered_s", "begun_s", "settled_s", "outcome", "pika"),
+    ]
+    assert list(deliveries["message"]) == [0, 1, 1, 2, 3]
+    assert list(deliveries["consumer"].str[-1]) == ["1", "2", "1", "1", "2"]
+    assert list(deliveries["delivery"]) == [1, 1, 2, 1, 1]
+    assert list(deliveries["redelivered"]) == [False, False, True, False, False]
+    assert list(deliveries["delivered_s"]) == [1, 1, 2, 2, 2]
+    assert list(deliveries["settled_s"].fillna(-1)) == [2, 2, 4, 4, -1]
+    assert list(deliveries["outcome"].fillna("none")) == ["acked", "requeued", "acked", "acked", "none"]
+
+
+def test_a_consumer_begins_with_a_message_when_the_one_before_is_settled() -> None:
+    now_ns = S
+    ledger = Ledger(clock=lambda: now_ns)
+    one, two = ledger.consumer("one"), ledger.consumer("two")
+    for number in range(4):
+        one.delivered(number + 1, False, None, _body(number))
+    two.delivered(1, False, None, _body(4))
+    for now_ns, tag in ((3 * S, 1), (4 * S, 3), (6 * S, 2)):  # noqa: B007 - the clock reads it
+        one.settled(tag, False, "acked")
+    now_ns = 7 * S
+    two.settled(1, False, "rejected")
+    one.delivered(5, False, None, _body(5))
+    report = Report.of(ledger)
+    deliveries = report.deliveries()
+
+    # Message 2 was settled out of its turn, before message 1; 3 and 5 never.
+    assert list(deliveries["message"]) == [0, 1, 2, 3, 4, 5]
+    assert list(deliveries["begun_s"]) == [0, 2, 3, 5, 0, 6]
+    assert list(deliveries["settled_s"].fillna(-1)) == [2, 5, 3, -1, 6, -1]
+    assert list(report.consumers()["busy_s"]) == [5, 6]
+
+
 def test_consumers_are_compared(report: Report) -> None:
     consumers = report.consumers().set_index("consumer")
 
@@ -108,6 +146,7 @@ def test_fairness_is_one_row(report: Report) -> None:
 
     assert row["consumers"] == 3
     assert row["jain"] == pytest.approx(1 / 3)
+    assert row["jain_busy"] == pytest.approx((3 + 1 + 0) ** 2 / (3 * (9 + 1)))
     assert (row["smallest_share"], row["largest_share"]) == (0, 1)
 
 
@@ -128,8 +167,10 @@ def test_an_empty_run_has_frames_too() -> None:
 
     assert report.totals()["published"].item() == 0
     assert len(report.throughput()) == len(report.redeliveries()) == len(report.consumers()) == 0
+    assert len(report.deliveries()) == 0
     assert list(report.latency()["messages"]) == [0, 0]
     assert math.isnan(report.fairness()["jain"].item())
+    assert math.isnan(report.fairness()["jain_busy"].item())
     assert set(provenance()) == {"pika", "python", "cores"}
     assert set(provenance()) < set(report.totals().columns)
 
@@ -151,6 +192,7 @@ def test_a_million_messages_are_reported_within_seconds() -> None:
         report.throughput(),
         report.latency(),
         report.redeliveries(),
+        report.deliveries(),
         report.fairness(),
     ]
     assert frames[0]["acked"].item() == 1_000_000
