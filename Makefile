@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test run notebooks bench lint clean
+.PHONY: help lab test run notebooks reference bench lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ run: ## execute every notebook into build/, with an HTML report
 notebooks: ## execute the committed notebooks anew, in place, and normalize them
 	@./setup.sh test
 	@$(run) rmqlab run --in-place $(ARGS)
+
+reference: ## execute the notebooks as above, and keep what they measure as the reference runs
+	@RMQLAB_KEEP_REFERENCE=1 $(MAKE) --no-print-directory notebooks
 
 bench: ## compare publish strategies, ack policies and client libraries (ARGS="publish --quick")
 	@./setup.sh test

@@ -20,6 +20,7 @@ from rmqlab.measure._load import (
     published_ns,
 )
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
+from rmqlab.measure._reference import beside_reference
 from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
 from rmqlab.measure._run import publish_task, run_each, run_workload
 from rmqlab.measure._workload import Job, Workload, load_workload
@@ -46,6 +47,7 @@ __all__ = [
     "Totals",
     "Unlimited",
     "Workload",
+    "beside_reference",
     "by_header",
     "by_message_id",
     "fan_out",

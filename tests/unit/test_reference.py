@@ -1,0 +1,188 @@
+"""Reference runs: numbers laid beside those that the repository stores."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pika
+import pytest
+
+from rmqlab.errors import DataError
+from rmqlab.measure import _reference, beside_reference
+
+MINE = pd.DataFrame(
+    {
+        "prefetch": [1, 10, 0],
+        "acks": ["each", "each", "auto"],
+        "rate_msg_s": [3012.7, 7711.2, 51234.5],
+        "jain": [0.99951, 0.5, math.nan],
+        "messages": [12345, 12345, 999],
+        "rabbitmq": "4.0.5",
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_reference, "FOLDER", tmp_path)
+    monkeypatch.delenv("RMQLAB_KEEP_REFERENCE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMQLAB_KEEP_REFERENCE", "1")
+
+
+def test_each_value_stands_beside_that_of_the_reference_run(folder: Path) -> None:
+    (folder / "05_prefetch.csv").write_text("prefetch,rate_msg_s,jain\n10,8000.4,0.51\n1,2999.9,1\n")
+
+    beside = beside_reference(MINE, "05_prefetch", by="prefetch", values=["rate_msg_s", "jain"])
+
+    assert list(beside.columns) == [
+        *("prefetch", "rate_msg_s", "rate_msg_s_reference", "jain", "jain_reference")
+    ]
+    assert list(beside["prefetch"]) == [1, 10, 0]
+    assert list(beside["rate_msg_s"]) == [3010, 7710, 51200]
+    assert list(beside["rate_msg_s_reference"].fillna(-1)) == [3000, 8000, -1]
+    assert list(beside["jain"].fillna(-1)) == [1, 0.5, -1]
+    assert list(beside["jain_reference"].fillna(-1)) == [1, 0.51, -1]
+
+
+def test_without_a_reference_run_its_columns_are_empty(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "rmqlab.measure")
+
+    beside = beside_reference(MINE, "05_prefetch", by="prefetch", values="rate_msg_s")
+
+    assert beside["rate_msg_s_reference"].isna().all()
+    assert beside["rate_msg_s_reference"].dtype == float
+    assert "no reference run 05_prefetch.csv" in caplog.text
+
+
+def test_a_reference_run_without_the_columns_is_as_good_as_none(folder: Path) -> None:
+    (folder / "old.csv").write_text("prefetch,other\n1,2\n")
+
+    assert beside_reference(MINE, "old", by="prefetch", values="jain")["jain_reference"].isna().all()
+    assert beside_reference(MINE, "old", by="acks", values="jain")["jain_reference"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("mine", "stored"),
+    [
+        ([1, 10], "1\n10"),
+        ([1.0, 10.0], "1\n10"),
+        (["1", "10"], "1.0\n10.0"),
+        ([0.1, 1 / 3], "0.1\n0.3333333333333333"),
+        (["no limit", 10], "no limit\n10"),
+        ([True, False], "True\nFalse"),
+        ([None, "each"], '""\neach'),
+        ([math.nan, 2], '""\n2'),
+        (["NA", "null"], "NA\nnull"),
+    ],
+)
+def test_rows_are_found_whatever_the_type_of_what_tells_them_apart(
+    folder: Path, mine: list[object], stored: str
+) -> None:
+    first, second = stored.split("\n")
+    (folder / "any.csv").write_text(f"case,time_s\n{second},2\n{first},1\n")
+
+    beside = beside_reference(pd.DataFrame({"case": mine, "time_s": 0.5}), "any", by="case", values="time_s")
+
+    assert list(beside["time_s_reference"]) == [1, 2]
+
+
+def test_a_float_that_differs_a_little_is_another(folder: Path) -> None:
+    (folder / "any.csv").write_text("case,time_s\n0.3,1\n")
+    mine = pd.DataFrame({"case": [0.1 + 0.2], "time_s": [1.0]})
+
+    assert beside_reference(mine, "any", by="case", values="time_s")["time_s_reference"].isna().all()
+
+
+def test_counts_are_not_rounded(keep: None) -> None:
+    beside = beside_reference(MINE, "counts", by="prefetch", values="messages")
+
+    assert list(beside["messages"]) == list(beside["messages_reference"]) == [12345, 12345, 999]
+
+
+def test_a_kept_run_is_what_the_next_one_is_laid_beside(
+    folder: Path, keep: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = beside_reference(MINE, "05_kept", by=["prefetch", "acks"], values=["rate_msg_s", "jain"])
+    monkeypatch.delenv("RMQLAB_KEEP_REFERENCE")
+    slower = MINE.assign(rate_msg_s=MINE["rate_msg_s"] / 2)
+    later = beside_reference(slower, "05_kept", by=["prefetch", "acks"], values=["rate_msg_s", "jain"])
+
+    assert list(now["rate_msg_s"]) == list(now["rate_msg_s_reference"])
+    assert list(later["rate_msg_s_reference"]) == list(now["rate_msg_s"])
+    assert list(later["rate_msg_s"]) == [1510, 3860, 25600]
+
+
+def test_a_kept_run_says_where_and_when_it_was_measured(folder: Path, keep: None) -> None:
+    beside_reference(MINE, "05_kept", by="prefetch", values="jain")
+
+    stored = pd.read_csv(folder / "05_kept.csv", dtype=str)
+    assert list(stored.columns) == [*("prefetch", "jain", "rabbitmq", "pika", "python", "cores", "measured")]
+    assert set(stored["rabbitmq"]) == {"4.0.5"}
+    assert set(stored["pika"]) == {pika.__version__}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", stored["measured"][0])
+
+
+@pytest.mark.parametrize(("on", "version"), [(None, ""), (SimpleNamespace(version="4.3.6"), "4.3.6")])
+def test_the_broker_is_told_where_the_frame_does_not_say(folder: Path, keep: None, on, version) -> None:
+    beside_reference(MINE.drop(columns="rabbitmq"), "kept", by="prefetch", values="jain", broker=on)
+
+    stored = pd.read_csv(folder / "kept.csv", dtype=str, keep_default_na=False)
+    assert set(stored["rabbitmq"]) == {version}
+
+
+def test_only_the_setting_1_keeps_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMQLAB_KEEP_REFERENCE", "0")
+    beside_reference(MINE, "kept", by="prefetch", values="jain")
+
+    assert list(folder.iterdir()) == []
+
+
+def test_a_run_whose_rows_are_alike_is_not_kept(folder: Path, keep: None) -> None:
+    with pytest.raises(ValueError, match="acks do not tell all rows apart"):
+        beside_reference(MINE, "kept", by="acks", values="jain")
+
+    assert list(folder.iterdir()) == []
+
+
+def test_rows_that_are_alike_are_laid_beside_the_same_reference(folder: Path) -> None:
+    (folder / "any.csv").write_text("acks,jain\nauto,0.2\neach,0.7\n")
+
+    assert list(beside_reference(MINE, "any", by="acks", values="jain")["jain_reference"]) == [0.7, 0.7, 0.2]
+
+
+@pytest.mark.parametrize("name", ["", "../secrets", "05-prefetch", "05 prefetch", "Run", "a.csv", "a\n"])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(ValueError, match="name is"):
+        beside_reference(MINE, name, by="prefetch", values="jain")
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match="no column 'jian'; it has prefetch, acks"):
+        beside_reference(MINE, "any", by="prefetch", values="jian")
+
+
+@pytest.mark.parametrize("content", [b"", b'a,b\n"1', b"\xff\xfe\x00"])
+def test_a_file_that_is_broken_says_what_to_do(folder: Path, content: bytes) -> None:
+    (folder / "broken.csv").write_bytes(content)
+
+    with pytest.raises(DataError, match=r"broken\.csv cannot be read .*Next: get the file"):
+        beside_reference(MINE, "broken", by="prefetch", values="jain")
+
+
+def test_the_index_of_a_frame_does_not_matter(folder: Path) -> None:
+    (folder / "any.csv").write_text("prefetch,jain\n1,0.1\n10,0.2\n0,0.3\n")
+    shuffled = MINE.sort_values("prefetch").set_index("messages")
+
+    beside = beside_reference(shuffled, "any", by="prefetch", values="jain")
+    assert list(beside["jain_reference"]) == [0.3, 0.1, 0.2]
+    assert list(beside.index) == [0, 1, 2]
