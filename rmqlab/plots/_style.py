@@ -24,10 +24,21 @@ GREY = "0.45"
 
 
 @contextlib.contextmanager
-def new_figure(rows: int, columns: int) -> Iterator[tuple[Figure, tuple[Axes, ...]]]:
-    """Make a figure in our style, whose axes are given row by row, and take it from pyplot."""
+def new_figure(
+    rows: int, columns: int, *, height_in: float | None = None, share_x: bool = False
+) -> Iterator[tuple[Figure, tuple[Axes, ...]]]:
+    """Make a figure in our style, whose axes are given row by row, and take it from pyplot.
+
+    Args:
+        rows: how many axes stand below each other.
+        columns: how many axes stand side by side.
+        height_in: height of the figure, in inches; None is that of the style.
+        share_x: whether axes below each other have one x axis, labeled at the bottom.
+    """
     with plt.style.context(STYLE):
-        figure, grid = plt.subplots(rows, columns, squeeze=False)
+        figure, grid = plt.subplots(rows, columns, squeeze=False, sharex="col" if share_x else False)
+        if height_in is not None:
+            figure.set_figheight(height_in)
         try:
             yield figure, tuple(grid.flat)
         finally:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from rmqlab import plots
@@ -28,11 +33,27 @@ DEPTH = pd.DataFrame(
         "ready": [1, 7, 0, 1, 2, 0],
     }
 )
+DELIVERIES = pd.DataFrame(
+    {
+        "prefetch": [1, 1, 1, 1, 0, 0, 0],
+        "consumer": ["w-2", "w-10", "w-2", "w-2", "w-2", "w-2", "w-2"],
+        "delivered_s": [0.5, 0.5, 1.0, 1.5, 0.25, 0.25, 0.25],
+        "begun_s": [0.5, 0.5, 1.0, 1.5, 0.25, 1.25, 2.25],
+        "settled_s": [1.0, 1.5, 1.5, None, 1.25, 2.25, 3.25],
+        "redelivered": [False] * 7,
+        "outcome": ["acked", "acked", "acked", None, "acked", "acked", "acked"],
+    }
+)
+FIGURES = {
+    "speedup": lambda: plots.plot_speedup(SUMMARY),
+    "depth": lambda: plots.plot_depth(DEPTH),
+    "gantt": lambda: plots.plot_gantt(DELIVERIES.query("prefetch == 1")),
+}
 
 
-@pytest.fixture(params=["speedup", "depth"])
+@pytest.fixture(params=FIGURES)
 def figure(request: pytest.FixtureRequest) -> Figure:
-    return plots.plot_speedup(SUMMARY) if request.param == "speedup" else plots.plot_depth(DEPTH)
+    return FIGURES[request.param]()
 
 
 def test_axes_are_labelled_with_their_units(figure: Figure) -> None:
@@ -104,3 +125,102 @@ def test_depth_states_the_peaks() -> None:
 def test_one_or_two_runs_can_be_drawn_too(rows: int) -> None:
     assert isinstance(plots.plot_speedup(SUMMARY.head(rows)), Figure)
     assert isinstance(plots.plot_depth(DEPTH.head(3 * rows)), Figure)
+
+
+def _bars(axes: Axes) -> list[tuple[float, float, float]]:
+    """Give start, end and lane of each bar, in the order of starts and lanes."""
+    boxes = [path.get_extents() for path in axes.collections[0].get_paths()]
+    return sorted((box.x0, box.x1, (box.y0 + box.y1) / 2) for box in boxes)
+
+
+def _colors(axes: Axes) -> list[str]:
+    return [to_hex(color).upper() for color in axes.collections[0].get_facecolor()]
+
+
+def test_a_gantt_chart_has_a_bar_for_each_delivery_that_was_settled() -> None:
+    (axes,) = plots.plot_gantt(DELIVERIES.query("prefetch == 1")).axes
+
+    assert _bars(axes) == [(0, 0.5, 0), (0, 1, 1), (0.5, 1, 0)]  # from the first delivery on
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["w-2", "w-10"]
+    assert axes.get_title(loc="left") == "Done after 1.0 s"
+    assert axes.get_legend() is None
+
+
+def test_cases_of_a_gantt_chart_share_their_time_and_their_lanes() -> None:
+    upper, lower = plots.plot_gantt(DELIVERIES, by="prefetch").axes
+
+    assert upper.get_title(loc="left") == "prefetch 1: done after 1.0 s"
+    assert lower.get_title(loc="left") == "no limit: done after 3.0 s"
+    assert upper.get_xlim() == lower.get_xlim() == (0, 3)
+    assert _bars(lower) == [(0, 1, 0), (1, 2, 0), (2, 3, 0)]
+    assert upper.get_ylim() == lower.get_ylim() == (1.5, -0.5)
+    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "time from the first delivery (s)")
+
+
+def test_neighbors_on_a_lane_of_a_gantt_chart_differ_in_shade() -> None:
+    lower = plots.plot_gantt(DELIVERIES, by="prefetch").axes[1]
+
+    first, second, third = _colors(lower)
+    assert first == third != second
+
+
+def test_deliveries_that_came_back_have_colors_of_their_own() -> None:
+    came_back = DELIVERIES.query("prefetch == 0").assign(
+        redelivered=[False, False, True], outcome=["acked", "requeued", "acked"]
+    )
+    (axes,) = plots.plot_gantt(came_back).axes
+
+    assert len(set(_colors(axes))) == 3
+    legend = axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["redelivered", "requeued"]
+    assert [to_hex(patch.get_facecolor()).upper() for patch in legend.get_patches()] == [
+        *reversed(_colors(axes)[1:])
+    ]
+
+
+def test_cases_of_a_gantt_chart_may_have_names() -> None:
+    named = DELIVERIES.assign(case=DELIVERIES["prefetch"].map({1: "fair", 0: "greedy"}), workers=2)
+
+    titles = [axes.get_title(loc="left") for axes in plots.plot_gantt(named, by="case").axes]
+    assert titles == ["fair: done after 1.0 s", "greedy: done after 3.0 s"]
+    (axes,) = plots.plot_gantt(named, by="workers").axes
+    assert axes.get_title(loc="left") == "workers 2: done after 3.0 s"
+
+
+def test_a_gantt_chart_of_nothing_settled_says_so() -> None:
+    (axes,) = plots.plot_gantt(DELIVERIES.assign(settled_s=float("nan"), outcome=None)).axes
+
+    assert axes.get_title(loc="left") == "Nothing done"
+    with pytest.raises(ValueError, match="no deliveries"):
+        plots.plot_gantt(DELIVERIES.head(0))
+
+
+def test_nothing_on_a_gantt_chart_is_cut_off_or_overlaps() -> None:
+    figure = plots.plot_gantt(DELIVERIES.assign(redelivered=True, outcome="requeued"), by="prefetch")
+    figure.draw_without_rendering()
+
+    texts = [axes._left_title for axes in figure.axes] + [figure.axes[0].get_legend()]
+    texts += [label for axes in figure.axes for label in axes.get_yticklabels()]
+    texts += [figure.axes[1].xaxis.label, figure._supylabel]
+    boxes = [text.get_window_extent() for text in texts]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_thousands_of_bars_are_drawn_within_seconds(tmp_path) -> None:
+    count = 20_000
+    many = pd.DataFrame(
+        {
+            "consumer": [f"worker-{number % 32 + 1}" for number in range(count)],
+            "delivered_s": [number // 32 * 0.001 for number in range(count)],
+            "begun_s": [number // 32 * 0.001 for number in range(count)],
+            "settled_s": [number // 32 * 0.001 + 0.001 for number in range(count)],
+            "redelivered": False,
+            "outcome": "acked",
+        }
+    )
+    started_s = time.process_time()
+    plots.plot_gantt(many).savefig(tmp_path / "many.png")
+
+    assert time.process_time() - started_s < 5
