@@ -199,6 +199,7 @@ class Pump:
             self._under_way.put_nowait((loop.time() + self._delay_s, piece))
             if not piece:
                 return
+            await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
 
     async def _give(self) -> None:
         loop = asyncio.get_running_loop()
