@@ -1,0 +1,198 @@
+"""Subscribers of events against a real broker: who is told, who is not, and what is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import pika
+import pytest
+
+from rmqlab import names
+from rmqlab.engine import EngineAPI, Event, EventSubscriber
+from rmqlab.errors import InvalidEventError, TopologyMismatchError
+
+EVENT = Event("engine-123", "processed", {"flight": "US1895"})
+BILLING = "engine:events:billing"
+IDLE_S = 10  # for events that are under way; never waited out when all is well
+
+
+@pytest.fixture
+def channel(broker) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
+    """A channel of raw pika, without the durable queue and the exchange of a test before."""
+    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
+        channel = connection.channel()
+        channel.queue_delete(BILLING)
+        channel.exchange_delete(names.EVENTS)
+        channel.confirm_delivery()
+        yield channel
+
+
+def _publish(broker, *numbers: int) -> None:
+    with EngineAPI(broker) as api:
+        for number in numbers:
+            api.publish_event(Event("engine-123", "processed", {"number": number}))
+
+
+def _numbers(events: list[Event]) -> list[int]:
+    return [event.data["number"] for event in events]
+
+
+def test_every_subscriber_is_told_every_event_in_order(broker, channel) -> None:
+    told: list[list[Event]] = [[], [], []]
+    with contextlib.ExitStack() as stack:
+        subscribers = [stack.enter_context(EventSubscriber(broker, each.append)) for each in told]
+        _publish(broker, *range(5))
+        for subscriber in subscribers:
+            assert subscriber.run(count=5, idle_s=IDLE_S) == 5
+
+    assert [_numbers(each) for each in told] == [[0, 1, 2, 3, 4]] * 3
+
+
+def test_an_event_that_nobody_subscribes_to_is_confirmed_and_gone(broker, channel) -> None:
+    _publish(broker, 0)
+    told: list[Event] = []
+    with EventSubscriber(broker, told.append) as subscriber:
+        _publish(broker, 1)
+        subscriber.run(count=1, idle_s=IDLE_S)
+
+    assert _numbers(told) == [1]
+
+
+def test_an_own_queue_is_exclusive_and_goes_with_its_connection(broker, channel) -> None:
+    with EventSubscriber(broker, lambda _: None) as subscriber:
+        queue = subscriber.queue
+        assert queue.startswith("amq.gen-")
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="RESOURCE_LOCKED"):
+            channel.connection.channel().queue_declare(queue, passive=True)
+
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
+        channel.connection.channel().queue_declare(queue, passive=True)
+
+
+def test_a_subscriber_with_its_own_queue_misses_what_is_published_while_it_is_away(broker, channel) -> None:
+    told: list[Event] = []
+    with EventSubscriber(broker, told.append) as subscriber:
+        _publish(broker, 0)
+        subscriber.run(count=1, idle_s=IDLE_S)
+    _publish(broker, 1, 2)
+    with EventSubscriber(broker, told.append) as subscriber:
+        _publish(broker, 3)
+        subscriber.run(count=1, idle_s=IDLE_S)
+
+    assert _numbers(told) == [0, 3]
+
+
+def test_a_durable_queue_keeps_what_is_published_while_its_subscriber_is_away(broker, channel) -> None:
+    told: list[Event] = []
+    with EventSubscriber(broker, told.append, queue=BILLING) as subscriber:
+        assert subscriber.queue == BILLING
+        _publish(broker, 0)
+        subscriber.run(count=1, idle_s=IDLE_S)
+    _publish(broker, 1, 2)
+    broker.wait_for_queue(BILLING, ready=2)
+    with EventSubscriber(broker, told.append, queue=BILLING) as subscriber:
+        _publish(broker, 3)
+        subscriber.run(count=3, idle_s=IDLE_S)
+
+    assert _numbers(told) == [0, 1, 2, 3]
+
+
+def test_a_queue_with_a_name_is_durable_and_its_events_are_persistent(broker, channel) -> None:
+    with EventSubscriber(broker, lambda _: None, queue=BILLING):
+        _publish(broker, 0)
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="durable"):
+        channel.connection.channel().queue_declare(BILLING, durable=False)
+
+    _, properties, _ = channel.basic_get(BILLING, auto_ack=True)
+    assert properties.delivery_mode == 2
+
+
+def test_subscribers_that_share_a_queue_share_its_events(broker, channel) -> None:
+    one: list[Event] = []
+    other: list[Event] = []
+    whole: list[Event] = []
+    with (
+        EventSubscriber(broker, one.append, queue=BILLING) as first,
+        EventSubscriber(broker, other.append, queue=BILLING) as second,
+        EventSubscriber(broker, whole.append) as third,
+    ):
+        _publish(broker, *range(10))
+        first.run(count=4, idle_s=IDLE_S)
+        second.run(count=6, idle_s=IDLE_S)
+        third.run(count=10, idle_s=IDLE_S)
+
+    assert sorted(_numbers(one) + _numbers(other)) == list(range(10))
+    assert (len(one), len(other), len(whole)) == (4, 6, 10)
+
+
+@pytest.mark.parametrize("on_failure", ["reject", "requeue"])
+def test_a_malformed_event_is_logged_and_rejected_and_the_subscriber_goes_on(
+    broker, channel, caplog, on_failure
+) -> None:
+    bad = [b"", b"not json", b"{}", b"\xff"]
+    told: list[Event] = []
+    with (
+        caplog.at_level(logging.ERROR, "rmqlab"),
+        EventSubscriber(broker, told.append, queue=BILLING, on_failure=on_failure) as subscriber,
+    ):
+        for body in (*bad, EVENT.encode()):
+            channel.basic_publish(names.EVENTS, "", body)
+        assert subscriber.run(count=len(bad) + 1, idle_s=IDLE_S) == len(bad) + 1
+
+    assert told == [EVENT]
+    assert caplog.text.count("rejected: The body is no event") == len(bad)
+    broker.wait_for_queue(BILLING, ready=0)
+
+
+def test_an_event_whose_handling_fails_is_dropped_unless_it_is_to_come_back(broker, channel, caplog) -> None:
+    def fail_once(event: Event) -> None:
+        told.append(event)
+        if len(told) == 1:
+            raise RuntimeError("the first one fails")
+
+    for on_failure, expected in (("reject", [0, 1]), ("requeue", [0, 0, 1])):
+        told: list[Event] = []
+        with EventSubscriber(
+            broker, fail_once, queue=BILLING, on_failure=on_failure, prefetch_count=1
+        ) as subscriber:
+            _publish(broker, 0, 1)
+            subscriber.run(count=len(expected), idle_s=IDLE_S)
+        assert sorted(_numbers(told)) == expected
+    assert caplog.text.count("handled the event of engine-123") == 2
+
+
+def test_an_exchange_of_another_type_is_a_mismatch(broker, channel) -> None:
+    channel.exchange_declare(names.EVENTS, "direct", durable=True)
+    try:
+        with pytest.raises(TopologyMismatchError, match=r"engine:events.*direct.*fanout.*Next: ") as caught:
+            EventSubscriber(broker, lambda _: None)
+    finally:
+        channel.exchange_delete(names.EVENTS)
+    assert (caught.value.name, caught.value.field) == (names.EVENTS, "type")
+    assert (caught.value.wanted, caught.value.found) == ("fanout", "direct")
+
+
+def test_a_queue_that_is_another_subscribers_own_is_a_mismatch(broker, channel) -> None:
+    with EventSubscriber(broker, lambda _: None) as owner, pytest.raises(TopologyMismatchError) as caught:
+        EventSubscriber(broker, lambda _: None, queue=owner.queue)
+    assert caught.value.field == "exclusive"
+
+
+def test_an_event_without_a_form_in_json_is_not_published(broker, channel) -> None:
+    with EngineAPI(broker) as api, EventSubscriber(broker, lambda _: None, queue=BILLING):
+        with pytest.raises(InvalidEventError):
+            api.publish_event(Event("e", "processed", {"x": object()}))
+
+    broker.wait_for_queue(BILLING, ready=0)
+
+
+def test_a_subscriber_has_the_name_it_was_given(broker) -> None:
+    with EventSubscriber(broker, lambda _: None, name="billing") as subscriber:
+        assert subscriber.name == "billing"
+
+
+def test_wrong_options_are_refused_before_a_connection_is_made() -> None:
+    with pytest.raises(ValueError, match="prefetch_count"):
+        EventSubscriber("amqp://127.0.0.1:1", lambda _: None, prefetch_count=-1)
