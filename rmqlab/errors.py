@@ -8,8 +8,11 @@ __all__ = [
     "AddressError",
     "BrokerEndedError",
     "BrokerError",
+    "BrokerRefusedError",
     "BrokerUnavailableError",
     "ChannelClosedError",
+    "ConnectionLostError",
+    "ConsumerCancelledError",
     "DataError",
     "InvalidEventError",
     "InvalidMessageError",
@@ -19,6 +22,7 @@ __all__ = [
     "ManagementError",
     "RejectError",
     "RmqlabError",
+    "StoppedError",
     "TimeLimitError",
     "TopologyMismatchError",
 ]
@@ -42,6 +46,10 @@ class BrokerError(RmqlabError):
 
 class BrokerUnavailableError(BrokerError):
     """No broker could be reached or started."""
+
+
+class BrokerRefusedError(BrokerUnavailableError):
+    """A broker that answers and lets us not in: to try again changes nothing."""
 
 
 class BrokerEndedError(BrokerUnavailableError):
@@ -72,6 +80,18 @@ class ChannelClosedError(BrokerError):
         if "size" in self.reply_text:
             return "send smaller messages, or raise the broker's max_message_size"
         return "correct what the broker names"
+
+
+class ConnectionLostError(BrokerError):
+    """A connection that was open, and is so no more."""
+
+
+class ConsumerCancelledError(BrokerError):
+    """The broker has ended a consumer: its queue was deleted, or is on a node that went down."""
+
+
+class StoppedError(BrokerError):
+    """What was under way when somebody said stop, and so was not brought to its end."""
 
 
 class TimeLimitError(BrokerError):

@@ -21,25 +21,29 @@ from rmqlab.amqp._publish import (
     confirm_window,
     fire_and_forget,
 )
-from rmqlab.amqp._session import Session
+from rmqlab.amqp._recovery import ConnectionEvent, Recovery
+from rmqlab.amqp._session import Hosts, Session
 from rmqlab.amqp._topology import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType, Topology
 
 __all__ = [
     "Acks",
     "Binding",
     "Confirms",
+    "ConnectionEvent",
     "ConsumeObserver",
     "Consumer",
     "Crash",
     "Exchange",
     "ExchangeType",
     "FailurePolicy",
+    "Hosts",
     "Outcome",
     "Overflow",
     "PublishObserver",
     "Publisher",
     "Queue",
     "QueueType",
+    "Recovery",
     "Session",
     "Topology",
     "ack_each",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import math
 import threading
@@ -15,15 +16,15 @@ from typing import Literal, Protocol, get_args
 import pika
 from pika.channel import Channel
 
-from rmqlab.amqp._session import Session
+from rmqlab.amqp._recovery import EventKind, Recovery, can_recover, tell
+from rmqlab.amqp._session import Hosts, Session
 from rmqlab.amqp._topology import Topology
-from rmqlab.broker import Broker
 from rmqlab.closing import Closing
-from rmqlab.errors import BrokerError, RejectError
+from rmqlab.errors import BrokerError, ConsumerCancelledError, RejectError, StoppedError
 
 logger = logging.getLogger("rmqlab.amqp")
 
-FailurePolicy = Literal["requeue", "reject", "dead-letter"]
+FailurePolicy = Literal["requeue", "reject-requeue", "reject", "dead-letter"]
 Outcome = Literal["acked", "requeued", "rejected"]
 Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], object]
@@ -101,23 +102,32 @@ class Consumer(Closing):
     Use it as a context manager, or close it. It belongs to one thread; only `stop` may be
     called from another one.
 
+    With a recovery it survives the loss of its connection, and the end of its queue where the
+    topology has it. What it had been handed and not acknowledged comes again: it acknowledges
+    no delivery of a lost connection, and what was done by then is done twice.
+
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster.
         queue: name of the queue, which must be there, or in the topology; empty for the one
             of the topology to which the broker is to give a name.
         on_message: does the work of one message; an exception means that it failed. None
             does nothing.
         ack: `ack_each()`, `ack_every(n)` or `auto_ack()`.
-        on_failure: what becomes of a message whose work failed: `requeue` puts it back,
-            `reject` drops it, or dead-letters it where its queue says so. `dead-letter` is
-            `reject` where the topology shows that the queue does. `RejectError` rejects the
-            message in any case.
+        on_failure: what becomes of a message whose work failed: `requeue` puts it back
+            (`basic.nack`), and so does `reject-requeue` (`basic.reject`), which is what the
+            delivery limit of a quorum queue counts in every version of RabbitMQ; `reject`
+            drops it, or dead-letters it where its queue says so. `dead-letter` is `reject`
+            where the topology shows that the queue does. `RejectError` rejects the message
+            in any case.
         prefetch_count: how many unacknowledged messages the broker hands out at a time; 0 is
             no limit.
         threaded: whether the work is done in a thread of its own, one message after
             another, so that heartbeats are answered while it takes long.
         topology: what is to be declared first, on this consumer's connection; None takes
             what is there.
+        recovery: how to go on when the connection is lost, or the broker ends the consumer;
+            None ends it.
         observer: is told of every delivery; None tells nobody.
         name: the connection's name, as the broker's management pages show it.
 
@@ -132,7 +142,7 @@ class Consumer(Closing):
 
     def __init__(
         self,
-        broker: Broker | str,
+        broker: Hosts,
         queue: str,
         on_message: OnMessage | None = None,
         *,
@@ -141,6 +151,7 @@ class Consumer(Closing):
         prefetch_count: int = 100,
         threaded: bool = False,
         topology: Topology | None = None,
+        recovery: Recovery | None = None,
         observer: ConsumeObserver | None = None,
         name: str = "consumer",
     ) -> None:
@@ -158,27 +169,29 @@ class Consumer(Closing):
                 f"an ack every {self._acks.every} messages with a prefetch_count of {prefetch_count} would "
                 "wait for messages that the broker holds back; give a prefetch_count that is no smaller"
             )
-        self.queue = queue
+        self.queue = self._wanted_queue = queue
+        self._topology = topology
         self._on_message = on_message
         self._prefetch_count = prefetch_count
-        self._requeue = on_failure == "requeue"
+        self._requeue = on_failure in ("requeue", "reject-requeue")
+        self._counted = on_failure == "reject-requeue"
         self._observer = observer
         self._observe_delivery = None if observer is None else observer.delivered
         self._stopping = threading.Event()
         self._cancelled = False
+        self._consuming = False
+        self._connection_number = 0
+        # What is handed and not acknowledged: kept to tell what comes again after a loss.
+        self._in_hand: dict[int, str | None] = {}
         self._inbox: collections.deque[Message] = collections.deque()
         self._limit: int | None = None
         self._settled = 0
         self._unacked = 0  # done, and not acknowledged yet
         self._ack_tag = self._last_done = self._last_delivered = 0  # delivery tags
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name) if threaded else None
-        self._session = Session(broker, name=name)
+        self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
         try:
-            if topology is not None:
-                self.queue = _name_on_broker(queue, topology, topology.declare(self._session))
-            channel = self._session.channel
-            channel.add_on_cancel_callback(self._on_cancel)
-            self._session.call(channel.basic_qos, prefetch_count=prefetch_count)
+            self._make_ready()
         except BaseException:
             self._session.close()
             raise
@@ -204,7 +217,9 @@ class Consumer(Closing):
         Raises:
             Crash: the work of a message raised it.
             ChannelClosedError: there is no such queue, or it is another connection's own.
-            BrokerError: the broker cancelled the consumer, or the connection was lost.
+            ConsumerCancelledError: the broker ended the consumer, and there is no recovery.
+            ConnectionLostError: the connection was lost, and there is no recovery.
+            BrokerUnavailableError: it did not come back within the recovery's time limit.
             ValueError: the count is below 1.
         """
         if count is not None and count < 1:
@@ -216,12 +231,17 @@ class Consumer(Closing):
         end_s = math.inf if time_s is None else now_s + time_s
         idle_s = math.inf if idle_s is None else idle_s
         try:
-            self._subscribe()
+            self._begin()
             self._consume(end_s, idle_s)
-            self._unsubscribe()
+            self._end()
+        except StoppedError:  # while there was no connection, so that there is nothing to end
+            pass
         except Crash:
+            self._send_settled()
             self._session.drop()
             raise
+        finally:
+            self._consuming = False
         return self._settled
 
     def stop(self) -> None:
@@ -241,12 +261,62 @@ class Consumer(Closing):
             self._thread.shutdown(cancel_futures=True)
         self._session.close()
 
+    # --- a connection, and another when it is lost ------------------------------------------
+
+    def _make_ready(self) -> None:
+        """Prepare a new channel, and go on consuming where that had begun."""
+        session, topology = self._session, self._topology
+        if topology is not None:
+            self.queue = _name_on_broker(self._wanted_queue, topology, topology.declare(session))
+        session.channel.add_on_cancel_callback(self._on_cancel)
+        session.call(session.channel.basic_qos, prefetch_count=self._prefetch_count)
+        if self._consuming:
+            self._subscribe()
+
+    def _check(self) -> None:
+        """See that the connection and the consumer are there, and get new ones where we may."""
+        try:
+            self._session.check()
+            if self._cancelled:
+                raise ConsumerCancelledError(
+                    f"{self.name} was cancelled by the broker after {self._settled} messages: its queue is "
+                    "gone. Next: see who deleted the queue, declare it, and start again"
+                )
+        except BrokerError as error:
+            self._recover_from(error)
+
+    def _recover_from(self, error: BrokerError) -> None:
+        session = self._session
+        if session.recovery is None or not can_recover(error):
+            raise error
+        kind: EventKind = "cancelled" if self._cancelled else "lost"
+        tell(session.recovery, kind, self.name, str(error), messages=tuple(self._in_hand.values()))
+        self._forget_deliveries()
+        session.recover(self._make_ready)
+        tell(session.recovery, "recovered", self.name)
+
+    def _forget_deliveries(self) -> None:
+        """Drop what came over a connection that is lost: all that is not acknowledged comes again."""
+        self._connection_number += 1
+        self._cancelled = False
+        self._inbox.clear()
+        self._in_hand.clear()
+        self._unacked = self._ack_tag = self._last_done = self._last_delivered = 0
+
     # --- subscribing ----------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._check()
+        self._consuming = True
+        try:
+            self._subscribe()
+        except BrokerError as error:
+            self._recover_from(error)
 
     def _consume(self, end_s: float, idle_s: float) -> None:
         last_s = time.monotonic()
         while not self._is_over():
-            self._session.check()
+            self._check()
             now_s = time.monotonic()
             if now_s >= end_s or now_s - last_s >= idle_s:
                 break
@@ -270,14 +340,19 @@ class Consumer(Closing):
         )
         self._consumer_tag = answer.consumer_tag
 
+    def _end(self) -> None:
+        """End consuming; a connection that is lost only now is not worth a new one."""
+        try:
+            self._session.check()
+            if not self._cancelled:
+                self._unsubscribe()
+        except BrokerError as error:
+            if self._session.recovery is None or not can_recover(error):
+                raise
+
     def _unsubscribe(self) -> None:
         """Get no more messages, and give back those that were not taken in hand."""
         channel = self._session.channel
-        if self._cancelled:
-            raise BrokerError(
-                f"{self.name} was cancelled by the broker after {self._settled} messages: its queue is gone. "
-                "Next: see who deleted the queue, declare it, and start again"
-            )
         self._session.call(channel.basic_cancel, consumer_tag=self._consumer_tag)
         self._flush()
         self._inbox.clear()
@@ -290,7 +365,7 @@ class Consumer(Closing):
         self._session.call(channel.basic_qos, prefetch_count=self._prefetch_count)
 
     def _is_over(self) -> bool:
-        return self._settled == self._limit or self._stopping.is_set() or self._cancelled
+        return self._settled == self._limit or self._stopping.is_set()
 
     # --- one message after another ----------------------------------------------------------
 
@@ -304,30 +379,33 @@ class Consumer(Closing):
         # Only kept here, so that the loop goes on between two messages, however long the work.
         self._inbox.append((method, properties, body))
         self._last_delivered = method.delivery_tag
+        if self._session.recovery is not None:
+            self._in_hand[method.delivery_tag] = properties.message_id
         if self._observe_delivery is not None:
             self._observe_delivery(method.delivery_tag, method.redelivered, properties, body)
 
     def _work_off(self, end_s: float) -> None:
         """Work off what has come, sending acknowledgements in one piece where work is quick."""
-        connection = self._session.connection
-        connection.hold()
+        self._session.connection.hold()
         send_s = time.monotonic() + SEND_AFTER_S
         while self._inbox and not self._is_over():
             self._take(*self._inbox.popleft())
             now_s = time.monotonic()
             if now_s >= send_s or now_s >= end_s:
                 break
-        connection.release()
+        self._session.connection.release()
         self._session.turn(0)
 
     def _take(self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes) -> None:
         outcome: Outcome = "acked"
+        connection_number = self._connection_number
         if self._on_message is not None:
             if self._thread is None:
                 outcome = self._work(method, properties, body)
             else:
                 outcome = self._work_in_thread(method, properties, body)
-        self._settle(method.delivery_tag, outcome)
+        if connection_number == self._connection_number:
+            self._settle(method.delivery_tag, outcome)
 
     def _work(
         self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -353,12 +431,14 @@ class Consumer(Closing):
         work.add_done_callback(lambda _: self._session.wake())
         while not work.done():
             self._session.turn()
-            self._session.check()
+            self._check()
         return work.result()
 
     def _settle(self, tag: int, outcome: Outcome) -> None:
         self._settled += 1
         self._last_done = tag
+        if outcome != "acked":
+            self._in_hand.pop(tag, None)
         every = self._acks.every
         if every is None:
             # The broker has long forgotten the message: only the observer is told of its end.
@@ -371,7 +451,10 @@ class Consumer(Closing):
             if self._unacked >= every:
                 self._flush()
             return
-        self._session.channel.basic_nack(tag, requeue=outcome == "requeued")
+        if self._counted and outcome == "requeued":
+            self._session.channel.basic_reject(tag, requeue=True)
+        else:
+            self._session.channel.basic_nack(tag, requeue=outcome == "requeued")
         if self._observer is not None:
             self._observer.settled(tag, False, outcome)
 
@@ -384,8 +467,15 @@ class Consumer(Closing):
         # be the tag of one of these, which the broker knows no more.
         self._session.channel.basic_ack(self._ack_tag, multiple=multiple)
         self._unacked = 0
+        for tag in itertools.takewhile(self._ack_tag.__ge__, list(self._in_hand)):
+            del self._in_hand[tag]
         if self._observer is not None:
             self._observer.settled(self._ack_tag, multiple, "acked")
+
+    def _send_settled(self) -> None:
+        """Send what is held back: the observer was told of it, and plain pika would have sent it."""
+        self._session.connection.release()
+        self._session.turn(0)
 
     def _on_cancel(self, _: object) -> None:
         self._cancelled = True

@@ -45,7 +45,7 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
     def release(self) -> None:
         """Send what was held back in one piece, and hold back no more."""
         held, self._held = self._held, None
-        if held:
+        if held and self.is_open:  # what one that is lost has held back can go nowhere
             super()._adapter_emit_data(b"".join(held))
 
     def drop(self) -> None:

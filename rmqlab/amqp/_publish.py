@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -11,9 +12,13 @@ from typing import Any, Protocol
 import pika
 
 from rmqlab.amqp._joined import Encoder
-from rmqlab.amqp._session import Session
+from rmqlab.amqp._recovery import Recovery, can_recover, tell
+from rmqlab.amqp._session import Hosts, Session
 from rmqlab.amqp._topology import Topology
-from rmqlab.broker import Broker
+from rmqlab.amqp._window import Window
+from rmqlab.errors import BrokerError, StoppedError
+
+Message = tuple[bytes, str | None, str | None, pika.BasicProperties | None]
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
 
@@ -98,10 +103,16 @@ class Publisher:
     """Publishes messages, as fast as its confirms allow.
 
     Use it as a context manager, or close it; leaving the block waits for all confirms. It
-    belongs to one thread.
+    belongs to one thread; only `stop` may be called from another one.
+
+    With a recovery it survives the loss of its connection. No more messages are kept than may
+    be unconfirmed, and when that many are it waits. A message whose confirm was lost with the
+    connection is published twice. Without confirms there is nothing to keep, and what was
+    under way is lost.
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster.
         exchange: name of the exchange of messages that name none; the default one leads to
             the queue that the routing key names.
         routing_key: routing key of messages that bring none of their own.
@@ -110,13 +121,16 @@ class Publisher:
         properties: properties of messages that bring none of their own; None is persistent.
         mandatory: whether the broker is to give back what no queue wants.
         topology: what is to be declared first; None takes what is there.
+        recovery: how to go on when the connection is lost: what is not confirmed yet is
+            kept, and published again, in its order. None ends the publisher.
         observer: is told what happens to each message; None tells nobody.
         time_limit_s: how long to wait for a confirm, or for a broker that blocks
             publishers, in seconds.
         name: the connection's name, as the broker's management pages show it.
 
     Attributes:
-        published, confirmed, nacked, returned: counts of messages so far.
+        confirmed, nacked, returned: counts of messages so far.
+        republished: how many messages were sent once more, after the loss of a connection.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -126,7 +140,7 @@ class Publisher:
 
     def __init__(
         self,
-        broker: Broker | str,
+        broker: Hosts,
         *,
         exchange: str = "",
         routing_key: str = "",
@@ -134,13 +148,14 @@ class Publisher:
         properties: pika.BasicProperties | None = None,
         mandatory: bool = False,
         topology: Topology | None = None,
+        recovery: Recovery | None = None,
         observer: PublishObserver | None = None,
         time_limit_s: float = 30,
         name: str = "publisher",
     ) -> None:
         if not time_limit_s > 0:
             raise ValueError(f"time_limit_s is {time_limit_s}; it must be above 0")
-        self.published = self.confirmed = self.nacked = self.returned = 0
+        self.confirmed = self.nacked = self.returned = self.republished = 0
         self._exchange = exchange
         self._routing_key = routing_key
         self._confirms = confirms or confirm_window()
@@ -148,23 +163,30 @@ class Publisher:
         self._mandatory = mandatory
         self._observer = observer
         self._time_limit_s = time_limit_s
+        self._topology = topology
         self._held = 0
-        # Numbers below `_settled` are confirmed or nacked, and so are those in `_ahead`.
-        self._settled = 0
-        self._ahead: set[int] = set()
-        self._session = Session(broker, name=name)
+        self._stopping = threading.Event()
+        is_kept = recovery is not None and self._confirms.limit is not None
+        self._window: Window[Message] = Window(keeps=is_kept)
+        self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
         try:
-            if topology is not None:
-                topology.declare(self._session)
-            self._session.channel.add_on_return_callback(self._on_return)
-            if self._confirms.limit is not None:
-                channel = self._session.channel
-                self._session.call(channel.confirm_delivery, ack_nack_callback=self._on_confirm)
-            publish = pika.spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
-            self._encoder = Encoder.of(self._session.channel, publish, self._properties)
+            self._make_ready()
         except BaseException:
             self._session.close()
             raise
+
+    def _make_ready(self) -> None:
+        """Prepare a new channel."""
+        session = self._session
+        if self._topology is not None:
+            self._topology.declare(session)
+        session.channel.add_on_return_callback(self._on_return)
+        if self._confirms.limit is not None:
+            session.call(session.channel.confirm_delivery, ack_nack_callback=self._on_confirm)
+        publish = pika.spec.Basic.Publish(
+            exchange=self._exchange, routing_key=self._routing_key, mandatory=self._mandatory
+        )
+        self._encoder = Encoder.of(session.channel, publish, self._properties)
 
     def __enter__(self) -> Publisher:
         return self
@@ -192,9 +214,14 @@ class Publisher:
         return self._session.blocked
 
     @property
+    def published(self) -> int:
+        """How many messages were published so far, each counted once."""
+        return self._window.published
+
+    @property
     def unconfirmed(self) -> int:
         """How many messages the broker has neither confirmed nor refused yet."""
-        return self.published - self._settled - len(self._ahead)
+        return self._window.unsettled
 
     def publish(
         self,
@@ -223,7 +250,9 @@ class Publisher:
                 longer than the time limit.
             ChannelClosedError: the broker refused: there is no such exchange, or the message
                 is too large.
-            BrokerError: the connection was lost.
+            ConnectionLostError: the connection was lost, and there is no recovery.
+            BrokerUnavailableError: it did not come back within the recovery's time limit.
+            StoppedError: `stop` was called.
         """
         number = self._put(body, exchange, routing_key, properties)
         self._send()
@@ -262,20 +291,33 @@ class Publisher:
         Raises:
             As `publish`.
         """
+        self._check()
         self._release()
         if self._confirms.limit is not None:
             self._run_until(lambda: self.unconfirmed == 0, "confirms")
         else:
             # A call that is answered: the broker has read what was sent before it.
-            self._session.call(self._session.channel.basic_qos, prefetch_count=0)
+            try:
+                self._session.call(self._session.channel.basic_qos, prefetch_count=0)
+            except BrokerError as error:
+                self._recover_from(error)
 
     def wait(self, seconds: float) -> None:
         """Let time pass between two messages, while the connection is kept alive."""
+        self._check()
         self._release()
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
-            self._session.check()
+            self._check()
             self._session.turn(left_s)
+
+    def stop(self) -> None:
+        """Let whatever waits raise `StoppedError` soon, and publish no more.
+
+        May be called from any thread. What was not confirmed may or may not have got through.
+        """
+        self._stopping.set()
+        self._session.wake()
 
     def close(self) -> None:
         """Close the connection at once. Safe to call twice."""
@@ -289,13 +331,26 @@ class Publisher:
         properties: pika.BasicProperties | None,
     ) -> int:
         """Hand a message to pika, and hold it back until it is sent."""
-        session = self._session
-        session.check()
-        if session.blocked:
+        self._check()
+        if self._session.blocked:
             self._wait_until_unblocked()
-        number = self.published
+        number = self._window.published
         if self._observer is not None:
             self._observer.published(number)
+        message = (body, exchange, routing_key, properties)
+        self._emit(*message)
+        self._window.add(message)
+        self._held += 1
+        return number
+
+    def _emit(
+        self,
+        body: bytes,
+        exchange: str | None,
+        routing_key: str | None,
+        properties: pika.BasicProperties | None,
+    ) -> None:
+        session = self._session
         session.connection.hold()
         encoder = self._encoder
         is_default = exchange is None and routing_key is None and properties is None
@@ -309,21 +364,18 @@ class Publisher:
                 properties or self._properties,
                 self._mandatory,
             )
-        self.published = number + 1
-        self._held += 1
-        return number
 
     def _send(self) -> None:
         """Send what is held back, take in what has come, and wait for room if there is none."""
         self._release()
         self._session.turn()
-        self._session.check()
+        self._check()
         if self._is_full():
             self._wait_for_room()
 
     def _is_full(self) -> bool:
         limit = self._confirms.limit
-        return limit is not None and self.published - self._settled - len(self._ahead) >= limit
+        return limit is not None and self._window.unsettled >= limit
 
     def _release(self) -> None:
         self._session.connection.release()
@@ -331,14 +383,47 @@ class Publisher:
 
     def _wait_for_room(self) -> None:
         low = self._confirms.low
-        self._run_until(lambda: self.published - self._settled - len(self._ahead) <= low, "confirms")
+        self._run_until(lambda: self._window.unsettled <= low, "confirms")
 
     def _wait_until_unblocked(self) -> None:
         self._release()
         self._run_until(lambda: not self._session.blocked, "the broker to take messages again")
 
-    def _run_until(self, condition: Any, what: str) -> None:
-        self._session.run_until(condition, time_limit_s=self._time_limit_s, what=what)
+    def _run_until(self, condition: Callable[[], bool], what: str) -> None:
+        while True:
+            try:
+                self._session.run_until(
+                    lambda: condition() or self._stopping.is_set(), time_limit_s=self._time_limit_s, what=what
+                )
+                self._check()
+                return
+            except BrokerError as error:
+                self._recover_from(error)
+
+    def _check(self) -> None:
+        """See that the connection is there, and if it is lost get a new one where we may."""
+        if self._stopping.is_set():
+            raise StoppedError(
+                f"{self._session.name} was stopped with {self.unconfirmed} messages unconfirmed. "
+                "Next: make a new publisher to go on"
+            )
+        try:
+            self._session.check()
+        except BrokerError as error:
+            self._recover_from(error)
+
+    def _recover_from(self, error: BrokerError) -> None:
+        session = self._session
+        if session.recovery is None or not can_recover(error):
+            raise error
+        tell(session.recovery, "lost", session.name, str(error))
+        session.recover(self._make_ready)
+        again = self._window.start_again()
+        for message in again:
+            self._emit(*message)
+        self._release()
+        self.republished += len(again)
+        tell(session.recovery, "recovered", session.name, f"{len(again)} messages published again")
 
     def _on_return(
         self,
@@ -353,42 +438,14 @@ class Publisher:
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        last = method.delivery_tag - 1  # tags count from 1, messages from 0
-        first = self._settled if method.multiple else last
-        self._settle(first, last, refused=isinstance(method, pika.spec.Basic.Nack))
-
-    def _settle(self, first: int, last: int, *, refused: bool) -> None:
-        ahead = self._ahead
-        # A confirm of many can cover some that were settled one by one before.
-        for start, end in _gaps(first, last, ahead) if ahead else ((first, last),):
-            count = end - start + 1
-            if refused:
-                self.nacked += count
+        is_refused = isinstance(method, pika.spec.Basic.Nack)
+        for first, last in self._window.settle(method.delivery_tag, multiple=method.multiple):
+            if is_refused:
+                self.nacked += last - first + 1
             else:
-                self.confirmed += count
+                self.confirmed += last - first + 1
             if self._observer is not None:
-                (self._observer.nacked if refused else self._observer.confirmed)(start, end)
-        if first > self._settled:
-            ahead.update(range(first, last + 1))
-            return
-        self._settled = max(self._settled, last + 1)
-        if ahead:
-            ahead.difference_update(range(first, last + 1))
-            while self._settled in ahead:
-                ahead.remove(self._settled)
-                self._settled += 1
-
-
-def _gaps(first: int, last: int, taken: set[int]) -> Iterable[tuple[int, int]]:
-    """Give the stretches from `first` to `last` whose numbers are not taken."""
-    start = first
-    for number in range(first, last + 1):
-        if number in taken:
-            if start < number:
-                yield start, number - 1
-            start = number + 1
-    if start <= last:
-        yield start, last
+                (self._observer.nacked if is_refused else self._observer.confirmed)(first, last)
 
 
 def _at_least_one(what: str, size: int) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pika
@@ -19,13 +20,26 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 
 from rmqlab.amqp._joined import JoinedConnection
-from rmqlab.broker import Address, Broker, explain, quiet_pika
-from rmqlab.errors import BrokerError, BrokerUnavailableError, ChannelClosedError, TimeLimitError
+from rmqlab.amqp._recovery import Recovery, tell
+from rmqlab.broker import Address, Broker, explain, is_refusal, quiet_pika
+from rmqlab.errors import (
+    AddressError,
+    BrokerError,
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    ChannelClosedError,
+    ConnectionLostError,
+    StoppedError,
+    TimeLimitError,
+)
 
 CLOSE_TIMEOUT_S = 5
 CLOSE_BLOCKED_TIMEOUT_S = 0.5
 # Longer than the handshake's own limit, which gives the better reason.
 OPEN_TIMEOUT_S = 15
+
+
+Hosts = Broker | str | Sequence[str]
 
 
 class Session:
@@ -34,47 +48,121 @@ class Session:
     It belongs to the thread that made it; only `wake` may be called from another one.
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster, of which any will do.
         name: the connection's name, as the broker's management pages show it.
+        recovery: how to try again where no connection can be opened; None does not.
+        is_stopping: asked while waiting to try again: whether to give that up.
 
     Raises:
-        AddressError: the URL cannot be right.
+        AddressError: a URL cannot be right.
         BrokerUnavailableError: why no connection could be opened, and the next step.
+        StoppedError: it was told to stop before there was a connection.
     """
 
-    def __init__(self, broker: Broker | str, *, name: str) -> None:
-        address = Address.parse(broker if isinstance(broker, str) else broker.url)
-        parameters = address.parameters
-        parameters.client_properties = {"connection_name": name}
+    def __init__(
+        self,
+        broker: Hosts,
+        *,
+        name: str,
+        recovery: Recovery | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._addresses = _addresses(broker)
+        random.shuffle(self._addresses)
         self.name = name
+        self.recovery = recovery
+        self._is_stopping = is_stopping
         self.blocked = ""
         self._failure: Exception | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
         try:
-            with quiet_pika():
-                self._open(parameters, address)
+            self._try(self._open)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, parameters: pika.URLParameters, address: Address) -> None:
+    def recover(self, set_up: Callable[[], None]) -> None:
+        """Open a new connection in the place of one that is lost.
+
+        Args:
+            set_up: makes the new channel ready; called at each attempt.
+
+        Raises:
+            BrokerError: there was no success within the recovery's time limit, or something
+                that no attempt can mend.
+            StoppedError: it was told to stop.
+        """
+
+        def attempt() -> None:
+            self._open()
+            set_up()
+
+        self._try(attempt)
+
+    def _try(self, attempt: Callable[[], None]) -> None:
+        if self.recovery is None:
+            attempt()
+            return
+        try:
+            self.recovery.retry(attempt, name=self.name, pause=self._pause)
+        except BrokerError as error:
+            if not isinstance(error, StoppedError):
+                tell(self.recovery, "given up", self.name, str(error))
+            raise
+
+    def _pause(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._raise_if_stopping()
+            self.turn(left_s)
+        self._raise_if_stopping()
+
+    def _raise_if_stopping(self) -> None:
+        if self._is_stopping():
+            raise StoppedError(
+                f"{self.name} was stopped while it had no connection. Next: make a new one to go on"
+            )
+
+    def _open(self) -> None:
+        """Open a connection to the next host."""
+        self._close_connection()
+        self._failure, self.blocked = None, ""
+        address = self._addresses[0]
+        self._addresses.append(self._addresses.pop(0))
+        parameters = address.parameters
+        parameters.client_properties = {"connection_name": self.name}
+        if self.recovery and self.recovery.heartbeat_s:
+            parameters.heartbeat = self.recovery.heartbeat_s
+        with quiet_pika():
+            self._open_connection(parameters, address)
+
+    def _open_connection(self, parameters: pika.URLParameters, address: Address) -> None:
         outcome: list[Exception | None] = []
-        self.connection = JoinedConnection(
+        connection = JoinedConnection(
             parameters,
             on_open_callback=lambda _: outcome.append(None),
             on_open_error_callback=lambda _, error: outcome.append(error),
             on_close_callback=self._on_connection_closed,
             custom_ioloop=self._loop,
         )
-        self.run_until(lambda: bool(outcome), time_limit_s=OPEN_TIMEOUT_S, what="the connection to open")
+        self.connection = connection
+
+        def is_over() -> bool:
+            return bool(outcome) or self._is_stopping()
+
+        self.run_until(is_over, time_limit_s=OPEN_TIMEOUT_S, what="the connection to open")
+        if not outcome:
+            self._raise_if_stopping()
         if outcome[0] is not None:
-            error = outcome[0]
-            raise BrokerUnavailableError(explain(_innermost(error), address)) from error
-        self.connection.add_on_connection_blocked_callback(self._on_blocked)
-        self.connection.add_on_connection_unblocked_callback(self._on_unblocked)
+            error = _innermost(outcome[0])
+            kind = BrokerRefusedError if is_refusal(error) else BrokerUnavailableError
+            raise kind(explain(error, address)) from outcome[0]
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
         opened: list[Channel] = []
-        self.channel: Channel = self.connection.channel(on_open_callback=opened.append)
+        self.channel: Channel = connection.channel(on_open_callback=opened.append)
         self.channel.add_on_close_callback(self._on_channel_closed)
         self.run_until(lambda: bool(opened), time_limit_s=OPEN_TIMEOUT_S, what="the channel to open")
 
@@ -153,19 +241,24 @@ class Session:
 
     def close(self) -> None:
         """Close the channel and the connection. Safe to call twice, and when they are gone."""
-        connection = getattr(self, "connection", None)
-        with contextlib.suppress(BrokerError, amqp_errors.AMQPError), quiet_pika():
-            if connection is not None and not connection.is_closed:
-                connection.release()
-                if connection.is_open:
-                    connection.close()
-                # A broker that blocks publishers does not even read that they go.
-                self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if self.blocked else CLOSE_TIMEOUT_S)
         if self._loop is not None:
+            self._close_connection()
             self._loop.deactivate_poller()
             self._loop.close()
             self._loop = None
         self._failure = BrokerError(f"{self.name} is closed. Next: make a new one")
+
+    def _close_connection(self) -> None:
+        connection = getattr(self, "connection", None)
+        if connection is None or connection.is_closed:
+            return
+        with contextlib.suppress(BrokerError, amqp_errors.AMQPError), quiet_pika():
+            connection.release()
+            # One that is being opened is not opened any further.
+            limit_s = CLOSE_TIMEOUT_S if connection.is_open else CLOSE_BLOCKED_TIMEOUT_S
+            connection.close()
+            # A broker that blocks publishers does not even read that they go.
+            self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if self.blocked else limit_s)
 
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""
@@ -188,9 +281,11 @@ class Session:
 
     def _on_blocked(self, _: object, frame: Any) -> None:
         self.blocked = frame.method.reason or "no reason given"
+        tell(self.recovery, "blocked", self.name, self.blocked)
 
     def _on_unblocked(self, *_: object) -> None:
         self.blocked = ""
+        tell(self.recovery, "unblocked", self.name)
 
     def _on_channel_closed(self, _: Channel, reason: Exception) -> None:
         if isinstance(reason, amqp_errors.ChannelClosedByBroker):
@@ -198,10 +293,20 @@ class Session:
 
     def _on_connection_closed(self, _: object, reason: Exception) -> None:
         if self._failure is None:
-            self._failure = BrokerError(
+            self._failure = ConnectionLostError(
                 f"{self.name} lost the connection ({reason!r}). "
                 "Next: see that the broker runs, and start again"
             )
+
+
+def _addresses(hosts: Hosts) -> list[Address]:
+    if isinstance(hosts, str):
+        return [Address.parse(hosts)]
+    if isinstance(hosts, Broker):
+        return [Address.parse(hosts.url)]
+    if not hosts:
+        raise AddressError("there is no host to connect to. Next: give one AMQP URL at least")
+    return [Address.parse(each) for each in hosts]
 
 
 def _nothing() -> None:

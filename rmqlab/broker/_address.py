@@ -23,6 +23,9 @@ EXAMPLE = "amqp://user:password@localhost:5672/vhost"
 SOCKET_TIMEOUT_S = 5
 HANDSHAKE_TIMEOUT_S = 10
 
+# With these codes a broker says that it will not let us in: access-refused and not-allowed.
+REFUSALS = (403, 530)
+
 _quiet_lock = threading.Lock()
 _quiet_levels: list[int] = []
 
@@ -202,11 +205,23 @@ def explain(error: Exception, address: Address) -> str:
     )
 
 
+def is_refusal(error: Exception) -> bool:
+    """Say whether the broker itself refused a connection, so that no other try will do better.
+
+    A connection that breaks while it is being opened looks the same to pika, but for what it
+    tells of the cause.
+    """
+    if isinstance(error, amqp_errors.ConnectionClosedByBroker):
+        return error.reply_code in REFUSALS
+    if isinstance(error, amqp_errors.ProbableAuthenticationError | amqp_errors.ProbableAccessDeniedError):
+        return any(f"ConnectionClosedByBroker: ({code})" in str(error.args) for code in REFUSALS)
+    return isinstance(error, amqp_errors.AuthenticationError | ssl.SSLCertVerificationError)
+
+
 def _is_about_virtual_host(error: Exception) -> bool:
     if isinstance(error, amqp_errors.ProbableAccessDeniedError):
         return True
-    refusals = (403, 530)  # access-refused and not-allowed
-    return isinstance(error, amqp_errors.ConnectionClosedByBroker) and error.reply_code in refusals
+    return isinstance(error, amqp_errors.ConnectionClosedByBroker) and error.reply_code in REFUSALS
 
 
 def _text(value: object) -> str:

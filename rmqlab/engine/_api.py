@@ -8,8 +8,7 @@ from types import TracebackType
 import pika
 
 from rmqlab import names
-from rmqlab.amqp import Confirms, Publisher, PublishObserver, Topology
-from rmqlab.broker import Broker
+from rmqlab.amqp import Confirms, Hosts, Publisher, PublishObserver, Recovery, Topology
 from rmqlab.engine._body import Body, Event, Task
 from rmqlab.engine._topology import TOPOLOGY
 
@@ -18,14 +17,16 @@ class EngineAPI:
     """Publishes tasks for the engine's workers, and events for whoever subscribes to them.
 
     Use it as a context manager, or close it; leaving the block waits until the broker has
-    confirmed every message. It belongs to one thread.
+    confirmed every message. It belongs to one thread; only `stop` may be called from another.
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster.
         confirms: how long it goes on without the broker's confirm, such as
             `fire_and_forget()`; None keeps a window of 500 messages unconfirmed.
         mandatory: whether the broker is to give back what no queue wants.
         topology: what is to be declared first; None is the engine's, `engine.TOPOLOGY`.
+        recovery: how to go on when the connection is lost; None ends the API.
         observer: is told what happens to each message; None tells nobody.
 
     Raises:
@@ -36,11 +37,12 @@ class EngineAPI:
 
     def __init__(
         self,
-        broker: Broker | str,
+        broker: Hosts,
         *,
         confirms: Confirms | None = None,
         mandatory: bool = False,
         topology: Topology | None = None,
+        recovery: Recovery | None = None,
         observer: PublishObserver | None = None,
     ) -> None:
         self._publisher = Publisher(
@@ -48,6 +50,7 @@ class EngineAPI:
             confirms=confirms,
             mandatory=mandatory,
             topology=topology or TOPOLOGY,
+            recovery=recovery,
             observer=observer,
             name="engine-api",
         )
@@ -144,6 +147,10 @@ class EngineAPI:
     def wait(self, seconds: float) -> None:
         """Let time pass between two messages while the connection is kept alive."""
         self._publisher.wait(seconds)
+
+    def stop(self) -> None:
+        """Let whatever waits raise `StoppedError` soon. May be called from any thread."""
+        self._publisher.stop()
 
     def close(self) -> None:
         """Wait until every message is confirmed, and close the connection. Safe to call twice."""

@@ -7,8 +7,7 @@ from typing import Generic, TypeVar
 
 import pika
 
-from rmqlab.amqp import Acks, ConsumeObserver, Consumer, FailurePolicy, Topology
-from rmqlab.broker import Broker
+from rmqlab.amqp import Acks, ConsumeObserver, Consumer, FailurePolicy, Hosts, Recovery, Topology
 from rmqlab.closing import Closing
 from rmqlab.engine._body import Body
 from rmqlab.errors import InvalidMessageError, RejectError
@@ -24,11 +23,12 @@ class EngineConsumer(Closing, Generic[B]):
     that made it; only `stop` may be called from another one.
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster.
         kind: what the bodies are.
         handle: is called with each; an exception means that it failed, and is logged.
         name: name of the connection, in logs and on the broker's management pages.
-        queue, topology, ack, on_failure, prefetch_count, observer: as in `Consumer`.
+        queue, topology, ack, on_failure, prefetch_count, recovery, observer: as in `Consumer`.
 
     Attributes:
         name: name of the connection.
@@ -37,7 +37,7 @@ class EngineConsumer(Closing, Generic[B]):
 
     def __init__(
         self,
-        broker: Broker | str,
+        broker: Hosts,
         kind: type[B],
         handle: Callable[[B], object],
         *,
@@ -47,6 +47,7 @@ class EngineConsumer(Closing, Generic[B]):
         ack: Acks | None,
         on_failure: FailurePolicy,
         prefetch_count: int,
+        recovery: Recovery | None,
         observer: ConsumeObserver | None,
     ) -> None:
         self.name = name
@@ -61,6 +62,7 @@ class EngineConsumer(Closing, Generic[B]):
             prefetch_count=prefetch_count,
             threaded=True,
             topology=topology,
+            recovery=recovery,
             observer=observer,
             name=name,
         )

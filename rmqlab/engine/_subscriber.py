@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import Binding, ConsumeObserver, Exchange, FailurePolicy, Queue, Topology
-from rmqlab.broker import Broker
+from rmqlab.amqp import Binding, ConsumeObserver, Exchange, FailurePolicy, Hosts, Queue, Recovery, Topology
 from rmqlab.engine._body import Event
 from rmqlab.engine._consumer import EngineConsumer
 
@@ -19,7 +18,8 @@ class EventSubscriber(EngineConsumer[Event]):
     published while it is away; subscribers that share a name share the events.
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster.
         handle: is called with each event; an exception means that it failed, and is logged.
         name: name of the subscriber, in logs and on the broker's management pages.
         queue: name of its durable queue, such as `engine:events:billing`; None for one of
@@ -28,6 +28,8 @@ class EventSubscriber(EngineConsumer[Event]):
             limit.
         on_failure: what becomes of an event that failed: `reject` drops it, `requeue` puts it
             back into this subscriber's queue.
+        recovery: how to go on when the connection is lost, or the broker ends the consumer;
+            None ends it.
         observer: is told of every delivery; None tells nobody.
 
     Raises:
@@ -41,13 +43,14 @@ class EventSubscriber(EngineConsumer[Event]):
 
     def __init__(
         self,
-        broker: Broker | str,
+        broker: Hosts,
         handle: Callable[[Event], object],
         *,
         name: str = "event-subscriber",
         queue: str | None = None,
         prefetch_count: int = 100,
         on_failure: FailurePolicy = "reject",
+        recovery: Recovery | None = None,
         observer: ConsumeObserver | None = None,
     ) -> None:
         own = queue or ""
@@ -65,5 +68,6 @@ class EventSubscriber(EngineConsumer[Event]):
             ack=None,
             on_failure=on_failure,
             prefetch_count=prefetch_count,
+            recovery=recovery,
             observer=observer,
         )

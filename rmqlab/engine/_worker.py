@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import Acks, ConsumeObserver, FailurePolicy, Topology
-from rmqlab.broker import Broker
+from rmqlab.amqp import Acks, ConsumeObserver, FailurePolicy, Hosts, Recovery, Topology
 from rmqlab.engine._body import Task
 from rmqlab.engine._consumer import EngineConsumer
 from rmqlab.engine._topology import TOPOLOGY
@@ -20,7 +19,8 @@ class EngineWorker(EngineConsumer[Task]):
     thread that made it; only `stop` may be called from another one.
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL.
+        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
+            cluster.
         execute: does the work of one task; an exception means that the task failed, and is
             logged.
         name: name of the worker, in logs and on the broker's management pages.
@@ -29,9 +29,12 @@ class EngineWorker(EngineConsumer[Task]):
             0 is no limit.
         ack: when it acknowledges, such as `auto_ack()`; None is after each task.
         on_failure: what becomes of a task whose work failed: `requeue` puts it back into
-            the queue, `reject` drops it, `dead-letter` has the broker put it where the
-            queue's dead letters go; for that, the topology's queue needs a place.
+            the queue, `reject-requeue` too, and a quorum queue's delivery limit counts it;
+            `reject` drops it, `dead-letter` has the broker put it where the queue's dead
+            letters go; for that, the topology's queue needs a place.
         topology: what is to be declared first; None is the engine's, `engine.TOPOLOGY`.
+        recovery: how to go on when the connection is lost, or the broker ends the consumer;
+            None ends it.
         observer: is told of every delivery; None tells nobody.
 
     Raises:
@@ -43,7 +46,7 @@ class EngineWorker(EngineConsumer[Task]):
 
     def __init__(
         self,
-        broker: Broker | str,
+        broker: Hosts,
         execute: Callable[[Task], object],
         *,
         name: str = "engine-worker",
@@ -52,6 +55,7 @@ class EngineWorker(EngineConsumer[Task]):
         ack: Acks | None = None,
         on_failure: FailurePolicy = "requeue",
         topology: Topology | None = None,
+        recovery: Recovery | None = None,
         observer: ConsumeObserver | None = None,
     ) -> None:
         super().__init__(
@@ -64,5 +68,6 @@ class EngineWorker(EngineConsumer[Task]):
             ack=ack,
             on_failure=on_failure,
             prefetch_count=prefetch_count,
+            recovery=recovery,
             observer=observer,
         )

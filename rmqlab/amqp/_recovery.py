@@ -1,0 +1,149 @@
+"""When and how a lost connection is opened again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from rmqlab.errors import (
+    BrokerError,
+    BrokerRefusedError,
+    ChannelClosedError,
+    ConnectionLostError,
+    ConsumerCancelledError,
+    StoppedError,
+    TopologyMismatchError,
+)
+
+logger = logging.getLogger("rmqlab.amqp")
+
+EventKind = Literal["lost", "cancelled", "retrying", "recovered", "given up", "blocked", "unblocked"]
+LEVELS: dict[EventKind, int] = {"retrying": logging.INFO, "given up": logging.ERROR}
+NOT_FOUND = 404  # AMQP's reply code
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """A step in the life of a connection.
+
+    Attributes:
+        kind: `lost` (the connection broke), `cancelled` (the broker ended the consumer),
+            `retrying` (an attempt to recover failed), `recovered`, `given up`, `blocked` (the
+            broker takes no messages for now), `unblocked`.
+        name: whose connection it is.
+        detail: what there is to say of it; the reason of a loss, the count of what was sent
+            again.
+        messages: identities of the messages that a consumer had been handed and not
+            acknowledged when the connection was lost: they will come again. None for those
+            without identity.
+        at_ns: when, in nanoseconds of `time.monotonic_ns`, the ledger's clock.
+    """
+
+    kind: EventKind
+    name: str
+    detail: str = ""
+    messages: tuple[str | None, ...] = ()
+    at_ns: int = field(default_factory=time.monotonic_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """How a connection is opened, and opened again when it is lost.
+
+    After each attempt that fails it waits a random time, up to a limit that doubles from
+    `first_wait_s` to `longest_wait_s`, so that the clients of a broker that comes back do not
+    all return at once. What no attempt can mend ends it at once: a wrong password, an unknown
+    virtual host, a queue that the broker has with other settings.
+
+    Attributes:
+        first_wait_s: longest wait after the first attempt, in seconds.
+        longest_wait_s: longest wait after any attempt, in seconds.
+        time_limit_s: give up after so many seconds without success.
+        heartbeat_s: how often each side says that it is there, in seconds: one that is silent
+            for two or three of these counts as lost. None leaves it to the broker, which
+            proposes 60.
+        on_event: is told every step, in the thread of the publisher or consumer.
+
+    Raises:
+        ValueError: a time is out of range.
+
+    Sources: https://www.rabbitmq.com/client-libraries/java-api-guide#recovery,
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 2.0
+    time_limit_s: float = 120.0
+    heartbeat_s: int | None = None
+    on_event: Callable[[ConnectionEvent], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("first_wait_s", "longest_wait_s", "time_limit_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.heartbeat_s is not None and not 1 <= self.heartbeat_s <= 65535:  # noqa: PLR2004 # 16 bits
+            raise ValueError(f"heartbeat_s is {self.heartbeat_s}; it goes from 1 to 65535, or is None")
+
+    def retry(self, attempt: Callable[[], T], *, name: str, pause: Callable[[float], None]) -> T:
+        """Call something until it succeeds.
+
+        Args:
+            attempt: opens the connection and makes all ready.
+            name: whose connection it is.
+            pause: waits for so many seconds.
+
+        Raises:
+            BrokerError: the last attempt's, when the time limit is over; or one that no other
+                attempt can mend.
+            StoppedError: somebody said stop.
+        """
+
+        def failed(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            tell(self, "retrying", name, f"attempt {state.attempt_number} failed: {error}")
+
+        retrying = Retrying(
+            sleep=pause,
+            wait=wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
+            stop=stop_after_delay(self.time_limit_s),
+            retry=retry_if_exception(_may_pass),
+            before_sleep=failed,
+            reraise=True,
+        )
+        return retrying(attempt)
+
+
+def tell(
+    recovery: Recovery | None,
+    kind: EventKind,
+    name: str,
+    detail: str = "",
+    messages: tuple[str | None, ...] = (),
+) -> None:
+    """Log a step, and tell it to who wants to know."""
+    logger.log(LEVELS.get(kind, logging.WARNING), "%s %s: %s", name, kind, detail or "-")
+    if recovery and recovery.on_event:
+        recovery.on_event(ConnectionEvent(kind, name, detail, messages))
+
+
+def can_recover(error: Exception) -> bool:
+    """Say whether a new connection makes good what went wrong with an old one."""
+    if isinstance(error, ChannelClosedError):
+        # The broker takes a channel away from a consumer that holds a message for too long.
+        return "timed out" in error.reply_text
+    return isinstance(error, ConnectionLostError | ConsumerCancelledError)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Say whether another attempt may do better."""
+    if isinstance(error, ChannelClosedError):
+        return error.reply_code == NOT_FOUND  # somebody may declare it, or its node come back
+    final = BrokerRefusedError | TopologyMismatchError | StoppedError
+    return isinstance(error, BrokerError) and not isinstance(error, final)

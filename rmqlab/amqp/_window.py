@@ -1,0 +1,122 @@
+"""Which of a publisher's messages the broker has not settled yet, across lost connections."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+M = TypeVar("M")
+Range = tuple[int, int]
+
+
+class Window(Generic[M]):
+    """Numbers a publisher's messages, and keeps those that may have to be sent again.
+
+    A publisher counts its messages from 0. The broker counts those of a channel, from 1 on
+    each new one: this is where one count is turned into the other. It confirms or refuses
+    messages one by one or all up to one, in any order.
+
+    Args:
+        keeps: whether messages are kept until they are settled, to be sent again.
+
+    Attributes:
+        published: how many messages there were so far.
+    """
+
+    def __init__(self, *, keeps: bool = False) -> None:
+        self.published = 0
+        # Places of messages on this channel count from 0. Those below `_settled` are settled,
+        # and so are those in `_ahead`.
+        self._sent = 0
+        self._settled = 0
+        self._ahead: set[int] = set()
+        self._kept: deque[M] | None = deque() if keeps else None  # from place `_settled` on
+        # The channel began with these numbers, sent again; after them came `_new` and the next.
+        self._again: list[int] = []
+        self._new = 0
+
+    @property
+    def unsettled(self) -> int:
+        """How many messages the broker has neither confirmed nor refused yet."""
+        return self._sent - self._settled - len(self._ahead)
+
+    def add(self, message: M) -> None:
+        """Note that a message is sent, which takes the next number."""
+        self.published += 1
+        self._sent += 1
+        if self._kept is not None:
+            self._kept.append(message)
+
+    def settle(self, tag: int, *, multiple: bool) -> Iterator[Range]:
+        """Note that the broker has settled a message, or all up to it.
+
+        Args:
+            tag: the broker's count of it, from 1; with `multiple`, 0 is all so far.
+            multiple: whether all before it are meant, too.
+
+        Returns:
+            The numbers that are newly settled, as ranges: first and last.
+        """
+        last = tag - 1 if tag else self._sent - 1
+        first = self._settled if multiple else last
+        newly = [(first, last)] if first <= last else []
+        if self._ahead:
+            newly = list(_gaps(first, last, self._ahead))
+        self._note(first, last)
+        return self._numbers(newly)
+
+    def start_again(self) -> list[M]:
+        """Begin with a new channel.
+
+        Returns:
+            The messages that were not settled, in their order. They are the new channel's
+            first, and are to be sent before any other.
+        """
+        assert self._kept is not None
+        places = [place for place in range(self._settled, self._sent) if place not in self._ahead]
+        messages = [self._kept[place - self._settled] for place in places]
+        self._again, self._new = [self._number(place) for place in places], self.published
+        self._sent, self._settled, self._ahead = len(places), 0, set()
+        self._kept = deque(messages)
+        return messages
+
+    def _note(self, first: int, last: int) -> None:
+        before = self._settled
+        if first > before:
+            self._ahead.update(range(first, last + 1))
+            return
+        self._settled = max(before, last + 1)
+        if self._ahead:
+            self._ahead.difference_update(range(first, last + 1))
+            while self._settled in self._ahead:
+                self._ahead.remove(self._settled)
+                self._settled += 1
+        if self._kept is not None:
+            for _ in range(self._settled - before):
+                self._kept.popleft()
+
+    def _number(self, place: int) -> int:
+        again = len(self._again)
+        return self._again[place] if place < again else self._new + place - again
+
+    def _numbers(self, ranges: list[Range]) -> Iterator[Range]:
+        """Give the numbers of ranges of places, again as ranges."""
+        again = len(self._again)
+        for first, last in ranges:
+            for place in range(first, min(last + 1, again)):
+                yield self._again[place], self._again[place]
+            if last >= again:
+                yield self._number(max(first, again)), self._number(last)
+
+
+def _gaps(first: int, last: int, taken: set[int]) -> Iterator[Range]:
+    """Give the stretches from `first` to `last` that are not taken."""
+    start = first
+    for place in range(first, last + 1):
+        if place in taken:
+            if start < place:
+                yield start, place - 1
+            start = place + 1
+    if start <= last:
+        yield start, last
