@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test run notebooks reference bench lint clean
+.PHONY: help lab test rehearse run notebooks reference bench lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,10 @@ lab: ## start a broker, and JupyterLab on the lessons (ARGS="--no-browser" on a 
 test: ## run the tests and every notebook (ARGS="notebooks" for these alone)
 	@./setup.sh test
 	@$(run) pytest $(ARGS)
+
+rehearse: ## run each lesson twice, interrupted, and with what it claims taken away: minutes
+	@./setup.sh test
+	@$(run) pytest -m rehearsal tests/test_rehearsal.py $(ARGS)
 
 run: ## execute every notebook into build/, with an HTML report
 	@./setup.sh test
