@@ -15,6 +15,8 @@ QUEUES = (
     "engine:tasks:high-priority",
     "engine:tasks:priority",
     "engine:tasks:quorum",
+    "engine:events:archive",
+    "engine:events:billing",
     "engine:dead-letters",
     "engine:unrouted",
 )

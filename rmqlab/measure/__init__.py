@@ -1,6 +1,7 @@
 """Measure what becomes of messages: workload in, ledger of what happened, frames out."""
 
 from rmqlab.measure._account import Account, Balance, Totals
+from rmqlab.measure._broadcast import Broadcast, Subscriber, run_broadcast
 from rmqlab.measure._fan_out import fan_out
 from rmqlab.measure._frames import Run, Runs
 from rmqlab.measure._grid import run_grid
@@ -28,6 +29,7 @@ from rmqlab.measure._workload import Job, Workload, load_workload
 __all__ = [
     "Account",
     "Balance",
+    "Broadcast",
     "ConstantDuration",
     "ConstantRate",
     "ConsumeRecorder",
@@ -44,6 +46,7 @@ __all__ = [
     "Report",
     "Run",
     "Runs",
+    "Subscriber",
     "Totals",
     "Unlimited",
     "Workload",
@@ -57,6 +60,7 @@ __all__ = [
     "publish_load",
     "publish_task",
     "published_ns",
+    "run_broadcast",
     "run_each",
     "run_grid",
     "run_workload",

@@ -4,7 +4,15 @@ Each function returns a figure that is not pyplot's any more: a notebook shows i
 the value of its cell, and it is freed when nobody holds it.
 """
 
+from rmqlab.plots._broadcast import plot_attendance, plot_backlog, plot_spread
 from rmqlab.plots._gantt import plot_gantt
 from rmqlab.plots._workers import plot_depth, plot_speedup
 
-__all__ = ["plot_depth", "plot_gantt", "plot_speedup"]
+__all__ = [
+    "plot_attendance",
+    "plot_backlog",
+    "plot_depth",
+    "plot_gantt",
+    "plot_speedup",
+    "plot_spread",
+]
