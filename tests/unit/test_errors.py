@@ -25,7 +25,7 @@ def _error_classes() -> list[type[Exception]]:
             for module in modules
             for value in vars(module).values()
             if inspect.isclass(value)
-            and issubclass(value, BaseException)
+            and issubclass(value, Exception)
             and value.__module__.startswith("rmqlab")
         },
         key=lambda each: each.__name__,
