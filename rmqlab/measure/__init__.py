@@ -20,11 +20,18 @@ from rmqlab.measure._load import (
     publish_load,
     published_ns,
 )
+from rmqlab.measure._prefetch import (
+    consume_load,
+    deliveries_of,
+    round_trip_ms,
+    sharing,
+    sharing_by_worker,
+)
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._reference import beside_reference
 from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
 from rmqlab.measure._run import publish_task, run_each, run_workload
-from rmqlab.measure._workload import Job, Workload, load_workload
+from rmqlab.measure._workload import Job, Workload, load_workload, make_workload
 
 __all__ = [
     "Account",
@@ -53,16 +60,22 @@ __all__ = [
     "beside_reference",
     "by_header",
     "by_message_id",
+    "consume_load",
+    "deliveries_of",
     "fan_out",
     "jain_index",
     "load_workload",
+    "make_workload",
     "provenance",
     "publish_load",
     "publish_task",
     "published_ns",
+    "round_trip_ms",
     "run_broadcast",
     "run_each",
     "run_grid",
     "run_workload",
+    "sharing",
+    "sharing_by_worker",
     "summarize_repeats",
 ]

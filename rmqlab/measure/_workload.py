@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rmqlab.engine import Task
 from rmqlab.errors import DataError
+from rmqlab.measure._load import Durations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +130,29 @@ def load_workload(path: Path | str = ENGINE_TASKS, *, work_s: float = 8.0, day_s
         for task, arrival_min, recording_min in lines
     )
     return Workload(jobs, seconds_per_min)
+
+
+def make_workload(count: int, durations: Durations, *, seed: int = 0) -> Workload:
+    """Make up a workload whose tasks are all there from the beginning.
+
+    A minute of recording is a millisecond of work.
+
+    Args:
+        count: how many tasks.
+        durations: how long the tasks keep a worker busy, such as `ParetoDuration(mean_s)`.
+        seed: of what is random; as with a `Load`, the same seed gives the same durations.
+
+    Raises:
+        ValueError: the count is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}; it goes from 1")
+    durations_s = durations.durations_s(count, np.random.default_rng((seed, 1)))
+    jobs = tuple(
+        Job(Task(f"engine-{number}", "process", {"recording_min": duration_s * 1000}), 0.0, duration_s)
+        for number, duration_s in enumerate(durations_s.tolist())
+    )
+    return Workload(jobs, seconds_per_min=0.001)
 
 
 def _read(path: Path) -> list[tuple[Task, float, int]]:

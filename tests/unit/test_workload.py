@@ -9,7 +9,7 @@ import pytest
 
 from rmqlab.engine import Task
 from rmqlab.errors import DataError
-from rmqlab.measure import Workload, load_workload
+from rmqlab.measure import ConstantDuration, Load, ParetoDuration, Workload, load_workload, make_workload
 
 FILE = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
 HEADER = "engine_id,action,flight,origin,destination,delay_min,arrival_min,duration_min"
@@ -178,3 +178,26 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_pace_must_be_above_zero(pace: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         load_workload(**pace)
+
+
+def test_a_made_up_workload_is_the_same_for_the_same_seed() -> None:
+    durations = ParetoDuration(mean_s=0.01)
+    seconds = [[job.duration_s for job in make_workload(50, durations, seed=seed)] for seed in (1, 1, 2)]
+
+    assert seconds[0] == seconds[1] != seconds[2]
+    assert seconds[0] == list(Load(50, durations=durations, seed=1).durations_s())
+
+
+def test_a_made_up_task_says_how_long_its_work_is() -> None:
+    workload = make_workload(3, ConstantDuration(0.25))
+
+    assert workload.work_s == pytest.approx(0.75)
+    assert workload.day_s == 0
+    assert [job.task.engine_id for job in workload] == ["engine-0", "engine-1", "engine-2"]
+    for job in workload:
+        assert job.task.data["recording_min"] * workload.seconds_per_min == pytest.approx(0.25)
+
+
+def test_a_made_up_workload_has_a_task_at_least() -> None:
+    with pytest.raises(ValueError, match="count is 0"):
+        make_workload(0, ConstantDuration())
