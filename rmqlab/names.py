@@ -20,4 +20,4 @@ QUEUES = (
     "engine:dead-letters",
     "engine:unrouted",
 )
-EXCHANGES = (EVENTS, ROUTING, "engine:topics", "engine:unrouted")
+EXCHANGES = (EVENTS, ROUTING, "engine:airports", "engine:topics", "engine:unrouted")

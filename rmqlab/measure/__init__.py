@@ -30,7 +30,9 @@ from rmqlab.measure._prefetch import (
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._reference import beside_reference
 from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
+from rmqlab.measure._routing import route_workload, table_of_keys
 from rmqlab.measure._run import publish_task, run_each, run_workload
+from rmqlab.measure._waiting import compare_waits, waits_by_priority
 from rmqlab.measure._workload import Job, Workload, load_workload, make_workload
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "beside_reference",
     "by_header",
     "by_message_id",
+    "compare_waits",
     "consume_load",
     "deliveries_of",
     "fan_out",
@@ -71,6 +74,7 @@ __all__ = [
     "publish_task",
     "published_ns",
     "round_trip_ms",
+    "route_workload",
     "run_broadcast",
     "run_each",
     "run_grid",
@@ -78,4 +82,6 @@ __all__ = [
     "sharing",
     "sharing_by_worker",
     "summarize_repeats",
+    "table_of_keys",
+    "waits_by_priority",
 ]

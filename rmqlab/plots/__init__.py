@@ -7,6 +7,7 @@ the value of its cell, and it is freed when nobody holds it.
 from rmqlab.plots._broadcast import plot_attendance, plot_backlog, plot_spread
 from rmqlab.plots._gantt import plot_gantt
 from rmqlab.plots._prefetch import plot_fairness_and_rate, plot_rates, plot_sharing
+from rmqlab.plots._waiting import plot_waits_by_design, plot_waits_over_day
 from rmqlab.plots._workers import plot_depth, plot_speedup
 
 __all__ = [
@@ -19,4 +20,6 @@ __all__ = [
     "plot_sharing",
     "plot_speedup",
     "plot_spread",
+    "plot_waits_by_design",
+    "plot_waits_over_day",
 ]
