@@ -15,6 +15,7 @@ QUEUES = (
     "engine:tasks:high-priority",
     "engine:tasks:priority",
     "engine:tasks:quorum",
+    "engine:tasks:with-dead-letters",
     "engine:events:archive",
     "engine:events:billing",
     "engine:dead-letters",

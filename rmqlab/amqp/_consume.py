@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import logging
 import math
@@ -77,7 +78,8 @@ class Crash(BaseException):
     """Raised by a message's work to end its consumer as a crash would.
 
     The connection is dropped without a word to the broker, and nothing that the consumer
-    holds is acknowledged, requeued or rejected. `run` raises it to its caller.
+    holds is acknowledged, requeued or rejected; the broker has read what was settled before.
+    `run` raises it to its caller.
     """
 
 
@@ -237,7 +239,7 @@ class Consumer(Closing):
         except StoppedError:  # while there was no connection, so that there is nothing to end
             pass
         except Crash:
-            self._send_settled()
+            self._settle_before_crash()
             self._session.drop()
             raise
         finally:
@@ -472,10 +474,11 @@ class Consumer(Closing):
         if self._observer is not None:
             self._observer.settled(self._ack_tag, multiple, "acked")
 
-    def _send_settled(self) -> None:
-        """Send what is held back: the observer was told of it, and plain pika would have sent it."""
+    def _settle_before_crash(self) -> None:
+        """Wait until the broker has read what the observer was told of, so that the two agree."""
         self._session.connection.release()
-        self._session.turn(0)
+        with contextlib.suppress(BrokerError):
+            self._session.call(self._session.channel.basic_qos, prefetch_count=self._prefetch_count)
 
     def _on_cancel(self, _: object) -> None:
         self._cancelled = True

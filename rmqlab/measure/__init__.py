@@ -1,9 +1,11 @@
 """Measure what becomes of messages: workload in, ledger of what happened, frames out."""
 
 from rmqlab.measure._account import Account, Balance, Totals
+from rmqlab.measure._acks import crash_consumer
 from rmqlab.measure._broadcast import Broadcast, Subscriber, run_broadcast
 from rmqlab.measure._fan_out import fan_out
-from rmqlab.measure._frames import Run, Runs
+from rmqlab.measure._faulty import Failures, crash_after, crash_before, quiet_failures
+from rmqlab.measure._frames import Run, Runs, compare_runs, compare_tasks
 from rmqlab.measure._grid import run_grid
 from rmqlab.measure._header import Identify, by_header, by_message_id
 from rmqlab.measure._ledger import Ledger
@@ -44,6 +46,7 @@ __all__ = [
     "ConsumeRecorder",
     "Durations",
     "ExponentialDuration",
+    "Failures",
     "Identify",
     "Job",
     "Ledger",
@@ -62,8 +65,13 @@ __all__ = [
     "beside_reference",
     "by_header",
     "by_message_id",
+    "compare_runs",
+    "compare_tasks",
     "compare_waits",
     "consume_load",
+    "crash_after",
+    "crash_before",
+    "crash_consumer",
     "deliveries_of",
     "fan_out",
     "jain_index",
@@ -73,6 +81,7 @@ __all__ = [
     "publish_load",
     "publish_task",
     "published_ns",
+    "quiet_failures",
     "round_trip_ms",
     "route_workload",
     "run_broadcast",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class Run:
         workers: how many workers there were.
         prefetch: how many unacknowledged messages each was handed at a time; 0 is no limit.
         started_ns: when the workers began, in nanoseconds of the ledger's clock.
+        busy_core_s: how long the machine's cores were busy meanwhile, with whatever ran on
+            it, in core-seconds.
     """
 
     workload: Workload
@@ -37,6 +40,7 @@ class Run:
     workers: int
     prefetch: int
     started_ns: int
+    busy_core_s: float = float("nan")
 
     def __repr__(self) -> str:
         return f"<Run of {len(self.workload)} tasks by {self.workers} workers>"
@@ -91,8 +95,9 @@ class Run:
             workers, prefetch, published, received (deliveries), acked, rejected,
             redelivered, work_s (of one worker for all of it), makespan_s, ideal_s (if the
             work were shared without loss), rate_msg_s, efficiency (ideal over real),
-            overhead_ms (of a worker's time, what each task took beyond its work), and where
-            it was measured: rabbitmq, pika, cores.
+            overhead_ms (of a worker's time, what each task took beyond its work), busy_core_s
+            (of all the machine's cores, with whatever ran on it), and where it was measured:
+            rabbitmq, pika, cores.
         """
         import pandas as pd
 
@@ -113,6 +118,7 @@ class Run:
             "rate_msg_s": totals.acked / makespan_s,
             "efficiency": ideal_s / makespan_s,
             "overhead_ms": (makespan_s - ideal_s) * self.workers / len(self.workload) * 1000,
+            "busy_core_s": self.busy_core_s,
             "rabbitmq": self.rabbitmq,
             "pika": version("pika"),
             "cores": os.cpu_count(),
@@ -198,3 +204,37 @@ class Runs:
         import pandas as pd
 
         return pd.concat([run.depth() for run in self.runs], ignore_index=True)
+
+
+def compare_runs(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
+    """Show runs of different designs below each other.
+
+    Args:
+        runs: the runs, by the name of what differs, such as `{"auto": …, "each": …}`.
+        by: what it is that differs, such as `ack`.
+
+    Returns:
+        One row a run: its name in the column `by`, and the columns of `Run.summary`.
+    """
+    return _below_each_other({name: run.summary() for name, run in runs.items()}, by)
+
+
+def compare_tasks(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
+    """Show what became of each task in runs of different designs.
+
+    Args:
+        runs: as for `compare_runs`.
+        by: as for `compare_runs`.
+
+    Returns:
+        One row a task and run: the run's name in the column `by`, and the columns of `Run.tasks`.
+    """
+    return _below_each_other({name: run.tasks() for name, run in runs.items()}, by)
+
+
+def _below_each_other(frames: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
+    import pandas as pd
+
+    for name, frame in frames.items():
+        frame.insert(0, by, name)
+    return pd.concat(frames.values(), ignore_index=True)

@@ -21,6 +21,7 @@ from rmqlab.measure._crew import Crew
 from rmqlab.measure._frames import Run, Runs
 from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._workload import Workload
 
@@ -113,7 +114,7 @@ def run_workload(
         )
 
     with Crew(len(queues), hire) as crew:
-        started_ns = time.monotonic_ns()
+        started_ns, busy_before_s = time.monotonic_ns(), busy_core_s()
         crew.begin()
         with source.replaying() if replay else contextlib.nullcontext() as publisher:
             _Wait(broker, topology, ledger, crew, consuming, publisher).run(
@@ -122,6 +123,7 @@ def run_workload(
                 time_limit_s=time_limit_s,
                 show=progress,
             )
+        busy_s = busy_core_s() - busy_before_s
     return Run(
         workload=workload,
         ledger=ledger,
@@ -129,6 +131,7 @@ def run_workload(
         workers=len(queues),
         prefetch=prefetch_count,
         started_ns=started_ns,
+        busy_core_s=busy_s,
     )
 
 

@@ -138,6 +138,7 @@ def test_summary_counts_what_happened(run: Run) -> None:
             "rate_msg_s",
             "efficiency",
             "overhead_ms",
+            "busy_core_s",
             "rabbitmq",
             "pika",
             "cores",
