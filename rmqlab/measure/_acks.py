@@ -19,11 +19,15 @@ from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
 from rmqlab.measure._report import Report
 
-TIME_LIMIT_S = 60
-
 
 def crash_consumer(
-    broker: Broker, load: Load, *, ack: Acks, prefetch_count: int, crash_at: int
+    broker: Broker,
+    load: Load,
+    *,
+    ack: Acks,
+    prefetch_count: int,
+    crash_at: int,
+    time_limit_s: float = 60,
 ) -> dict[str, Any]:
     """Let a consumer crash in the midst of a load, and another one do the rest.
 
@@ -36,14 +40,15 @@ def crash_consumer(
         ack: when both consumers acknowledge, such as `ack_every(100)`.
         prefetch_count: how many unacknowledged messages each is handed at a time.
         crash_at: how many messages the first consumer does; the next one is its end.
+        time_limit_s: give up after so many seconds with either consumer.
 
     Returns:
         ack (its name), published, acked, acked_msg_s (rate of the first consumer, from its
-        first delivery to its last acknowledgement), redelivered (deliveries that the broker
+        first delivery to its last acknowledgement; NaN without one), redelivered (deliveries that the broker
         flagged), repeated (messages whose work was done twice), and where it was measured.
 
     Raises:
-        BrokerError: the connection was lost, or not all was done within a minute.
+        BrokerError: the connection was lost, or not all was done within the time limit.
         ValueError: an argument is out of range.
     """
     if not 1 <= crash_at < load.count:
@@ -68,15 +73,15 @@ def crash_consumer(
             observer=recorder,
             name=name,
         ) as consumer:
-            consumer.run(count=count, time_s=TIME_LIMIT_S)
+            consumer.run(count=count, time_s=time_limit_s)
 
     with contextlib.suppress(Crash):
         consume("first", load.count)
     consume("second", load.count - ledger.done)
     if ledger.done < load.count:
         raise BrokerError(
-            f"Only {ledger.done} of {load.count} messages were acknowledged within {TIME_LIMIT_S} s. "
-            "Next: see how busy the machine and the broker are, or give fewer messages"
+            f"Only {ledger.done} of {load.count} messages were acknowledged within the time limit. "
+            "Next: acknowledge by hand, or give fewer messages or a longer time_limit_s"
         )
     report = Report.of(ledger, broker)
     first = report.consumers().set_index("consumer").to_dict("index")["first"]
@@ -85,7 +90,7 @@ def crash_consumer(
         "ack": ack.name,
         "published": totals.published,
         "acked": totals.acked,
-        "acked_msg_s": first["acked"] / first["busy_s"],
+        "acked_msg_s": first["acked"] / first["busy_s"] if first["acked"] else float("nan"),
         "redelivered": totals.redelivered,
         "repeated": int(np.count_nonzero(work.counts > 1)),
         **report.provenance,

@@ -1,0 +1,282 @@
+"""Runs in which workers crash and tasks fail: how they end, and what becomes of the tasks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from rmqlab import names
+from rmqlab.amqp import Queue, Topology, ack_every, auto_ack, connect
+from rmqlab.broker import Broker
+from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
+from rmqlab.measure import (
+    Run,
+    Workload,
+    compare_runs,
+    compare_tasks,
+    crash_after,
+    crash_before,
+    load_workload,
+    quiet_failures,
+    run_workload,
+)
+
+DEAD = "rmqlab-test-dead"
+CLASSIC = "rmqlab-test-classic"
+QUORUM = "rmqlab-test-quorum"
+LIMIT = 2
+QUEUES = Topology(
+    queues=[
+        Queue(name=CLASSIC, dead_letter_exchange="", dead_letter_routing_key=DEAD),
+        Queue(
+            name=QUORUM,
+            type="quorum",
+            delivery_limit=LIMIT,
+            dead_letter_exchange="",
+            dead_letter_routing_key=DEAD,
+        ),
+        Queue(name=DEAD),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    return load_workload(work_s=0.6, day_s=0.3).head(60)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_stays():
+    before = set(threading.enumerate())
+    yield
+    assert {each for each in threading.enumerate() if each.name != "tqdm_monitor"} - before == set()
+
+
+@pytest.fixture
+def fail(workload: Workload) -> Callable[[Task], None]:
+    """Work that fails with every twentieth task."""
+    bad = {job.task.data["flight"] for job in workload.jobs[10::20]}
+
+    def work(task: Task) -> None:
+        if task.data["flight"] in bad:
+            raise ValueError("damaged")
+        workload.execute(task)
+
+    return work
+
+
+def _run(broker: Broker, workload: Workload, queue: str, *, workers: int = 2, **options) -> Run:
+    with quiet_failures():
+        return run_workload(
+            broker,
+            workload,
+            workers=[queue] * workers,
+            topology=QUEUES,
+            publish=lambda api, task, message: api.publish_task(task, queue=queue, message_id=message),
+            progress=False,
+            **options,
+        )
+
+
+# --- crashes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("ack", [None, ack_every(5)], ids=["each", "every 5"])
+def test_what_a_crashed_worker_held_is_done_by_others(broker, workload, replay, ack) -> None:
+    work = crash_before(workload.execute, 20)
+    run = run_workload(
+        broker,
+        workload,
+        workers=3,
+        prefetch_count=10,
+        ack=ack,
+        execute=work,
+        replay=replay,
+        progress=False,
+    )
+
+    totals = run.ledger.totals()
+    assert totals.published == totals.acked == len(workload)
+    assert 1 <= totals.redelivered <= 10
+    assert (run.tasks()["outcome"] == "acked").all()
+
+
+def test_with_automatic_acknowledgement_it_is_lost_and_the_run_ends_all_the_same(broker, workload) -> None:
+    work = crash_before(workload.execute, 20)
+    started_s = time.monotonic()
+    run = run_workload(
+        broker, workload, workers=3, ack=auto_ack(), execute=work, progress=False, time_limit_s=60
+    )
+
+    totals = run.ledger.totals()
+    assert totals.acked < totals.published == len(workload)
+    assert totals.redelivered == 0
+    assert time.monotonic() - started_s < 30
+    broker.wait_for_queue(names.TASKS, ready=0, consumers=0)
+
+
+def test_work_done_before_a_crash_is_done_again(broker, workload) -> None:
+    done: list[str] = []
+
+    def work(task: Task) -> None:
+        done.append(task.data["flight"])
+
+    run = run_workload(broker, workload, workers=3, execute=crash_after(work, 20, 40), progress=False)
+
+    assert run.ledger.totals().acked == len(workload)
+    assert run.ledger.totals().redelivered == 2
+    assert len(done) == len(workload) + 2
+    assert len(set(done)) == len(workload)
+
+
+@pytest.mark.parametrize("replay", [False, True])
+def test_a_run_whose_workers_have_all_crashed_ends_with_what_was_done(broker, workload, replay) -> None:
+    work = crash_before(workload.execute, 5, 10)
+    run = run_workload(
+        broker, workload, workers=2, execute=work, replay=replay, progress=False, time_limit_s=60
+    )
+
+    assert run.ledger.totals().acked == 8
+    broker.wait_for_queue(names.TASKS, ready=len(workload) - 8, consumers=0)
+
+
+def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
+    work = crash_before(fail, 20)
+    with quiet_failures() as failures:
+        run = run_workload(broker, workload, workers=2, execute=work, progress=False)
+
+    totals = run.ledger.totals()
+    assert (totals.acked, totals.rejected) == (57, 3)
+    assert failures.count == 3
+    assert failures.first == "message 10 failed: ValueError: damaged"
+
+
+# --- failures -----------------------------------------------------------------------------
+
+
+def test_requeued_tasks_come_back_until_the_run_ends(broker, workload, fail) -> None:
+    run = _run(broker, workload, CLASSIC, workers=4, on_failure="requeue", execute=fail, enough=57)
+
+    totals = run.ledger.totals()
+    assert (totals.acked, totals.rejected) == (57, 0)
+    assert totals.redelivered >= 3
+    tasks = run.tasks()
+    assert (tasks.loc[10::20, "outcome"] == "requeued").all()
+    assert tasks.loc[10::20, "deliveries"].min() > 1
+
+
+def test_as_many_failing_tasks_as_workers_stop_everything(broker, workload, fail) -> None:
+    run = _run(broker, workload, CLASSIC, on_failure="requeue", execute=fail, enough=57, for_s=2)
+
+    # Number 10 captures one worker and number 30 the other: 29 of the 30 before it are good.
+    assert run.ledger.totals().acked <= 29
+    assert run.ledger.totals().redelivered > 20
+
+
+@pytest.mark.parametrize("queue", [CLASSIC, QUORUM])
+@pytest.mark.parametrize("on_failure", ["dead-letter", "reject"])
+def test_failed_tasks_go_to_the_dead_letters(broker, workload, fail, queue, on_failure) -> None:
+    run = _run(broker, workload, queue, on_failure=on_failure, execute=fail)
+
+    totals = run.ledger.totals()
+    assert (totals.acked, totals.rejected, totals.redelivered) == (57, 3, 0)
+    broker.wait_for_queue(DEAD, ready=3)
+    broker.wait_for_queue(queue, ready=0)
+
+
+def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, fail) -> None:
+    run = _run(broker, workload, QUORUM, on_failure="reject-requeue", execute=fail, enough=57)
+
+    totals = run.ledger.totals()
+    assert (totals.acked, totals.requeued) == (57, 3 * (1 + LIMIT))
+    assert totals.redelivered == 3 * LIMIT
+    broker.wait_for_queue(DEAD, ready=3)
+    broker.wait_for_queue(QUORUM, ready=0)
+
+
+def test_a_worker_that_gives_back_by_reject_does_a_task_that_fails_once(broker) -> None:
+    failures = [RuntimeError("once")]
+    outcomes: list[str] = []
+
+    def fail_once(_: Task) -> None:
+        if failures:
+            raise failures.pop()
+
+    with EngineAPI(broker) as api:
+        api.publish_task(Task("engine-1", "process"))
+
+    class Record:
+        def delivered(self, *_: object) -> None: ...
+
+        def settled(self, _tag: int, _multiple: bool, outcome: str) -> None:
+            outcomes.append(outcome)
+
+    with (
+        quiet_failures(),
+        EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=Record()) as worker,
+    ):
+        worker.run(count=2, time_s=30)
+
+    assert outcomes == ["requeued", "acked"]
+    broker.wait_for_queue(names.TASKS, ready=0)
+
+
+@pytest.mark.parametrize("topology", [None, TOPOLOGY, QUEUES], ids=["default", "engine's", "other queues"])
+def test_dead_letters_need_a_place_to_go(broker, topology) -> None:
+    with pytest.raises(ValueError, match="no dead-letter exchange for the queue 'engine:tasks'"):
+        EngineWorker(broker, print, on_failure="dead-letter", topology=topology)
+
+
+def test_a_body_that_is_no_task_is_dead_lettered_whatever_the_policy(broker, caplog) -> None:
+    QUEUES.declare(broker)
+    with contextlib.closing(connect(broker)) as connection:
+        channel = connection.channel()
+        channel.queue_purge(DEAD)
+        channel.queue_purge(CLASSIC)
+        channel.basic_publish("", CLASSIC, b"not json")
+    with EngineWorker(broker, print, queue=CLASSIC, topology=QUEUES, on_failure="requeue") as worker:
+        worker.run(count=1, time_s=30)
+
+    broker.wait_for_queue(DEAD, ready=1)
+
+
+# --- bounds of a run ------------------------------------------------------------------------
+
+
+def test_a_run_ends_when_enough_is_done(broker, workload) -> None:
+    run = run_workload(broker, workload, enough=10, progress=False)
+
+    assert 10 <= run.ledger.totals().acked < len(workload)
+
+
+def test_a_run_ends_after_its_time(broker) -> None:
+    slow = load_workload(work_s=400).head(60)
+    started_s = time.monotonic()
+    run = run_workload(broker, slow, for_s=0.5, progress=False)
+
+    assert run.ledger.totals().acked < 60
+    assert time.monotonic() - started_s < 15
+
+
+def test_a_run_says_how_busy_the_machine_was(broker, workload) -> None:
+    run = run_workload(broker, workload, progress=False)
+
+    assert run.busy_core_s > 0
+    assert run.summary()["busy_core_s"].item() == run.busy_core_s
+
+
+def test_runs_of_several_designs_are_put_below_each_other(broker, workload) -> None:
+    runs = {
+        "each": run_workload(broker, workload.head(5), progress=False),
+        "auto": run_workload(broker, workload.head(3), ack=auto_ack(), progress=False),
+    }
+
+    summary = compare_runs(runs, by="ack")
+    assert list(summary["ack"]) == ["each", "auto"]
+    assert list(summary["acked"]) == [5, 3]
+    assert list(compare_tasks(runs, by="ack")["ack"]) == ["each"] * 5 + ["auto"] * 3

@@ -1,0 +1,125 @@
+"""Work that goes wrong on purpose: when it does, and what is logged of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from rmqlab.engine import Crash
+from rmqlab.measure import crash_after, crash_before, quiet_failures
+from rmqlab.measure._machine import busy_core_s
+
+LOGGER = logging.getLogger("rmqlab.amqp")
+
+
+def _call(work, tasks) -> list[int]:
+    """Do tasks, and give those whose worker crashed."""
+    crashed = []
+    for task in tasks:
+        try:
+            work(task)
+        except Crash:
+            crashed.append(task)
+    return crashed
+
+
+def test_a_crash_before_the_work_leaves_it_undone() -> None:
+    done: list[int] = []
+
+    assert _call(crash_before(done.append, 2, 4), range(1, 6)) == [2, 4]
+    assert done == [1, 3, 5]
+
+
+def test_a_crash_after_the_work_has_done_it() -> None:
+    done: list[int] = []
+
+    assert _call(crash_after(done.append, 2, 4), range(1, 6)) == [2, 4]
+    assert done == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("faulty", [crash_before, crash_after])
+def test_work_that_never_crashes_is_only_work(faulty) -> None:
+    done: list[int] = []
+
+    assert _call(faulty(done.append), range(3)) == []
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("faulty", [crash_before, crash_after])
+def test_workers_share_one_count_of_calls(faulty) -> None:
+    work = faulty(lambda _: None, 100)
+
+    with ThreadPoolExecutor(8) as threads:
+        crashed = list(threads.map(lambda _: _call(work, range(50)), range(8)))
+
+    assert sum(len(each) for each in crashed) == 1
+
+
+@pytest.mark.parametrize("faulty", [crash_before, crash_after])
+def test_calls_are_counted_from_1(faulty) -> None:
+    with pytest.raises(ValueError, match="calls"):
+        faulty(print, 1, 0)
+
+
+@pytest.mark.parametrize("faulty", [crash_before, crash_after])
+def test_an_error_of_the_work_itself_is_no_crash(faulty) -> None:
+    def fail(_: int) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        faulty(fail, 2)(1)
+
+
+def _fail(message: str) -> None:
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        LOGGER.exception("message %s failed", message)
+
+
+def test_failures_are_counted_instead_of_logged(caplog) -> None:
+    with quiet_failures() as failures:
+        _fail("7")
+        _fail("8")
+
+    assert failures.count == 2
+    assert failures.first == "message 7 failed: RuntimeError: broken"
+    assert caplog.text == ""
+
+
+def test_what_is_no_failure_is_still_logged(caplog) -> None:
+    with quiet_failures() as failures:
+        LOGGER.error("message 9 rejected: unwanted")
+
+    assert failures.count == 0
+    assert failures.first == ""
+    assert "rejected: unwanted" in caplog.text
+
+
+def test_failures_are_logged_again_afterwards(caplog) -> None:
+    with pytest.raises(KeyboardInterrupt), quiet_failures():
+        raise KeyboardInterrupt
+    _fail("7")
+
+    assert "message 7 failed" in caplog.text
+    assert LOGGER.filters == []
+
+
+def test_failures_of_several_threads_are_all_counted() -> None:
+    with quiet_failures() as failures, ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: _fail(str(number)), range(400)))
+
+    assert failures.count == 400
+    assert failures.first.endswith("failed: RuntimeError: broken")
+
+
+def test_busy_cores_are_busy_for_longer_when_something_runs() -> None:
+    before = busy_core_s()
+    ends_s = time.process_time() + 0.2
+    while time.process_time() < ends_s:
+        pass
+
+    assert busy_core_s() - before >= 0.15  # the clock of the cores ticks every 10 ms
