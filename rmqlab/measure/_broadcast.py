@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from rmqlab.errors import BrokerError
 from rmqlab.measure._crew import Crew
 from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._report import NS_PER_MS, NS_PER_S, provenance
+from rmqlab.measure._report import NS_PER_MS, NS_PER_S, Report, provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,39 +91,35 @@ class Broadcast:
         import pandas as pd
 
         account = self.ledger.account()
-        messages, deliveries = account.messages, account.deliveries
-        consumers = np.array(account.consumers, dtype=object)
-        known = pd.DataFrame(
-            {
-                "subscriber": consumers[deliveries["consumer"]],
-                "event": deliveries["number"],
-                "delivered_s": deliveries["delivered_ns"],
-                "handled_s": np.where(deliveries["settled_ns"] > 0, deliveries["settled_ns"], np.nan),
-            }
-        ).groupby(["subscriber", "event"])
-        each = pd.DataFrame(
-            itertools.product([one.name for one in self.subscribers], messages["number"].tolist()),
-            columns=["subscriber", "event"],
+        published_ns = account.messages["published_ns"]
+        told = (
+            Report(account)
+            .deliveries()
+            .groupby(["consumer", "message"])
+            .agg(
+                deliveries=("delivery", "size"),
+                delivered_s=("delivered_s", "min"),
+                handled_s=("settled_s", "max"),
+            )
         )
+        names, numbers = [one.name for one in self.subscribers], account.messages["number"]
+        every = pd.MultiIndex.from_product([names, numbers], names=["subscriber", "event"])
+        events = told.reindex(every).reset_index()
         away = {one.name: one.away for one in self.subscribers}
-        each["away"] = [event in away[name] for name, event in each.itertuples(index=False)]
-        each["published_s"] = np.tile(messages["published_ns"], len(self.subscribers))
-        each = each.join(
-            pd.DataFrame(
-                {
-                    "deliveries": known.size(),
-                    "delivered_s": known["delivered_s"].min(),
-                    "handled_s": known["handled_s"].max(),
-                }
-            ),
-            on=["subscriber", "event"],
-        )
-        times = ["published_s", "delivered_s", "handled_s"]
-        each[times] = (each[times] - messages["published_ns"].min(initial=2**62)) / NS_PER_S
-        each["deliveries"] = each["deliveries"].fillna(0).astype(int)
-        each["latency_ms"] = (each["delivered_s"] - each["published_s"]) * 1000
-        order = ["subscriber", "event", "away", "deliveries", *times, "latency_ms"]
-        return each[order]
+        events["away"] = [
+            event in away[name] for name, event in zip(events["subscriber"], events["event"], strict=True)
+        ]
+        events["deliveries"] = events["deliveries"].fillna(0).astype(int)
+        # A run's first event is its first publishing: the report's times count from there, too.
+        published_s = (published_ns - published_ns.min(initial=2**62)) / NS_PER_S
+        events["published_s"] = np.tile(published_s, len(names))
+        events["latency_ms"] = (events["delivered_s"] - events["published_s"]) * 1000
+        return events[
+            [
+                *("subscriber", "event", "away", "deliveries"),
+                *("published_s", "delivered_s", "handled_s", "latency_ms"),
+            ]
+        ]
 
     def received(self) -> pd.DataFrame:
         """Count what each subscriber got.
