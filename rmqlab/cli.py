@@ -24,6 +24,7 @@ from rich.table import Table
 from rmqlab.bench._command import bench
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
+from rmqlab.terminal import end_with_terminal
 
 ROOT = Path(__file__).parents[1]
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter")
@@ -43,6 +44,7 @@ err = Console(stderr=True, highlight=False)
 def main() -> None:
     """Run the command line; an error is one message on standard error, and exit code 1."""
     signal.signal(signal.SIGTERM, _leave)
+    end_with_terminal()
     # A shell starts what runs in its background with SIGINT ignored; here it ends things well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # What takes long says so, such as an image that is pulled.
@@ -103,10 +105,12 @@ def broker(
 @app.command()
 def lab(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
-    port: Annotated[int, typer.Option(help="Port of JupyterLab; the next free one if taken.")] = 8888,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of JupyterLab; the next free one if taken.")
+    ] = 8888,
 ) -> None:
     """Start a broker, and JupyterLab on the lessons, until Ctrl-C."""
-    from jupyterlab.labapp import LabApp
+    from rmqlab.lab import run_lab
 
     if not (ROOT / FIRST_LESSON).is_file():
         raise RmqlabError("There are no lessons beside the package. Next: run from a clone of the repository")
@@ -125,8 +129,7 @@ def lab(
         paths = [str(JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
         os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
         # In this process, so that whatever ends it ends JupyterLab too.
-        with contextlib.suppress(SystemExit):
-            LabApp.launch_instance(arguments)
+        run_lab(arguments)
     err.print("JupyterLab and its broker have ended.")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,9 +14,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import IO, Any
+from urllib.request import Request, urlopen
 
 import nbformat
 import pytest
+from jupyter_client import BlockingKernelClient
 from nbformat import v4
 
 from rmqlab.broker import Broker
@@ -26,26 +32,37 @@ URL = f"amqp://user:{SECRET}@127.0.0.1"
 TIME_LIMIT_S = 20
 
 
-def _start(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+def _start(
+    *arguments: str, stdin: int = subprocess.DEVNULL, under: tuple[str, ...] = (), **settings: str
+) -> subprocess.Popen[str]:
     inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     return subprocess.Popen(
-        [sys.executable, "-m", "rmqlab", *arguments],
+        [*under, sys.executable, "-m", "rmqlab", *arguments],
         env=inherited | {"COLUMNS": "200"} | settings,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
+@contextlib.contextmanager
+def _running(*arguments: str, **settings: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command that ends with the block, and after a minute at the latest."""
+    with _start(*arguments, **settings) as process:
+        limit = threading.Timer(60, process.kill)
+        limit.start()
+        try:
+            yield process
+        finally:
+            limit.cancel()
+            process.kill()
+
+
 def _run(*arguments: str, **settings: str) -> tuple[int, str, str]:
     """Run a command; give its exit code, standard output and standard error."""
-    with _start(*arguments, **settings) as process:
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+    with _running(*arguments, **settings) as process:
+        out, err = process.communicate()
     return process.returncode, out, err
 
 
@@ -231,14 +248,20 @@ def test_wrong_credentials_are_one_message_without_them(broker: Broker, change: 
     assert not re.search(rf"wr0ng|:{re.escape(password)}@|Traceback", err)
 
 
+def _read_until(stream: IO[str] | None, clue: str) -> str:
+    """Read lines up to one with the clue; where none has it, all that there are."""
+    assert stream
+    shown = ""
+    for line in stream:
+        shown += line
+        if clue in line:
+            break
+    return shown
+
+
 def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_path: Path) -> None:
-    with _start("broker", TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1", **broker.environment()) as process:
-        assert process.stdout
-        shown = ""
-        for line in process.stdout:
-            shown += line
-            if "Ctrl-C" in line:
-                break
+    with _running("broker", TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1", **broker.environment()) as process:
+        shown = _read_until(process.stdout, "Ctrl-C")
         (file,) = tmp_path.glob("*/amqp_url")
         url, mode = file.read_text(), file.stat().st_mode & 0o777
         process.terminate()
@@ -250,6 +273,110 @@ def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_pat
     assert str(file) in shown
     assert broker.parameters.credentials.password not in shown + rest + err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["untold", "told by SIGHUP"])
+def test_broker_ends_well_when_its_terminal_is_closed(broker: Broker, tmp_path: Path, told: bool) -> None:
+    # The kernel tells the leader of a session only; that may be `make`, which then waits for us.
+    ours, theirs = os.openpty()
+    settings = {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"} | broker.environment()
+    with _running("broker", stdin=theirs, **settings) as process:
+        os.close(theirs)
+        _read_until(process.stdout, "Ctrl-C")
+        os.close(ours)
+        if told:
+            process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 128 + 15
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["as it is", "with SIGHUP ignored"])
+def test_a_command_ends_with_its_terminal_unless_it_is_to_stay(broker: Broker, stays: bool) -> None:
+    # `cat` ends with the terminal; three looks at the terminal later, we know who stayed.
+    shell = f"trap '{'' if stays else '-'}' HUP; exec \"$@\""
+    command = ("broker", "sh", "-c", "echo here; cat; sleep 3; exit 7")
+    ours, theirs = os.openpty()
+    with _running(*command, under=("sh", "-c", shell, "-"), stdin=theirs, **broker.environment()) as process:
+        os.close(theirs)
+        _read_until(process.stdout, "here")
+        os.close(ours)
+        process.communicate(timeout=30)
+
+    assert process.returncode == (7 if stays else 128 + 15)
+
+
+def test_the_lab_runs_a_kernel_without_a_warning_and_ends_well(broker: Broker, tmp_path: Path) -> None:
+    settings = {"JUPYTER_RUNTIME_DIR": str(tmp_path)} | broker.environment()
+    with _running("lab", "--no-browser", "--port", "0", **settings) as process:
+        shown = _read_until(process.stderr, "    http://")
+        server, _, token = shown.split()[-1].partition("/lab/tree/notebooks/00_start_here.ipynb?token=")
+        order = Request(f"{server}/api/kernels?token={token}", data=b"{}")
+        with urlopen(order, timeout=30) as answer:
+            kernel = json.load(answer)["id"]
+        client = BlockingKernelClient(connection_file=str(tmp_path / f"kernel-{kernel}.json"))
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=30)
+        client.stop_channels()
+        process.terminate()
+        _, rest = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert "JupyterLab and its broker have ended." in rest
+    assert "Kernel started" in rest
+    assert "IPKernelApp" not in rest
+
+
+def test_a_lab_without_a_free_port_fails_with_the_next_step(broker: Broker) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        settings = {"JUPYTER_PORT_RETRIES": "0"} | broker.environment()
+        code, _, err = _run("lab", "--no-browser", "--port", port, **settings)
+
+    assert code == 1
+    assert f"no free port at {port}" in err
+    assert err.count("Next: ") == 1
+    assert "Traceback" not in err
+
+
+def test_a_lab_that_jupyter_refuses_to_start_fails_with_the_next_step(broker: Broker, tmp_path: Path) -> None:
+    (tmp_path / "jupyter_server_config.py").write_text("c.ServerApp.port_retries = 'many'")
+    code, _, err = _run("lab", "--no-browser", JUPYTER_CONFIG_DIR=str(tmp_path), **broker.environment())
+
+    assert code == 1
+    assert "JupyterLab could not start" in err
+    assert err.count("Next: ") == 1
+
+
+def test_a_lab_keeps_the_port_that_it_has_found() -> None:
+    # Another program takes the port between the look for a free one and the taking.
+    program = """if True:
+        import socket
+        from jupyter_server.serverapp import ServerApp
+        from rmqlab.lab import LabServer
+
+        look, rivals = ServerApp._find_http_port, []
+
+        def look_and_be_late(self):
+            look(self)
+            if not rivals:
+                rivals.append(socket.create_server(("127.0.0.1", self.port)))
+
+        ServerApp._find_http_port = look_and_be_late
+        server = LabServer(ip="127.0.0.1", allow_root=True)
+        server.initialize([], find_extensions=False)
+        socket.create_connection(("127.0.0.1", server.port), 5).close()
+        print(server.port != rivals[0].getsockname()[1] and f":{server.port}/" in server.connection_url)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True\n"
 
 
 def test_run_executes_reports_and_rewrites_what_passed(broker: Broker, tmp_path: Path) -> None:
