@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
 STYLE = str(Path(__file__).parents[1] / "rmqlab.mplstyle")
 # Colors of Okabe and Ito, which people with any color vision can tell apart. By value, as
@@ -45,8 +46,9 @@ def new_figure(
             plt.close(figure)
 
 
-def label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tuple[int, int]) -> None:
+def label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tuple[int, int]) -> Annotation:
     """Write a text beside a point, on the side that the offset in points gives."""
     side = "left" if offset[0] > 0 else "right"
     text_box = axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
     text_box.set_path_effects([withStroke(linewidth=3, foreground="white")])  # readable over a line
+    return text_box
