@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -215,9 +216,11 @@ def test_any_executor_serves_and_stays_open(broker: Broker, queue: str) -> None:
     assert second.totals().foreign == 500  # of the other load
 
 
-def test_dask_serves_where_one_machine_is_not_enough(broker: Broker, queue: str) -> None:
+def test_dask_serves_where_one_machine_is_not_enough(broker: Broker, queue: str, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
     with (
+        dask.config.set(temporary_directory=str(tmp_path)),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None
         ) as cluster,
