@@ -89,16 +89,17 @@ def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:
-    """Name the lines: those that end at the same height get texts at different heights."""
-    latest = max(time_s for time_s, _, _ in ends.values())
-    taken: list[float] = []
+    """Name the lines where they end: of two that end at one height, the earlier one on its left."""
+    latest_s = max(time_s for time_s, _, _ in ends.values())
+    heights = [count for _, count, _ in ends.values()]
+    taken: list[int] = []
     for name, (time_s, count, color) in sorted(ends.items(), key=lambda end: end[1][0]):
-        below = sum(abs(count - other) < 1 for other in taken)
+        is_first_of_several = heights.count(count) > 1 and count not in taken
         taken.append(count)
-        if time_s > latest * 0.7:
-            label(axes, name, time_s, count, color, offset=(-4, 8 - 16 * below))
+        if is_first_of_several or time_s > latest_s * 0.7:
+            label(axes, name, time_s, count, color, offset=(-6, 8))
         else:
-            label(axes, name, time_s, count, color, offset=(11, -4 - 18 * below))
+            label(axes, name, time_s, count, color, offset=(9, -4))
 
 
 def _bars(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
