@@ -129,7 +129,7 @@ def tell(
 ) -> None:
     """Log a step, and tell it to who wants to know."""
     logger.log(LEVELS.get(kind, logging.WARNING), "%s %s: %s", name, kind, detail or "-")
-    if recovery and recovery.on_event:
+    if recovery is not None and recovery.on_event is not None:
         recovery.on_event(ConnectionEvent(kind, name, detail, messages))
 
 
