@@ -14,6 +14,7 @@ __all__ = [
     "ConnectionLostError",
     "ConsumerCancelledError",
     "DataError",
+    "FaultError",
     "InvalidEventError",
     "InvalidMessageError",
     "InvalidTaskError",
@@ -96,6 +97,10 @@ class StoppedError(BrokerError):
 
 class TimeLimitError(BrokerError):
     """Something was waited for as long as was allowed, and did not happen."""
+
+
+class FaultError(BrokerError):
+    """Something was to be broken that is not ours to break, or is not there."""
 
 
 class ManagementError(BrokerError):

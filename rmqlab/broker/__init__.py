@@ -3,6 +3,7 @@
 from rmqlab.broker._address import Address, explain, is_refusal, quiet_pika
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._link import Link
+from rmqlab.broker._outage import Fault, Outage
 from rmqlab.broker._source import Check
 from rmqlab.broker._start import check_sources, chosen_source, start_broker
 
@@ -10,7 +11,9 @@ __all__ = [
     "Address",
     "Broker",
     "Check",
+    "Fault",
     "Link",
+    "Outage",
     "check_sources",
     "chosen_source",
     "explain",

@@ -14,8 +14,9 @@ import pika
 
 from rmqlab.broker import _frames
 from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
+from rmqlab.broker._faults import Breakable
 from rmqlab.broker._guardian import Guardian, source_class
-from rmqlab.broker._source import Endpoint, Source
+from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
 from rmqlab.errors import BrokerEndedError, BrokerError
 
 if TYPE_CHECKING:
@@ -24,17 +25,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rmqlab.broker")
 
 
-class Broker:
+class Broker(Breakable):
     """A RabbitMQ broker for the lessons.
 
     Use it as a context manager, or call `start` and `stop`, as `with` cannot span the cells
     of a notebook. It stops when the interpreter exits, and soon after its process is killed.
+    One that was started here, and not reached, has faults: `kill`, `frozen` and the others.
 
     Args:
         source: where the broker comes from: `external`, `container` or `node`.
     """
 
     def __init__(self, source: str) -> None:
+        super().__init__()
         self._source_name = source
         self._source: Source | None = None
         self._guardian: Guardian | None = None
@@ -89,6 +92,7 @@ class Broker:
     def _start(self) -> None:
         self._owner = os.getpid()
         self._source = source_class(self._source_name)()
+        self._ending.clear()
         atexit.register(self.stop)
         try:
             self._guardian = Guardian(self._source_name, self._source.leftovers())
@@ -106,8 +110,11 @@ class Broker:
         if os.getpid() != self._owner or self._source is None:
             return
         tidied = False
+        self._ending.set()
         try:
             self._source.tidy(self._source.leftovers())
+            if self._wait_for_outage():  # which may just have started the server again
+                self._source.tidy(self._source.leftovers())
             tidied = True
         finally:
             self._source, self._endpoint = None, None
@@ -143,10 +150,18 @@ class Broker:
         return self._running.management_url
 
     def environment(self) -> dict[str, str]:
-        """Give the variables with which another process uses this very broker."""
+        """Give the variables with which another process uses this very broker.
+
+        A broker of its own, with `start_broker(own=True)`, it gets from the source that this
+        one is from.
+        """
         variables = {"RMQLAB_BROKER": "external", URL_SETTING: self.url}
         if self.management_url:
             variables[MANAGEMENT_SETTING] = self.management_url
+        # What this process can start, so can that one.
+        own = self._source_name if self._source_name in OWN_SOURCES else os.environ.get(OWN_SETTING, "")
+        if own:
+            variables[OWN_SETTING] = own
         return variables
 
     def queues(self) -> pd.DataFrame:

@@ -6,17 +6,26 @@ import contextlib
 import logging
 import os
 import secrets
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from rmqlab.broker._address import Address, Greeting, greet
-from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Leftovers, free_ports, token
-from rmqlab.errors import BrokerEndedError, BrokerUnavailableError
+from rmqlab.broker._source import (
+    QUICK_STATISTICS,
+    Check,
+    Endpoint,
+    Leftovers,
+    control_failed,
+    free_ports,
+    token,
+)
+from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
-    from docker import DockerClient
+    from docker import APIClient, DockerClient
     from testcontainers.community.rabbitmq import RabbitMqContainer
 
 logger = logging.getLogger("rmqlab.broker")
@@ -27,17 +36,20 @@ AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
 START_TIMEOUT_S = 90
 # For a question to the engine; pulling an image has no limit of ours.
 ENGINE_TIMEOUT_S = 5
+CONTROL_TIMEOUT_S = 30
 
 NO_ENGINE_FIX = (
     "start Docker, or Podman's socket with DOCKER_HOST pointing at it; "
     "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
 )
 
-
 IMAGE_FIX = (
     "correct RMQLAB_IMAGE, or pull it by hand where there is a network; "
     "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
 )
+
+# The version of the API that an engine speaks, by its address: Podman takes a second to say it.
+_api_versions: dict[str, str] = {}
 
 
 def image() -> str:
@@ -84,10 +96,73 @@ class Container:
         """
         _provide_image(image())
         amqp_port, management_port = free_ports(2)
-        address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
-        container = self._create(address, management_port)
-        greeting = self._run(container, address)
-        return Endpoint(address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+        self._address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
+        self._start_first(self._create(self._address, management_port))
+        greeting = self.wait_until_ready()
+        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+
+    def run(self) -> Greeting:
+        """Start the container that is there, and wait until its broker takes connections."""
+        with self._engine() as engine:
+            engine.start(self._name)
+        return self.wait_until_ready()
+
+    def wait_until_ready(self) -> Greeting:
+        """Wait until the broker takes connections, or the container has ended."""
+        attempts = Retrying(
+            stop=stop_after_delay(START_TIMEOUT_S),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(BrokerUnavailableError),
+            reraise=True,
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    if not self.is_running():
+                        break
+                    return greet(self._address)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(
+                f"The container of {image()} took no connection for {START_TIMEOUT_S} s. "
+                "Next: see that it is an image of RabbitMQ, and how busy the machine is"
+            ) from error
+        raise BrokerEndedError(
+            f"The container of {image()} ended as it started. "
+            "Next: set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
+        )
+
+    def terminate(self) -> None:
+        """Send the container's first process what `docker stop` sends."""
+        self._signal("SIGTERM")
+
+    def kill(self) -> None:
+        """Kill all processes of the container, by its first one."""
+        self._signal("SIGKILL")
+
+    def is_running(self) -> bool:
+        """Say whether the container has not ended."""
+        return self._state().get("Status") not in ("exited", "dead", "removing", None)
+
+    def freeze(self) -> None:
+        """Pause the container."""
+        with self._engine() as engine:
+            engine.pause(self._name)
+
+    def thaw(self) -> None:
+        """Unpause the container, if it is paused."""
+        if self._state().get("Status") == "paused":
+            with self._engine() as engine:
+                engine.unpause(self._name)
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl inside the container."""
+        with self._engine() as engine:
+            command = engine.exec_create(self._name, ["rabbitmqctl", *arguments])
+            printed: str = engine.exec_start(command).decode(errors="replace")
+            code = engine.exec_inspect(command)["ExitCode"]
+        if code:
+            raise control_failed(arguments, printed)
+        return printed
 
     @staticmethod
     def tidy(leftovers: Leftovers) -> None:
@@ -101,6 +176,8 @@ class Container:
             logger.warning("could not remove the container %s: no container engine answers", name)
             return
         with contextlib.closing(client), contextlib.suppress(NotFound):
+            with contextlib.suppress(APIError):  # it is not paused
+                client.api.unpause(name)
             try:
                 client.api.remove_container(name, force=True, v=True)
             except APIError as error:
@@ -128,7 +205,7 @@ class Container:
         container.ports = ports
         return container
 
-    def _run(self, container: RabbitMqContainer, address: Address) -> Greeting:
+    def _start_first(self, container: RabbitMqContainer) -> None:
         from docker.errors import DockerException
         from testcontainers.core.container import DockerContainer
 
@@ -141,34 +218,45 @@ class Container:
                 f"The container engine does not start {image()} ({_reason(error)}). "
                 "Next: try docker run with this image, and see what it says"
             ) from error
-        attempts = Retrying(
-            stop=stop_after_delay(START_TIMEOUT_S),
-            wait=wait_fixed(0.1),
-            retry=retry_if_exception_type(BrokerUnavailableError),
-            reraise=True,
-        )
+
+    def _state(self) -> dict[str, Any]:
+        """Give the engine's word on the container; nothing where there is none."""
+        from docker.errors import NotFound
+
+        with self._engine() as engine:
+            try:
+                state: dict[str, Any] = engine.inspect_container(self._name)["State"]
+            except NotFound:
+                return {}
+        return state
+
+    def _signal(self, name: str) -> None:
+        if self.is_running():
+            with self._engine() as engine:
+                engine.kill(self._name, signal=name)
+
+    @contextlib.contextmanager
+    def _engine(self) -> Iterator[APIClient]:
+        """Give the engine's API for a moment; what it refuses is an error of the broker."""
+        from docker.errors import DockerException
+
         try:
-            for attempt in attempts:
-                with attempt:
-                    if _has_ended(container):
-                        break
-                    return greet(address)
-        except BrokerUnavailableError as error:
-            raise BrokerUnavailableError(
-                f"The container of {image()} took no connection for {START_TIMEOUT_S} s. "
-                "Next: see that it is an image of RabbitMQ, and how busy the machine is"
+            with contextlib.closing(_client(timeout_s=CONTROL_TIMEOUT_S)) as client:
+                yield client.api
+        except (DockerException, OSError) as error:
+            raise BrokerError(
+                f"The container engine does not do what was asked of {self._name} ({_reason(error)}). "
+                "Next: see whether the container runs, and start the broker again"
             ) from error
-        raise BrokerEndedError(
-            f"The container of {image()} ended as it started. "
-            "Next: set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
-        )
 
 
 def _client(*, timeout_s: int) -> DockerClient:
     import docker
 
-    client = docker.from_env(timeout=timeout_s)
+    place = os.environ.get("DOCKER_HOST", "")
+    client = docker.from_env(timeout=timeout_s, version=_api_versions.get(place, "auto"))
     client.ping()
+    _api_versions[place] = client.api.api_version
     return client
 
 
@@ -203,11 +291,6 @@ def _provide_image(name: str) -> None:
             raise BrokerUnavailableError(
                 f"The image {name} is neither here nor can it be pulled ({_reason(error)}). Next: {IMAGE_FIX}"
             ) from error
-
-
-def _has_ended(container: RabbitMqContainer) -> bool:
-    container.reload()
-    return container.status in ("exited", "dead")
 
 
 def _reason(error: Exception) -> str:

@@ -65,6 +65,30 @@ class Management(Closing):
         """Delete a virtual host and all that is in it; one that is gone is no error."""
         self._call("DELETE", f"/vhosts/{quote(name, safe='')}", missing={})
 
+    def alarms(self) -> set[str]:
+        """Give what the broker is low on at this moment: `memory`, `disk`."""
+        unavailable = 503  # which is the API's way to say so
+        answer = self._call("GET", "/health/checks/alarms", also=unavailable)
+        return {str(each["resource"]) for each in answer.get("alarms", [])}
+
+    def connection_names(self, *, user: str, virtual_host: str) -> set[str]:
+        """Give the names, such as `127.0.0.1:51234 -> 127.0.0.1:5672`, of a user's connections now."""
+        answer = self._call("GET", f"/connections/username/{quote(user, safe='')}")
+        return {each["name"] for each in answer if each["vhost"] == virtual_host}
+
+    def close_connection(self, name: str) -> None:
+        """Close a connection that `list` shows; one that is gone is no error."""
+        self._call("DELETE", f"/connections/{quote(name, safe='')}", missing={})
+
+    def close_connections(self, *, user: str) -> None:
+        """Close all connections of a user, also those that `list` does not show yet."""
+        self._call("DELETE", f"/connections/username/{quote(user, safe='')}", missing={})
+
+    def delete_queue(self, name: str, virtual_host: str) -> bool:
+        """Delete a queue with all that is in it; say whether it was there."""
+        path = f"/queues/{quote(virtual_host, safe='')}/{quote(name, safe='')}"
+        return self._call("DELETE", path, missing=False) is not False
+
     def list(self, kind: str, virtual_host: str) -> list[dict[str, Any]]:
         """List the queues, consumers, connections or channels of a virtual host."""
         path = quote(virtual_host, safe="")
@@ -72,7 +96,10 @@ class Management(Closing):
         answer = self._call("GET", f"/vhosts/{path}/{kind}" if of_virtual_host else f"/{kind}/{path}")
         return list(answer)
 
-    def _call(self, method: str, path: str, body: object = None, missing: object = None) -> Any:
+    def _call(
+        self, method: str, path: str, body: object = None, missing: object = None, also: int = 0
+    ) -> Any:
+        """Ask the API: `missing` is the answer to "not found", and status `also` is no error."""
         import httpx
 
         try:
@@ -84,7 +111,7 @@ class Management(Closing):
             ) from error
         if answer.status_code == httpx.codes.NOT_FOUND and missing is not None:
             return missing
-        if answer.is_error:
+        if answer.is_error and answer.status_code != also:
             raise ManagementError(
                 f"The management API at {self._base_url} refuses {method} {path} "
                 f"({answer.status_code} {answer.reason_phrase}). Next: give the user of AMQP_URL "

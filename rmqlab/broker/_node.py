@@ -7,21 +7,31 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import psutil
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from rmqlab.broker._address import Address, Greeting, greet
-from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Leftovers, free_ports, token
+from rmqlab.broker._source import (
+    QUICK_STATISTICS,
+    Check,
+    Endpoint,
+    Leftovers,
+    control_failed,
+    free_ports,
+    token,
+)
 from rmqlab.errors import BrokerEndedError, BrokerUnavailableError
 
 START_TIMEOUT_S = 60
 KILL_TIMEOUT_S = 5
+CONTROL_TIMEOUT_S = 30
 
 # Every process of a node inherits this variable, which is how we find them all again: the
 # server, its helpers, and the epmd that it leaves running.
@@ -77,11 +87,83 @@ class Node:
         """
         self._folder.mkdir(mode=0o700)
         amqp_port, management_port, distribution_port, epmd_port = free_ports(4)
-        address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
-        self._write_configuration(address, management_port)
-        process = self._launch(distribution_port, epmd_port)
-        greeting = self._wait(process, address)
-        return Endpoint(address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+        self._address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
+        self._write_configuration(self._address, management_port)
+        self._environment = self._describe_environment(distribution_port, epmd_port)
+        greeting = self.run()
+        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+
+    def run(self) -> Greeting:
+        """Start the server in its folder, and wait until it takes connections."""
+        with (self._folder / "output").open("wb") as output:
+            self._script_process = self._call(self._script, output)
+        return self.wait_until_ready()
+
+    def wait_until_ready(self) -> Greeting:
+        """Wait until the server takes connections, or has ended."""
+        attempts = Retrying(
+            stop=stop_after_delay(START_TIMEOUT_S),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(BrokerUnavailableError),
+            reraise=True,
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    if not self.is_running():
+                        break
+                    return greet(self._address)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(
+                f"The private node took no connection for {START_TIMEOUT_S} s{self._last_words()}. "
+                "Next: see how busy the machine is, and try again"
+            ) from error
+        raise BrokerEndedError(
+            f"The private node ended as it started{self._last_words()}. "
+            "Next: run rmqlab doctor; another way is Docker, or AMQP_URL"
+        )
+
+    def terminate(self) -> None:
+        """Ask the server to end in good order."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the server: its Erlang VM, and not the script around it."""
+        self._signal(signal.SIGKILL)
+
+    def is_running(self) -> bool:
+        """Say whether the script that runs the server has not ended."""
+        return self._script_process.poll() is None
+
+    def freeze(self) -> None:
+        """Stop the Erlang VM, and wait until it stands still."""
+        if server := self._signal(signal.SIGSTOP):
+            attempts = Retrying(
+                stop=stop_after_delay(KILL_TIMEOUT_S),
+                wait=wait_fixed(0.01),
+                retry=retry_if_result(lambda status: status != psutil.STATUS_STOPPED),
+            )
+            attempts(server.status)
+
+    def thaw(self) -> None:
+        """Let the Erlang VM go on."""
+        self._signal(signal.SIGCONT)
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl, with the environment and so the cookie of the node."""
+        with tempfile.TemporaryFile() as output:
+            process = self._call(self._script.with_name("rabbitmqctl"), output, *arguments)
+            try:
+                code = process.wait(CONTROL_TIMEOUT_S)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                process.wait()
+                raise control_failed(arguments, f"no answer for {CONTROL_TIMEOUT_S} s") from error
+            output.seek(0)
+            printed = output.read().decode(errors="replace")
+        if code:
+            raise control_failed(arguments, printed)
+        return printed
 
     @staticmethod
     def tidy(leftovers: Leftovers) -> None:
@@ -111,13 +193,13 @@ class Node:
         lines = [f"{key} = {value}\n" for key, value in settings.items()]
         (self._folder / "rabbitmq.conf").write_text("".join(lines))
 
-    def _launch(self, distribution_port: int, epmd_port: int) -> subprocess.Popen[bytes]:
+    def _describe_environment(self, distribution_port: int, epmd_port: int) -> dict[str, str]:
         folder = str(self._folder)
         # A variable of the surrounding RabbitMQ or Erlang must not reach ours.
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("RABBITMQ_", "ERL_"))
         }
-        environment = inherited | {
+        return inherited | {
             MARK: folder,
             "HOME": folder,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -135,43 +217,33 @@ class Node:
                 f"-kernel inet_dist_use_interface {{127,0,0,1}} {QUICK_STATISTICS}"
             ),
         }
-        with (self._folder / "output").open("wb") as output:
-            # A session of its own, so that Ctrl-C reaches the lab and not the broker.
-            return subprocess.Popen(
-                [str(self._script)],
-                env=environment,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
 
-    def _wait(self, process: subprocess.Popen[bytes], address: Address) -> Greeting:
-        attempts = Retrying(
-            stop=stop_after_delay(START_TIMEOUT_S),
-            wait=wait_fixed(0.1),
-            retry=retry_if_exception_type(BrokerUnavailableError),
-            reraise=True,
+    def _call(self, script: Path, output: IO[bytes], *arguments: str) -> subprocess.Popen[bytes]:
+        # A session of its own, so that Ctrl-C reaches the lab and not the broker.
+        return subprocess.Popen(
+            [str(script), *arguments],
+            env=self._environment,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        try:
-            for attempt in attempts:
-                with attempt:
-                    if process.poll() is not None:
-                        break
-                    return greet(address)
-        except BrokerUnavailableError as error:
-            raise BrokerUnavailableError(
-                f"The private node took no connection for {START_TIMEOUT_S} s{self._last_words()}. "
-                "Next: see how busy the machine is, and try again"
-            ) from error
-        raise BrokerEndedError(
-            f"The private node ended as it started{self._last_words()}. "
-            "Next: run rmqlab doctor; another way is Docker, or AMQP_URL"
-        )
+
+    def _signal(self, number: signal.Signals) -> psutil.Process | None:
+        """Send a signal to the Erlang VM of the server, and give that, if there is one."""
+        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
+            server = psutil.Process(int((self._folder / "pid").read_text()))
+            if server.environ().get(MARK) == str(self._folder):  # the number may be another's by now
+                server.send_signal(number)
+                return server
+        return None
 
     def _last_words(self) -> str:
-        lines = (self._folder / "output").read_text(errors="replace").split("\n")
+        try:
+            lines = (self._folder / "output").read_text(errors="replace").split("\n")
+        except OSError:  # the broker was stopped meanwhile
+            return ""
         errors = [line.strip() for line in lines if re.search(r"\berror", line, re.IGNORECASE)]
         return f" ({errors[0][:200]})" if errors else ""
 

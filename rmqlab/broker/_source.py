@@ -6,10 +6,10 @@ import contextlib
 import secrets
 import socket
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from rmqlab.broker._address import Address
-from rmqlab.errors import BrokerUnavailableError
+from rmqlab.broker._address import Address, Greeting
+from rmqlab.errors import BrokerError, BrokerUnavailableError
 
 # A lesson looks at a queue right after it did something to it. The broker's objects tell their
 # statistics every five seconds, and the management plugin collects them as often, unless told
@@ -22,6 +22,10 @@ QUICK_STATISTICS = (
 # Below those that systems give to outgoing connections (from 32768 or 49152 on): a broker
 # binds its ports seconds after they were chosen, and till then any program might be given one.
 PORTS = range(20000, 32000)
+
+# The sources whose brokers are ours to break, the better one first, and what chooses one.
+OWN_SOURCES = ("container", "node")
+OWN_SETTING = "RMQLAB_OWN_BROKER"
 
 # What a source would leave behind: plain data, so that it can be handed to the guardian.
 Leftovers = dict[str, Any]
@@ -91,6 +95,65 @@ class Source(Protocol):
     def tidy(leftovers: Leftovers) -> None:
         """Clean away what `start` made. Safe to call twice, and when nothing was made."""
         ...
+
+
+@runtime_checkable
+class Server(Source, Protocol):
+    """A source whose server is ours to break.
+
+    None of these does harm where there is nothing to do: a server that is gone already, or
+    not frozen.
+    """
+
+    def terminate(self) -> None:
+        """Ask the server to end in good order; does not wait."""
+        ...
+
+    def kill(self) -> None:
+        """Kill the server, as `kill -9` does; does not wait."""
+        ...
+
+    def is_running(self) -> bool:
+        """Say whether there is a process of the server, frozen or not."""
+        ...
+
+    def run(self) -> Greeting:
+        """Start the server, with the data and the ports it had, and wait as `wait_until_ready`.
+
+        Raises:
+            BrokerEndedError: it ended as it started.
+            BrokerUnavailableError: it took no connection within its time limit.
+        """
+        ...
+
+    def wait_until_ready(self) -> Greeting:
+        """Wait until the server takes connections; raises what `run` raises."""
+        ...
+
+    def freeze(self) -> None:
+        """Let the server's processes stand still."""
+        ...
+
+    def thaw(self) -> None:
+        """Let the server's processes go on."""
+        ...
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl and give what it prints.
+
+        Raises:
+            BrokerError: it failed; says why.
+        """
+        ...
+
+
+def control_failed(arguments: tuple[str, ...], reason: str) -> BrokerError:
+    """Give the error of a command of rabbitmqctl that failed."""
+    lines = reason.strip().splitlines() or ["it says nothing"]
+    return BrokerError(
+        f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
+        "Next: see that the broker runs, and is not frozen"
+    )
 
 
 def token() -> str:

@@ -8,11 +8,11 @@ import os
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._guardian import source_class
-from rmqlab.broker._source import Check
-from rmqlab.errors import AddressError, BrokerUnavailableError
+from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check
+from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError
 
 SETTING = "RMQLAB_BROKER"
-SOURCES = ("external", "container", "node")
+SOURCES = ("external", *OWN_SOURCES)
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -35,7 +35,32 @@ def chosen_source(source: str | None = None) -> str:
     return choice
 
 
-def start_broker(source: str | None = None) -> Broker:
+def own_sources(source: str | None = None) -> tuple[str, ...]:
+    """Give the sources of a broker that may be broken, the one to try first at first.
+
+    Args:
+        source: the caller's choice; None leaves it to `RMQLAB_OWN_BROKER`, which a lab gives
+            to its kernels, then to `RMQLAB_BROKER` where that names one of these.
+
+    Raises:
+        AddressError: there is no such source.
+        FaultError: the caller's choice is `external`.
+    """
+    if source == "external":
+        raise FaultError(
+            "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
+        )
+    told = os.environ.get(OWN_SETTING, "").strip()
+    if not source and told and told not in OWN_SOURCES:
+        raise AddressError(
+            f"{OWN_SETTING} is {told!r}, which is no source of a broker of one's own. "
+            f"Next: set it to one of {', '.join(OWN_SOURCES)}"
+        )
+    choice = source or told or chosen_source()
+    return (chosen_source(choice),) if choice not in ("auto", "external") else OWN_SOURCES
+
+
+def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
     """Start a RabbitMQ broker, or reach one, and wait until it takes connections.
 
     Args:
@@ -43,25 +68,37 @@ def start_broker(source: str | None = None) -> Broker:
             API, image `RMQLAB_IMAGE`), `node` (a private node of an installed RabbitMQ), or
             `auto`: the first of these that can be had. None takes `RMQLAB_BROKER`, or else
             `auto`.
+        own: whether it is to be a broker that may be broken: one that is started here, never
+            an external one. Of the source that the lab's own broker is from, where a lab has
+            handed this on; else a container, else a node.
 
     Returns:
         A running broker. Stop it with its `stop()`, or use it in a `with` statement.
 
     Raises:
-        AddressError: `AMQP_URL` or `RMQLAB_BROKER` cannot be right.
+        AddressError: `AMQP_URL`, `RMQLAB_BROKER` or `RMQLAB_OWN_BROKER` cannot be right.
+        FaultError: `external` is to be the source of a broker of one's own.
         BrokerUnavailableError: each source tried, why it failed, and what would help.
     """
+    if own:
+        return _start_first(own_sources(source), failures=[])
     choice = chosen_source(source)
     if choice != "auto":
         return Broker(choice).start()
     # Who names a broker wants that one, and not another when it does not answer.
     if os.environ.get(URL_SETTING, "").strip():
         return Broker("external").start()
-    failures = [f"external: {URL_SETTING} is not set"]
-    for name in SOURCES[1:]:
+    return _start_first(OWN_SOURCES, failures=[f"external: {URL_SETTING} is not set"])
+
+
+def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> Broker:
+    """Start a broker from the first source that has one; the only one says itself why not."""
+    for name in sources:
         try:
             return Broker(name).start()
         except BrokerUnavailableError as error:
+            if len(sources) == 1:
+                raise
             logger.debug("no broker from source %s: %s", name, error)
             failures.append(f"{name}: {error}")
     tried = "".join(f"\n  - {failure}" for failure in failures)

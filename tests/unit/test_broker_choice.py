@@ -18,14 +18,15 @@ from rmqlab.broker import Broker, check_sources, chosen_source, quiet_pika, star
 from rmqlab.broker._guardian import Guardian
 from rmqlab.broker._node import MARK
 from rmqlab.broker._source import free_ports
-from rmqlab.errors import AddressError, BrokerError, BrokerUnavailableError
+from rmqlab.broker._start import own_sources
+from rmqlab.errors import AddressError, BrokerError, BrokerUnavailableError, FaultError
 
 NO_ENGINE = "unix:///nonexistent.sock"
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE"):
+    for name in ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE", "RMQLAB_OWN_BROKER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
 
@@ -111,6 +112,50 @@ def test_auto_names_every_source_it_tried(monkeypatch, tmp_path) -> None:
     assert [line.strip(" -").partition(":")[0] for line in lines[1:]] == ["external", "container", "node"]
     assert all("Next: " in line for line in lines[2:])
     assert "apt-get install rabbitmq-server" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("argument", "settings", "expected"),
+    [
+        (None, {}, ("container", "node")),
+        (None, {"RMQLAB_BROKER": "auto"}, ("container", "node")),
+        (None, {"RMQLAB_BROKER": "node"}, ("node",)),
+        (None, {"RMQLAB_BROKER": "external"}, ("container", "node")),
+        (None, {"RMQLAB_BROKER": "external", "RMQLAB_OWN_BROKER": "node"}, ("node",)),
+        (None, {"RMQLAB_BROKER": "external", "RMQLAB_OWN_BROKER": " container "}, ("container",)),
+        (None, {"RMQLAB_BROKER": "node", "RMQLAB_OWN_BROKER": "container"}, ("container",)),
+        ("node", {"RMQLAB_OWN_BROKER": "container"}, ("node",)),
+        ("auto", {"RMQLAB_OWN_BROKER": "node"}, ("container", "node")),
+    ],
+)
+def test_a_broker_of_ones_own_is_from_the_labs_source_or_else_the_first_there_is(
+    monkeypatch, argument, settings, expected
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert own_sources(argument) == expected
+
+
+def test_a_broker_of_ones_own_is_never_an_external_one(monkeypatch, closed_url) -> None:
+    monkeypatch.setenv("AMQP_URL", closed_url)
+    monkeypatch.setattr("rmqlab.broker._node.server_script", lambda: None)
+
+    with pytest.raises(FaultError, match=r"somebody else's.*Next: leave out the source"):
+        start_broker("external", own=True)
+    with pytest.raises(BrokerUnavailableError, match="No broker could be had") as caught:
+        start_broker(own=True)
+
+    lines = str(caught.value).splitlines()
+    assert [line.strip(" -").partition(":")[0] for line in lines[1:]] == ["container", "node"]
+    assert all("Next: " in line for line in lines[1:])
+
+
+def test_a_source_of_a_broker_of_ones_own_that_cannot_be_is_told(monkeypatch) -> None:
+    monkeypatch.setenv("RMQLAB_OWN_BROKER", "external")
+
+    with pytest.raises(AddressError, match=r"RMQLAB_OWN_BROKER is 'external'.*Next: .*container, node"):
+        start_broker(own=True)
 
 
 @pytest.mark.parametrize("use", ["url", "parameters", "version", "management_url"])

@@ -1,0 +1,462 @@
+"""Brokers of our own, broken on purpose: that it happens, and that all is well again afterwards.
+
+Each source is tested where it is usable, as in `test_sources.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pika
+import psutil
+import pytest
+from pika import exceptions as amqp_errors
+from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
+
+from rmqlab.broker import Broker, check_sources, start_broker
+from rmqlab.broker._node import MARK
+from rmqlab.errors import BrokerError, FaultError
+
+SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_OWN_BROKER")
+PERSISTENT, TRANSIENT = (pika.BasicProperties(delivery_mode=mode) for mode in (2, 1))
+CLASSIC, QUORUM = "rmqlab-test-classic", "rmqlab-test-quorum"
+MESSAGES = 100
+Connection = pika.BlockingConnection
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_as_in_a_terminal() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module", params=["node", "container"])
+def first(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """One broker of a source for all tests of this file, with queues that hold messages."""
+    check = check_sources()[request.param]
+    if not check.usable:
+        if request.param in os.environ.get("RMQLAB_MUST_TEST", "").split():
+            pytest.fail(f"{request.param} has to be tested here: {check.detail}; {check.fix}")
+        pytest.skip(f"{request.param}: {check.detail}")
+    with start_broker(request.param, own=True) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own(first: Broker) -> Broker:
+    return first.start()  # a test may have stopped it
+
+
+@contextlib.contextmanager
+def _connect(broker: Broker, name: str = "test", **options: float) -> Iterator[Connection]:
+    parameters = broker.parameters
+    parameters.client_properties = {"connection_name": name}
+    for key, value in options.items():
+        setattr(parameters, key, value)
+    connection = Connection(parameters)
+    yield connection
+    if connection.is_open:
+        connection.close()
+
+
+def _fate(connection: Connection, *, seconds: float = 10) -> Exception | None:
+    """Serve a connection until it ends; give what ended it, or None if nothing did."""
+    deadline_s = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline_s:
+            connection.process_data_events(time_limit=0.1)
+    except amqp_errors.AMQPError as error:
+        return error
+    return None
+
+
+def _is_forced(fate: Exception | None) -> bool:
+    return isinstance(fate, amqp_errors.ConnectionClosedByBroker) and fate.reply_code == 320
+
+
+def _takes_connections(broker: Broker) -> bool:
+    with _connect(broker) as connection:
+        return connection.channel().is_open
+
+
+def _fill(broker: Broker) -> None:
+    """Publish messages to durable queues, and wait until they have survived a crash's reach."""
+    with _connect(broker) as connection:
+        channel = connection.channel()
+        channel.queue_declare(CLASSIC, durable=True)
+        channel.queue_declare(QUORUM, durable=True, arguments={"x-queue-type": "quorum"})
+        # The broker writes down whose log is whose twice a second; nothing tells when it has.
+        connection.sleep(1.5)
+        channel.confirm_delivery()
+        for queue in (CLASSIC, QUORUM):
+            channel.queue_purge(queue)
+            for _ in range(MESSAGES):
+                channel.basic_publish("", queue, b"persistent", PERSISTENT)
+        channel.basic_publish("", CLASSIC, b"transient", TRANSIENT)
+
+
+def _bodies(broker: Broker, queue: str) -> list[bytes]:
+    with _connect(broker) as connection:
+        channel = connection.channel()
+        bodies = []
+        for _, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=2):
+            if body is None:
+                break
+            bodies.append(body)
+            if len(bodies) == MESSAGES and not channel.get_waiting_message_count():
+                break
+        return bodies
+
+
+def _eventually(look: Callable[[], object], *, seconds: float = 15) -> bool:
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if look():
+            return True
+        pause.wait(0.05)
+    return False
+
+
+@contextlib.contextmanager
+def _interrupted(when: Callable[[], object]) -> Iterator[None]:
+    """Interrupt the main thread as Ctrl-C does, as soon as something is so."""
+    main = threading.get_ident()
+    thread = threading.Thread(target=lambda: _eventually(when) and signal.pthread_kill(main, signal.SIGINT))
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    thread.join()
+
+
+def _server_is_gone(broker: Broker) -> bool:
+    return not broker._source.is_running()
+
+
+# --- down and up again ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["kill", "restart"])
+def test_what_was_persistent_and_confirmed_is_there_again_at_the_same_url(own: Broker, fault: str) -> None:
+    _fill(own)
+    url = own.url
+    with _connect(own) as connection:
+        fates: list[Exception | None] = []
+        client = threading.Thread(target=lambda: fates.append(_fate(connection)))
+        client.start()
+        before_ns = time.monotonic_ns()
+        outage = getattr(own, fault)(down_s=0.3)
+        client.join()
+
+    assert outage.fault == fault
+    assert before_ns < outage.down_ns < outage.up_ns < time.monotonic_ns()
+    assert outage.lasted_s >= 0.3
+    assert own.url == url
+    assert _is_forced(fates[0]) if fault == "restart" else isinstance(fates[0], amqp_errors.StreamLostError)
+    assert _bodies(own, CLASSIC) == _bodies(own, QUORUM) == [b"persistent"] * MESSAGES
+
+
+def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on(own: Broker) -> None:
+    with own.frozen():  # which is no obstacle
+        with _interrupted(lambda: _server_is_gone(own)):
+            own.kill(down_s=300)
+
+        assert _takes_connections(own)
+    assert _takes_connections(own)
+
+
+def test_one_that_has_ended_by_itself_is_started_by_restart(own: Broker) -> None:
+    own._source.kill()
+    assert _eventually(lambda: _server_is_gone(own))
+    with pytest.raises(FaultError, match=r"no server to freeze. Next: call .*restart"), own.frozen():
+        pass
+
+    own.restart()
+
+    assert _takes_connections(own)
+
+
+@pytest.mark.parametrize("down_s", [-1, float("nan"), float("inf")])
+def test_a_time_to_be_down_is_a_number_from_0(own: Broker, down_s: float) -> None:
+    with pytest.raises(ValueError, match="down_s is"):
+        own.kill(down_s=down_s)
+
+
+# --- frozen -----------------------------------------------------------------------------
+
+
+def test_a_frozen_broker_says_nothing_and_goes_on_afterwards(own: Broker) -> None:
+    with _connect(own) as connection:
+        with own.frozen() as outage:
+            assert outage.down_ns
+            assert not outage.up_ns
+            with (
+                pytest.raises(AMQPConnectorStackTimeout),
+                _connect(own, socket_timeout=0.5, stack_timeout=0.5),
+            ):
+                pass
+            assert _fate(connection, seconds=0.2) is None
+
+        assert outage.lasted_s >= 0.7
+        assert outage.up_ns > outage.down_ns
+        assert connection.channel().is_open
+        assert _takes_connections(own)
+
+
+def test_an_interrupt_thaws_it(own: Broker) -> None:
+    frozen = threading.Event()
+    with _interrupted(frozen.is_set), own.frozen():
+        frozen.set()
+        threading.Event().wait(30)
+
+    assert _takes_connections(own)
+
+
+# --- low on memory ----------------------------------------------------------------------
+
+
+def _watermark(broker: Broker) -> str:
+    return broker._source.control("eval", "vm_memory_monitor:get_vm_memory_high_watermark().")
+
+
+def _alarm_is_on(broker: Broker) -> bool:
+    from rmqlab.broker._faults import _has_alarm
+
+    return _has_alarm(broker._endpoint)
+
+
+def test_a_memory_alarm_blocks_publishers_and_is_over_afterwards(own: Broker) -> None:
+    before = _watermark(own)
+    said: list[str] = []
+    with _connect(own) as connection:
+        connection.add_on_connection_blocked_callback(lambda *_: said.append("blocked"))
+        connection.add_on_connection_unblocked_callback(lambda *_: said.append("unblocked"))
+        channel = connection.channel()
+        with own.memory_alarm() as outage:
+            channel.basic_publish("", "nowhere", b"x")
+            assert _eventually(lambda: connection.process_data_events(0.05) or said)
+            with pytest.raises(FaultError, match="low on memory already"), own.memory_alarm():
+                pass
+        assert _eventually(lambda: connection.process_data_events(0.05) or len(said) > 1)
+
+    assert said == ["blocked", "unblocked"]
+    assert 0 < outage.down_ns < outage.up_ns
+    assert _watermark(own) == before
+
+
+def test_an_interrupt_ends_the_alarm(own: Broker) -> None:
+    before = _watermark(own)
+    with _interrupted(lambda: _alarm_is_on(own)), own.memory_alarm():
+        threading.Event().wait(30)
+
+    assert not _alarm_is_on(own)
+    assert _watermark(own) == before
+
+
+# --- connections and queues -------------------------------------------------------------
+
+
+def test_connections_are_closed_by_their_clients_name_or_all_at_once(own: Broker) -> None:
+    with _connect(own, "one") as one, _connect(own, "two") as two, _connect(own, "two") as too:
+        fates: dict[Connection, Exception | None] = {}
+        clients = [
+            threading.Thread(target=lambda each=each: fates.update({each: _fate(each)}))
+            for each in (one, two, too)
+        ]
+        for client in clients:
+            client.start()
+
+        assert own.close_connections("one") == 1
+        clients[0].join()
+        assert set(fates) == {one}
+        assert own.close_connections() == 2
+        for client in clients:
+            client.join()
+
+    assert all(_is_forced(fate) for fate in fates.values())
+    assert own.close_connections() == 0
+
+
+def test_an_idle_client_that_does_not_hear_of_it_is_closed_all_the_same(own: Broker) -> None:
+    with _connect(own, "idle") as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare(CLASSIC, durable=True).method.queue
+        channel.basic_consume(queue, lambda *_: None)
+
+        assert own.close_connections("idle") == 1
+
+        own.wait_for_queue(queue, consumers=0, timeout_s=2)
+        assert _is_forced(_fate(connection))
+
+
+def test_a_name_that_no_connection_has_is_told(own: Broker) -> None:
+    with (
+        _connect(own, "someone"),
+        pytest.raises(FaultError, match=r"No connection is called 'nobody', but \['someone'\].*Next: "),
+    ):
+        own.close_connections("nobody")
+
+
+def test_a_queue_is_deleted_under_its_consumer(own: Broker) -> None:
+    with _connect(own) as connection:
+        channel = connection.channel()
+        cancelled: list[object] = []
+        channel.add_on_cancel_callback(cancelled.append)
+        channel.queue_declare("to be deleted", durable=True)
+        channel.basic_consume("to be deleted", lambda *_: None)
+
+        own.delete_queue("to be deleted")
+
+        assert _eventually(lambda: connection.process_data_events(0.05) or cancelled)
+    with pytest.raises(FaultError, match=r"There is no queue 'to be deleted'.*Next: "):
+        own.delete_queue("to be deleted")
+
+
+# --- a broker that is not ours ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda broker: broker.kill(),
+        lambda broker: broker.restart(),
+        lambda broker: broker.frozen(),
+        lambda broker: broker.memory_alarm(),
+        lambda broker: broker.close_connections(),
+        lambda broker: broker.delete_queue(CLASSIC),
+    ],
+    ids=["kill", "restart", "frozen", "memory_alarm", "close_connections", "delete_queue"],
+)
+def test_one_that_somebody_else_runs_is_not_broken(own: Broker, monkeypatch, fault) -> None:
+    for name, value in own.environment().items():
+        monkeypatch.setenv(name, value)
+    with start_broker() as broker:
+        assert broker.source == "external"
+        with pytest.raises(FaultError, match=r"somebody else's.*Next: use start_broker\(own=True\)"):
+            fault(broker)
+
+
+def test_a_kernel_of_the_lab_is_told_which_source_the_lab_has(own: Broker, monkeypatch) -> None:
+    for name, value in own.environment().items():
+        monkeypatch.setenv(name, value)
+    with start_broker() as broker:
+        assert broker.environment()["RMQLAB_OWN_BROKER"] == own.source
+
+
+# --- an end in the middle of it ---------------------------------------------------------
+
+
+def _remains(broker: Broker) -> Callable[[], bool]:
+    return _remains_of(broker.source, next(iter(broker._source.leftovers().values())))
+
+
+def _remains_of(source: str, what: str) -> Callable[[], bool]:
+    if source == "node":
+        return lambda: Path(what).exists() or any(_mark(each) == what for each in psutil.process_iter())
+    import docker
+
+    def exists() -> bool:
+        with contextlib.closing(docker.from_env(timeout=30)) as client:
+            return bool(client.api.containers(all=True, filters={"name": what}))
+
+    return exists
+
+
+def _mark(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.Error, OSError):
+        return None
+
+
+@pytest.mark.parametrize("moment", ["down", "starting"])
+def test_stop_ends_a_broker_that_is_down_or_half_started(own: Broker, monkeypatch, moment: str) -> None:
+    remains = _remains(own)
+    errors: list[Exception] = []
+    starting = threading.Event()
+    run = own._source.run
+    monkeypatch.setattr(own._source, "run", lambda: starting.set() or run())
+
+    def kill() -> None:
+        try:
+            own.kill(down_s=300 if moment == "down" else 0)
+        except BrokerError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    if moment == "starting":
+        assert starting.wait(30)
+        assert _eventually(lambda: not _server_is_gone(own))
+    else:
+        assert _eventually(lambda: _server_is_gone(own))
+    started_s = time.monotonic()
+    own.stop()
+
+    assert time.monotonic() - started_s < 8
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not remains()
+    assert "was stopped while it was down" in str(errors[0])
+
+
+OWNER = """
+import sys, threading
+from rmqlab.broker import start_broker
+broker = start_broker(sys.argv[1], own=True)
+what = next(iter(broker._source.leftovers().values()))
+if sys.argv[2] == "frozen":
+    broker.frozen().__enter__()
+else:
+    threading.Thread(target=broker.kill, daemon=True).start()
+    while broker._source.is_running():
+        pass
+    while not broker._source.is_running():
+        pass
+print(what, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def owners(first: Broker) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Other processes that own a broker each, which is frozen or half started."""
+    owners = {
+        state: subprocess.Popen(
+            [sys.executable, "-c", OWNER, first.source, state],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for state in ("frozen", "half started")
+    }
+    yield owners
+    for process in owners.values():
+        with process:
+            process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("state", ["frozen", "half started"])
+def test_nothing_stays_when_the_owner_is_killed_meanwhile(first: Broker, owners, state: str) -> None:
+    process = owners[state]
+    assert process.stdout
+    remains = _remains_of(first.source, process.stdout.readline().strip())
+    assert remains()
+
+    process.kill()
+
+    assert _eventually(lambda: not remains())
