@@ -1,7 +1,8 @@
-"""A link to a broker that is as long as one wishes: TCP with latency.
+"""A link to a broker that is as long as one wishes, and that can be cut: TCP with latency.
 
 A broker on the same machine answers within a fraction of a millisecond, one in another data
-center does not. What it costs to wait for an answer shows only over a distance.
+center does not. What it costs to wait for an answer shows only over a distance; and only a
+network between the two loses its way without a word to either.
 """
 
 from __future__ import annotations
@@ -13,20 +14,28 @@ import dataclasses
 import logging
 import math
 import socket
+import struct
 import threading
-from typing import Any
+import weakref
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
 
 from rmqlab.broker._address import SOCKET_TIMEOUT_S, Address, explain
 from rmqlab.broker._broker import Broker
+from rmqlab.broker._outage import Fault
+from rmqlab.broker._pump import Pump
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, BrokerUnavailableError
 
 LOOPBACK = "127.0.0.1"
-PIECE_BYTES = 256 * 1024  # taken from a socket at once
 ACCEPT_AGAIN_AFTER_S = 1
 CLOSE_TIMEOUT_S = 5
+# Closes a socket by a reset, and at once: on, for 0 seconds.
+ABRUPT = struct.pack("ii", 1, 0)
 
 logger = logging.getLogger("rmqlab.broker")
+T = TypeVar("T")
 
 
 class Link(Closing):
@@ -70,7 +79,10 @@ class Link(Closing):
         self._port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._ended = asyncio.Event()
+        self._is_whole = asyncio.Event()
+        self._is_whole.set()
         self._connections: set[asyncio.Task[None]] = set()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._run, name="rmqlab-link", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -89,6 +101,47 @@ class Link(Closing):
         """How long each byte is on its way, one way, in milliseconds."""
         return self._delay_ms
 
+    def cut(self) -> Fault:
+        """Cut the network for the time of a `with` block, without a word to either side.
+
+        No byte passes, in neither direction, and nobody is told: no connection is closed, and
+        writing goes on until the system's buffers are full. New connections are taken, and get
+        no answer. What was on its way is held and arrives after the block, and so does the end
+        of a connection that one side has given up meanwhile. So it is with TCP, which sends
+        again what was not acknowledged: a short cut is a delay, and a long one is noticed by
+        heartbeats alone. Two things are not as on a real network: there a new connection would
+        not even be taken, and what was held arrives up to as long again after the cut, as TCP
+        doubles the time between its attempts.
+
+            with link.cut() as outage:
+                ...
+
+        Cuts do not nest: the first one to end makes the link whole.
+
+        Returns:
+            What cuts the link in a `with` statement, and gives the `Outage` as its target.
+
+        Raises:
+            BrokerError: the link is closed.
+
+        Source: https://www.rabbitmq.com/docs/heartbeats
+        """
+        return Fault("cut", self._cut, self._mend)
+
+    def drop(self) -> int:
+        """End all connections over the link by a reset, at once; new ones are taken as before.
+
+        Both sides see `connection reset`, as when a firewall or a load balancer forgets a
+        connection. What is on its way is lost.
+
+        Returns:
+            How many connections there were.
+
+        Raises:
+            BrokerError: the link is closed.
+        """
+        return self._ask(self._drop())
+
     def close(self) -> None:
         """End the link and all connections through it, at once. Safe to call twice.
 
@@ -98,6 +151,35 @@ class Link(Closing):
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _cut(self) -> None:
+        self._ask(self._set_whole(False))
+
+    def _mend(self) -> None:
+        with contextlib.suppress(BrokerError):  # the link was closed meanwhile
+            self._ask(self._set_whole(True))
+
+    def _ask(self, what: Coroutine[Any, Any, T]) -> T:
+        """Have something done in the link's thread, and wait until it is."""
+        try:
+            return asyncio.run_coroutine_threadsafe(what, self._loop).result(CLOSE_TIMEOUT_S)
+        except (CancelledError, TimeoutError) as error:
+            raise _closed() from error
+        except RuntimeError as error:  # the loop is closed
+            what.close()
+            raise _closed() from error
+
+    async def _set_whole(self, is_whole: bool) -> None:
+        (self._is_whole.set if is_whole else self._is_whole.clear)()
+
+    async def _drop(self) -> int:
+        await asyncio.sleep(0)  # one that is cancelled before it has begun would close no socket
+        for each in self._sockets:
+            if each.fileno() >= 0:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPT)
+        connections = set(self._connections)
+        await _cancel(connections)
+        return len(connections)
 
     def _run(self) -> None:
         with self._listener, contextlib.closing(self._loop):
@@ -118,6 +200,7 @@ class Link(Closing):
                 logger.warning("the link to %s accepts nobody: %s", self._address.masked, error)
                 await asyncio.sleep(ACCEPT_AGAIN_AFTER_S)
                 continue
+            self._sockets.add(client)
             connection = self._loop.create_task(self._carry(client))
             self._connections.add(connection)  # the loop itself may forget a task
             connection.add_done_callback(self._connections.discard)
@@ -125,19 +208,21 @@ class Link(Closing):
     async def _carry(self, client: socket.socket) -> None:
         """Carry one connection, until both sides have ended."""
         with client:
+            await self._is_whole.wait()
             try:
                 broker = await self._reach_broker()
             except OSError as error:
                 logger.info("the link reaches no broker at %s: %s", self._address.masked, error)
                 return
+            self._sockets.add(broker)
             with broker:
                 for each in (client, broker):
                     each.setblocking(False)
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                delay_s = self._delay_ms / 1000
                 async with asyncio.TaskGroup() as pumps:
-                    pumps.create_task(Pump(client, broker, delay_s=delay_s).run())
-                    pumps.create_task(Pump(broker, client, delay_s=delay_s).run())
+                    for source, target in ((client, broker), (broker, client)):
+                        pump = Pump(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
+                        pumps.create_task(pump.run())
 
     async def _reach_broker(self) -> socket.socket:
         """Connect to the first of the broker's places that answers, as pika does."""
@@ -159,60 +244,8 @@ class Link(Closing):
         raise failure
 
 
-class Pump:
-    """One direction of a connection: takes bytes from one side, and gives them to the other later.
-
-    Args:
-        source: where the bytes come from.
-        target: where they go to; told of the end when the source has ended and all is through.
-        delay_s: how long each byte is on its way, in seconds.
-    """
-
-    def __init__(self, source: socket.socket, target: socket.socket, *, delay_s: float) -> None:
-        self._source = source
-        self._target = target
-        self._delay_s = delay_s
-        # Pieces on their way, each with the time when it is due; an empty one is the end.
-        self._under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-
-    async def run(self) -> None:
-        """Pump until the source ends and all its bytes are through, or the target is gone."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._take())
-                tasks.create_task(self._give())
-        except* OSError:
-            pass  # the target is gone: the pump of the other direction sees it as its source
-
-    async def _take(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            # A target that takes nothing holds up the source, as TCP does: so a pump holds no
-            # more than what comes in during one delay.
-            await self._flowing.wait()
-            try:
-                piece = await loop.sock_recv(self._source, PIECE_BYTES)
-            except OSError:  # reset: what came before is on its way all the same
-                piece = b""
-            self._under_way.put_nowait((loop.time() + self._delay_s, piece))
-            if not piece:
-                return
-            await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
-
-    async def _give(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due_s, piece = await self._under_way.get()
-            if (wait_s := due_s - loop.time()) > 0:
-                await asyncio.sleep(wait_s)
-            if not piece:
-                self._target.shutdown(socket.SHUT_WR)
-                return
-            self._flowing.clear()
-            await loop.sock_sendall(self._target, piece)
-            self._flowing.set()
+def _closed() -> BrokerError:
+    return BrokerError("This link is closed. Next: make a new one")
 
 
 def _resolve(address: Address) -> list[tuple[int, Any]]:

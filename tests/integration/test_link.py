@@ -44,8 +44,10 @@ def _sockets() -> set[int]:
 
 @contextlib.contextmanager
 def _channel(url: str) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
-    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
-        yield connection.channel()
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    yield connection.channel()
+    if connection.is_open:
+        connection.close()
 
 
 def _round_trip_s(channel: pika.adapters.blocking_connection.BlockingChannel) -> float:
@@ -257,6 +259,133 @@ def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
                 sent += client.send(piece)
 
     assert sent < 100_000_000
+
+
+def test_a_cut_holds_what_is_sent_and_delivers_it_afterwards_in_order(broker: Broker) -> None:
+    with Link(broker) as link, _channel(link.url) as channel:
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        with link.cut() as outage:
+            for number in range(100):
+                channel.basic_publish("", queue, b"%d" % number)
+            channel.connection.sleep(0.2)
+            assert channel.is_open
+
+        assert outage.lasted_s >= 0.2
+        assert _read_all(channel, queue, 100) == [b"%d" % number for number in range(100)]
+
+
+def test_a_cut_is_silent_in_both_directions_and_for_new_connections() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
+            server.settimeout(0.2)
+            with link.cut(), socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as new:
+                new.sendall(b"hello")
+                client.sendall(b"to the broker")
+                peer.sendall(b"to the client")
+                for end in (client, peer):
+                    end.settimeout(0.2)
+                    with pytest.raises(TimeoutError):
+                        end.recv(1)
+                    end.settimeout(5)
+                with pytest.raises(TimeoutError):
+                    server.accept()
+            assert peer.recv(100) == b"to the broker"
+            assert client.recv(100) == b"to the client"
+            server.settimeout(5)
+            late, _ = server.accept()
+            with late:
+                late.settimeout(5)
+                with late.makefile("rb") as file:
+                    assert file.read() == b"hello"
+
+
+def test_a_side_that_leaves_during_a_cut_is_missed_afterwards() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with link.cut():
+            peer.close()
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(5)
+
+        assert _is_closed(client)
+
+
+def test_a_long_cut_is_noticed_by_heartbeats(broker: Broker) -> None:
+    with (
+        Link(broker) as link,
+        _channel(f"{link.url}?heartbeat=1") as channel,
+        _channel(broker.url) as direct,
+    ):
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        with link.cut():
+            # The broker gives up the client, and deletes what was the client's alone.
+            deadline_s = time.monotonic() + 20
+            while _is_there(direct.connection, queue):
+                assert time.monotonic() < deadline_s
+                direct.connection.sleep(0.1)
+            assert channel.is_open  # nobody could tell the client
+        with pytest.raises(pika.exceptions.AMQPConnectionError):
+            channel.connection.sleep(5)
+
+
+def _is_there(connection: pika.BlockingConnection, queue: str) -> bool:
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
+        connection.channel().queue_declare(queue, passive=True)
+    return caught.value.reply_code == 405  # another connection's, and not "not found"
+
+
+def test_a_block_that_fails_ends_the_cut(broker: Broker) -> None:
+    with Link(broker) as link:
+        with pytest.raises(KeyboardInterrupt), link.cut():
+            raise KeyboardInterrupt
+        with _channel(link.url) as channel:
+            assert channel.is_open
+
+
+def test_a_link_that_is_cut_can_be_closed(broker: Broker) -> None:
+    link = Link(broker)
+    with socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client:
+        with link.cut():
+            link.close()
+            assert _is_closed(client)
+    with pytest.raises(BrokerError, match=r"This link is closed.*Next: "), link.cut():
+        pass
+    with pytest.raises(BrokerError, match=r"This link is closed.*Next: "):
+        link.drop()
+
+
+def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=50) as link,
+        contextlib.ExitStack() as stack,
+    ):
+        ends = []
+        for _ in range(3):
+            ends.append(stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5)))
+            ends.append(stack.enter_context(server.accept()[0]))
+
+        assert link.drop() == 3
+
+        for end in ends:
+            end.settimeout(5)
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+        assert link.drop() == 0
+        stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5))
+        stack.enter_context(server.accept()[0])
 
 
 def test_a_waiting_link_needs_no_time_of_the_processor(broker: Broker) -> None:

@@ -1,0 +1,70 @@
+"""One direction of a connection over a link."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+PIECE_BYTES = 256 * 1024  # taken from a socket at once
+
+
+class Pump:
+    """One direction of a connection: takes bytes from one side, and gives them to the other later.
+
+    Args:
+        source: where the bytes come from.
+        target: where they go to; told of the end when the source has ended and all is through.
+        delay_s: how long each byte is on its way, in seconds.
+        is_whole: set while bytes can pass; what is on its way meanwhile is held.
+    """
+
+    def __init__(
+        self, source: socket.socket, target: socket.socket, *, delay_s: float, is_whole: asyncio.Event
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._delay_s = delay_s
+        self._is_whole = is_whole
+        # Pieces on their way, each with the time when it is due; an empty one is the end.
+        self._under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def run(self) -> None:
+        """Pump until the source ends and all its bytes are through, or the target is gone."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take())
+                tasks.create_task(self._give())
+        except* OSError:
+            pass  # the target is gone: the pump of the other direction sees it as its source
+
+    async def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            # A target that takes nothing holds up the source, as TCP does: so a pump holds no
+            # more than what comes in during one delay.
+            await self._flowing.wait()
+            await self._is_whole.wait()
+            try:
+                piece = await loop.sock_recv(self._source, PIECE_BYTES)
+            except OSError:  # reset: what came before is on its way all the same
+                piece = b""
+            self._under_way.put_nowait((loop.time() + self._delay_s, piece))
+            if not piece:
+                return
+            await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
+
+    async def _give(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s, piece = await self._under_way.get()
+            if (wait_s := due_s - loop.time()) > 0:
+                await asyncio.sleep(wait_s)
+            await self._is_whole.wait()
+            if not piece:
+                self._target.shutdown(socket.SHUT_WR)
+                return
+            self._flowing.clear()
+            await loop.sock_sendall(self._target, piece)
+            self._flowing.set()
