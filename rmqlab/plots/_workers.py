@@ -25,11 +25,11 @@ ABOVE: Sides = ((-6, 5), (6, 5))
 BELOW: Sides = ((6, -13), (-6, -13))
 ANYWHERE: Sides = tuple(
     sorted(
-        ((x, y) for x in (-8, 8, -20, 20, -32, 32, -44, 44) for y in range(-31, 36, 3)),
+        ((x, y) for x in (-8, 8, -16, 16, -24, 24, -32, 32) for y in range(-25, 30, 2)),
         key=lambda side: abs(side[0]) + abs(side[1] - 5),  # near, and above rather than below
     )
 )
-LABEL_MARGIN_PX = 3
+LABEL_MARGINS_PX = (5, 2)  # the white around a label, and half a line; its box is high enough
 HEADROOM = 1.2  # for the label of the highest point
 
 
@@ -123,7 +123,7 @@ def _label_freely(axes: Axes, text: str, points: list[tuple[float, float]], colo
 
 def _count_covered(axes: Axes, text: Annotation) -> int:
     """Count the lines and texts that a text covers; outside of the axes, as many as there are."""
-    box = text.get_window_extent().padded(LABEL_MARGIN_PX)
+    box = text.get_window_extent().padded(*LABEL_MARGINS_PX)
     others = [other.get_window_extent() for other in axes.texts if other is not text]
     paths = [_drawn_path(line).transformed(axes.transData) for line in axes.get_lines()]
     if not (axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max)):
