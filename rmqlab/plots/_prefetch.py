@@ -106,7 +106,7 @@ def plot_fairness_and_rate(
             label(axes, _distance(delay_ms), at, value, color, offset=(9, -15))
             prefetch = rule[float(str(delay_ms))]
             axes.axvline(prefetch, linestyle=":", color=color)
-            label(axes, f"rule: {prefetch}", prefetch, 0.45, color, offset=(4, 0))
+            label(axes, f"rule: {prefetch}", prefetch, 0.62, color, offset=(4, 0))
         axes.set_title(_window(fair, rates, max(rule.values())))
         axes.set(ylabel="fairness; part of top throughput", ylim=(0, 1.08))
         _against_prefetch(axes, fair["prefetch"])
