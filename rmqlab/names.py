@@ -13,6 +13,7 @@ HIGH_PRIORITY = "high-priority"  # a routing key
 QUEUES = (
     TASKS,
     "engine:tasks:high-priority",
+    "engine:tasks:limited",
     "engine:tasks:priority",
     "engine:tasks:quorum",
     "engine:tasks:with-dead-letters",

@@ -3,6 +3,7 @@
 from rmqlab.measure._account import Account, Balance, Totals
 from rmqlab.measure._acks import crash_consumer
 from rmqlab.measure._broadcast import Broadcast, Subscriber, run_broadcast
+from rmqlab.measure._confirms import publish_for
 from rmqlab.measure._fan_out import fan_out
 from rmqlab.measure._faulty import Failures, crash_after, crash_before, quiet_failures
 from rmqlab.measure._frames import Run, Runs, compare_runs, compare_tasks
@@ -34,6 +35,7 @@ from rmqlab.measure._reference import beside_reference
 from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
 from rmqlab.measure._routing import route_workload, table_of_keys
 from rmqlab.measure._run import publish_task, run_each, run_workload
+from rmqlab.measure._survival import count_survivors, meanwhile
 from rmqlab.measure._waiting import compare_waits, waits_by_priority
 from rmqlab.measure._workload import Job, Workload, load_workload, make_workload
 
@@ -69,6 +71,7 @@ __all__ = [
     "compare_tasks",
     "compare_waits",
     "consume_load",
+    "count_survivors",
     "crash_after",
     "crash_before",
     "crash_consumer",
@@ -77,7 +80,9 @@ __all__ = [
     "jain_index",
     "load_workload",
     "make_workload",
+    "meanwhile",
     "provenance",
+    "publish_for",
     "publish_load",
     "publish_task",
     "published_ns",

@@ -8,6 +8,7 @@ from rmqlab.plots._broadcast import plot_attendance, plot_backlog, plot_spread
 from rmqlab.plots._gantt import plot_gantt
 from rmqlab.plots._prefetch import plot_fairness_and_rate, plot_rates, plot_sharing
 from rmqlab.plots._redelivery import plot_ack_batches, plot_fates, plot_poison
+from rmqlab.plots._survival import plot_confirm_cost, plot_survival
 from rmqlab.plots._waiting import plot_waits_by_design, plot_waits_over_day
 from rmqlab.plots._workers import plot_depth, plot_speedup
 
@@ -15,6 +16,7 @@ __all__ = [
     "plot_ack_batches",
     "plot_attendance",
     "plot_backlog",
+    "plot_confirm_cost",
     "plot_depth",
     "plot_fairness_and_rate",
     "plot_fates",
@@ -24,6 +26,7 @@ __all__ = [
     "plot_sharing",
     "plot_speedup",
     "plot_spread",
+    "plot_survival",
     "plot_waits_by_design",
     "plot_waits_over_day",
 ]

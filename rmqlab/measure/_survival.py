@@ -1,0 +1,253 @@
+"""What survives when a broker is killed: by kind of queue, of message, and of confirms."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pika
+from pika import exceptions as amqp_errors
+from tqdm import tqdm
+
+from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
+from rmqlab.broker import Broker
+from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
+from rmqlab.measure._crew import Crew
+from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._load import ConstantRate, Load, publish_load
+from rmqlab.measure._recorders import NACKED, RETURNED
+from rmqlab.measure._report import provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A quorum queue that is younger than this may lose all when its broker is killed: the broker
+# writes down whose log is whose twice a second.
+SETTLE_S = 1.5
+# More than any fault takes: then publishing ends by itself.
+LONGEST_S = 120
+LOOK_EVERY_S = 0.001
+
+logger = logging.getLogger("rmqlab.measure")
+T = TypeVar("T")
+
+
+def count_survivors(
+    broker: Broker,
+    fault: Callable[[], object],
+    *,
+    queues: Mapping[str, Queue],
+    messages: Mapping[str, pika.BasicProperties],
+    confirms: Mapping[str, Confirms],
+    rate_msg_s: float = 200,
+    for_s: float = 1.5,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Let a fault happen while messages are published, and count which of them are there afterwards.
+
+    Each combination of queue, message and confirms has a queue and a publisher of its own,
+    and all of them publish at once. A publisher ends with its connection, and makes no other.
+
+    Args:
+        broker: a broker of one's own.
+        fault: what happens to it, such as `broker.kill`; returns when the broker is back.
+        queues: the kinds of queues by name; of each, as many are declared as there are
+            combinations, under names that begin with its own. They are deleted afterwards.
+        messages: the properties of messages by name, such as their delivery mode.
+        confirms: how publishers wait for confirms, by name.
+        rate_msg_s: what each publishes, in messages per second.
+        for_s: how long they publish before the fault, in seconds.
+        progress: whether to show a progress bar.
+
+    Returns:
+        One row a combination: queue, message, confirms; published; trusted, the messages that
+        their publisher had to take for safe: the confirmed ones, or all if it asks for no
+        confirms; survived and lost, of these; in_doubt, those that it knows to be
+        unconfirmed; and where it was measured. A queue that this RabbitMQ refuses, as newer
+        ones may refuse queues that are neither durable nor exclusive, has nothing but zeros.
+
+    Raises:
+        BrokerError: a durable queue was refused, or all queues; or a publisher failed otherwise
+            than by the loss of its connection.
+
+    Source: https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
+    """
+    import pandas as pd
+
+    choices = itertools.product(queues.items(), messages.items(), confirms.items())
+    flows = [_Flow(broker, *choice, rate_msg_s=rate_msg_s) for choice in choices]
+    topology = Topology(queues=tuple(flow.queue for flow in flows))
+    with tqdm(total=4, unit="step", file=sys.stdout, disable=not progress) as bar, _deleted(topology, broker):
+        bar.set_description("declare")
+        declared = [flow for flow in flows if flow.declare()]
+        if not declared:
+            raise BrokerError("The broker refuses all of these queues. Next: give a durable one")
+        time.sleep(SETTLE_S)
+        bar.update()
+        bar.set_description("publish")
+        with Crew(len(declared), lambda number: declared[number].open()) as crew:
+            crew.begin()
+            time.sleep(for_s)
+            crew.check()
+            bar.update()
+            bar.set_description("break")
+            fault()
+        crew.check()
+        bar.update()
+        bar.set_description("count")
+        rows = [flow.row() for flow in flows]
+        bar.update()
+    return pd.DataFrame(rows).assign(**provenance(broker))
+
+
+@contextlib.contextmanager
+def meanwhile(action: Callable[[], T], *, when: Callable[[], bool]) -> Iterator[Future[T]]:
+    """Do something in another thread while a block runs, as soon as something is so.
+
+        with meanwhile(broker.kill, when=lambda: ledger.published > 1000) as outage:
+            ...
+
+    The block is left when the action is over. If the block ends first, nothing is done.
+
+    Args:
+        action: what is to be done, once.
+        when: looked at every millisecond or so, in the other thread, until it is true.
+
+    Returns:
+        A context manager that gives the action's future: `result()` is what it returned.
+
+    Raises:
+        Exception: whatever the action, or `when`, raised.
+    """
+    is_over = threading.Event()
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            while not when():
+                if is_over.wait(LOOK_EVERY_S):
+                    outcome.cancel()
+                    return
+            outcome.set_result(action())
+        except BaseException as error:  # it is raised where the block ends
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=run, name="rmqlab-meanwhile")
+    thread.start()
+    try:
+        yield outcome
+    finally:
+        is_over.set()
+        thread.join()
+    if not outcome.cancelled():
+        outcome.result()
+
+
+class _Flow:
+    """One combination: its queue, its publisher, and what became of its messages."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        queue: tuple[str, Queue],
+        message: tuple[str, pika.BasicProperties],
+        confirms: tuple[str, Confirms],
+        *,
+        rate_msg_s: float,
+    ) -> None:
+        self._broker = broker
+        self._names = {"queue": queue[0], "message": message[0], "confirms": confirms[0]}
+        name = ":".join((queue[1].name, message[0], confirms[0]))
+        self.queue = dataclasses.replace(queue[1], name=name)
+        self._properties = message[1]
+        self._confirms = confirms[1]
+        self._load = Load(int(rate_msg_s * LONGEST_S), rate=ConstantRate(rate_msg_s))
+        self._ledger = Ledger()
+
+    def declare(self) -> bool:
+        """Declare the queue; say whether the broker took it."""
+        try:
+            Topology(queues=(self.queue,)).declare(self._broker)
+        except BrokerError as error:
+            if self.queue.durable:
+                raise
+            logger.warning("no queue %s: %s", self.queue.name, error)
+            return False
+        return True
+
+    def open(self) -> _Stream:
+        """Connect a publisher."""
+        publisher = Publisher(
+            self._broker,
+            routing_key=self.queue.name,
+            confirms=self._confirms,
+            properties=self._properties,
+            observer=self._ledger.publisher(identify=self._load.identify),
+            name=self.queue.name,
+        )
+        return _Stream(publisher, self._load)
+
+    def row(self) -> dict[str, Any]:
+        """Take out what is in the queue, and say what became of what was published."""
+        seen = self._ledger.account().messages
+        is_there = np.isin(seen["number"], self._take())
+        refused = (seen["flags"] & (NACKED | RETURNED)) > 0
+        asks = self._confirms.limit is not None
+        trusted = (seen["confirmed_ns"] > 0) & ~refused if asks else np.ones(len(seen), np.bool_)
+        return {
+            **self._names,
+            "published": len(seen),
+            "trusted": int(trusted.sum()),
+            "survived": int((trusted & is_there).sum()),
+            "lost": int((trusted & ~is_there).sum()),
+            "in_doubt": int((~trusted).sum()),
+        }
+
+    def _take(self) -> list[int]:
+        """Take all messages out, one by one: the broker says itself when there is none left."""
+        numbers = []
+        with contextlib.closing(connect(self._broker)) as connection:
+            channel = connection.channel()
+            with contextlib.suppress(amqp_errors.ChannelClosedByBroker):  # there is no such queue
+                while (got := channel.basic_get(self.queue.name, auto_ack=True))[0] is not None:
+                    numbers.append(self._load.identify(got[1], got[2]))
+        return numbers
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Publishes until its connection is lost, or it is stopped."""
+
+    publisher: Publisher
+    load: Load
+
+    def run(self) -> None:
+        with contextlib.suppress(ConnectionLostError, StoppedError):
+            publish_load(self.publisher, self.load)
+
+    def stop(self) -> None:
+        self.publisher.stop()
+
+    def close(self) -> None:
+        self.publisher.close()
+
+
+@contextlib.contextmanager
+def _deleted(topology: Topology, broker: Broker) -> Iterator[None]:
+    """See to it that queues are not there: neither before nor, if the broker is there, after."""
+    topology.delete(broker)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BrokerError):
+            topology.delete(broker)
