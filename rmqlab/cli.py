@@ -1,4 +1,4 @@
-"""The command `rmqlab`: doctor, broker, lab, run, bench."""
+"""The command `rmqlab`: doctor, broker, lab, run, bench, faults."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from rich.table import Table
 from rmqlab.bench._command import bench
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
+from rmqlab.faults._command import faults
 from rmqlab.terminal import end_with_terminal
 
 ROOT = Path(__file__).parents[1]
@@ -172,6 +173,7 @@ def run(
 
 
 app.command()(bench)
+app.command()(faults)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,40 @@
+"""The clients that are laid side by side, each in its best set-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rmqlab.bench._model import AIO_PIKA, RMQLAB, Library
+from rmqlab.faults import _aio_pika, _kombu, _rmqlab
+from rmqlab.faults._job import Job
+
+KOMBU = Library("kombu", "kombu", "kombu")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A way to publish and to consume that is to survive faults.
+
+    Attributes:
+        name: what it is called.
+        library: whose code it runs.
+        publish: publishes until the job is ending, and then waits for its confirms.
+        consume: consumes until the job is stopping.
+    """
+
+    name: str
+    library: Library
+    publish: Callable[[Job], None]
+    consume: Callable[[Job], None]
+
+
+CLIENTS = {
+    client.name: client
+    for client in (
+        Client("rmqlab", RMQLAB, _rmqlab.publish_each, _rmqlab.consume),
+        Client("rmqlab, window 100", RMQLAB, _rmqlab.publish_window, _rmqlab.consume),
+        Client("aio-pika", AIO_PIKA, _aio_pika.publish, _aio_pika.consume),
+        Client("kombu", KOMBU, _kombu.publish, _kombu.consume),
+    )
+}

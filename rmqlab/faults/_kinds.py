@@ -1,0 +1,109 @@
+"""The faults: how each is made, and how long it lasted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rmqlab.broker import Broker, Link, Outage
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is to be broken.
+
+    Attributes:
+        broker: a broker of our own.
+        link: what leads to it; None where clients reach the broker itself.
+        queue: name of the queue in use.
+        lasting_s: how long a fault lasts that has no length of its own, in seconds.
+    """
+
+    broker: Broker
+    link: Link | None
+    queue: str
+    lasting_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        name: what it is called.
+        happen: makes it happen, and returns when the broker is back.
+        is_instant: whether it has no length: the broker is there all the time.
+        by_link: whether it happens on the way to the broker.
+        takes_queue: whether the queue goes, with all that is in it.
+    """
+
+    name: str
+    happen: Callable[[Site], Outage]
+    is_instant: bool = False
+    by_link: bool = False
+    takes_queue: bool = False
+
+
+def _close(site: Site) -> Outage:
+    return _at_once("closed", site.broker.close_connections)
+
+
+def _drop(site: Site) -> Outage:
+    return _at_once("dropped", _link(site).drop)
+
+
+def _restart(site: Site) -> Outage:
+    return site.broker.restart()
+
+
+def _kill(site: Site) -> Outage:
+    return site.broker.kill()
+
+
+def _freeze(site: Site) -> Outage:
+    with site.broker.frozen() as outage:
+        time.sleep(site.lasting_s)
+    return outage
+
+
+def _cut(site: Site) -> Outage:
+    with _link(site).cut() as outage:
+        time.sleep(site.lasting_s)
+    return outage
+
+
+def _alarm(site: Site) -> Outage:
+    with site.broker.memory_alarm() as outage:
+        time.sleep(site.lasting_s)
+    return outage
+
+
+def _delete(site: Site) -> Outage:
+    return _at_once("deleted", lambda: site.broker.delete_queue(site.queue))
+
+
+def _at_once(name: str, happen: Callable[[], object]) -> Outage:
+    began_ns = time.monotonic_ns()
+    happen()
+    return Outage(name, began_ns, began_ns)
+
+
+def _link(site: Site) -> Link:
+    assert site.link is not None
+    return site.link
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("closed connections", _close, is_instant=True),
+        Kind("dropped connections", _drop, is_instant=True, by_link=True),
+        Kind("restart", _restart),
+        Kind("kill", _kill),
+        Kind("frozen", _freeze),
+        Kind("cut network", _cut, by_link=True),
+        Kind("memory alarm", _alarm),
+        Kind("deleted queue", _delete, is_instant=True, takes_queue=True),
+    )
+}

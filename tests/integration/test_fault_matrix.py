@@ -1,0 +1,140 @@
+"""A short form of the fault matrix, with our client alone: `rmqlab faults` is the full one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology
+from rmqlab.broker import Broker, start_broker
+from rmqlab.faults import CLIENTS, KINDS, QUEUE_TYPES, Settings, run_trial
+from rmqlab.measure import Ledger, Load
+
+SHORT = Settings(lead_s=1.2, tail_s=0.2)
+RECOVER_S = 15  # a generous bound for machines that are busy; the median is far below
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> Iterator[None]:
+    before = logging.getLogger("pika").level
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    yield
+    logging.getLogger("pika").setLevel(before)
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Broker]:
+    with start_broker(own=True) as broker:
+        yield broker
+
+
+@pytest.mark.parametrize("queue_type", QUEUE_TYPES)
+@pytest.mark.parametrize("fault", ["dropped connections", "restart", "kill"])
+def test_nothing_that_is_confirmed_is_lost(own: Broker, fault: str, queue_type: str) -> None:
+    trial = run_trial(own, CLIENTS["rmqlab, window 100"], KINDS[fault], queue_type, settings=SHORT)
+
+    assert not trial.hung, trial
+    assert trial.lost_confirmed == 0
+    assert trial.unconfirmed == 0
+    assert trial.duplicated <= trial.republished + trial.redelivered
+    assert trial.recover_publish_s < RECOVER_S
+    assert trial.recover_consume_s < RECOVER_S
+
+
+def test_a_task_that_outlasts_heartbeats_keeps_its_connection(broker: Broker) -> None:
+    """With a heartbeat of 1 s the broker gives up a client that is silent for 3 s."""
+    queue = "outlast"
+    topology = Topology(queues=(Queue(name=queue),))
+    events: list[str] = []
+    recovery = Recovery(heartbeat_s=1, on_event=lambda event: events.append(event.kind))
+    ledger, load = Ledger(), Load(1)
+    with Publisher(broker, routing_key=queue, topology=topology) as publisher:
+        publisher.publish(load.body(0))
+    with Consumer(
+        broker,
+        queue,
+        lambda *_: time.sleep(3.5),
+        threaded=True,
+        recovery=recovery,
+        observer=ledger.consumer(),
+    ) as consumer:
+        consumer.run(count=1, time_s=20)
+
+    assert events == []
+    assert ledger.totals().received == ledger.totals().acked == 1
+    assert int(broker.queues().set_index("name").loc[queue, "ready"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "number"),
+    [("restart", signal.SIGINT), ("frozen", signal.SIGTERM), ("frozen", signal.SIGKILL)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_an_end_in_the_middle_of_an_outage_leaves_nothing(fault: str, number: signal.Signals) -> None:
+    """Ctrl-C, an orderly end, and what the restart of a kernel comes to in the worst case."""
+    token = secrets.token_hex(8)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rmqlab", "faults", "--client", "rmqlab", "--fault", fault],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"RMQLAB_OWN_BROKER": "node", TOKEN: token},
+    )
+    try:
+        _wait_until(lambda: _is_running(token), 60)
+        _wait_until(lambda: not _is_running(token), 60)
+        assert process.poll() is None
+        process.send_signal(number)
+        signaled_s = time.monotonic()
+        process.wait(30)
+        _wait_until(lambda: not _servers(token), 30)
+        assert time.monotonic() - signaled_s < 5
+        _wait_until(lambda: not _with_token(token), 10)  # the guardian looks twice
+    finally:
+        process.kill()
+        process.wait(5)
+
+
+TOKEN = "RMQLAB_TEST_TOKEN"
+
+
+def _with_token(token: str) -> list[psutil.Process]:
+    """Give the processes that a process with this token started, and that one."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(TOKEN) == token:
+                found.append(process)
+    return found
+
+
+def _servers(token: str) -> list[psutil.Process]:
+    found = []
+    for process in _with_token(token):
+        with contextlib.suppress(psutil.Error):
+            if "beam" in process.name():
+                found.append(process)
+    return found
+
+
+def _is_running(token: str) -> bool:
+    """Say whether there is a server that is not frozen."""
+    with contextlib.suppress(psutil.Error):
+        return any(process.status() != psutil.STATUS_STOPPED for process in _servers(token))
+    return False
+
+
+def _wait_until(condition: Callable[[], bool], time_limit_s: float) -> None:
+    deadline_s = time.monotonic() + time_limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
