@@ -71,6 +71,11 @@ class EngineAPI:
         """How many mandatory messages came back so far, as no queue wanted them."""
         return self._publisher.returned
 
+    @property
+    def republished(self) -> int:
+        """How many messages were sent once more so far, after the loss of a connection."""
+        return self._publisher.republished
+
     def publish_task(
         self,
         task: Task,
@@ -147,6 +152,10 @@ class EngineAPI:
     def wait(self, seconds: float) -> None:
         """Let time pass between two messages while the connection is kept alive."""
         self._publisher.wait(seconds)
+
+    def flush(self) -> None:
+        """Wait until the broker has confirmed every message."""
+        self._publisher.flush()
 
     def stop(self) -> None:
         """Let whatever waits raise `StoppedError` soon. May be called from any thread."""

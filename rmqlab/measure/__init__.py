@@ -23,6 +23,7 @@ from rmqlab.measure._load import (
     publish_load,
     published_ns,
 )
+from rmqlab.measure._outage import Endured, notice_cut, run_through, try_programs
 from rmqlab.measure._prefetch import (
     consume_load,
     deliveries_of,
@@ -47,6 +48,7 @@ __all__ = [
     "ConstantRate",
     "ConsumeRecorder",
     "Durations",
+    "Endured",
     "ExponentialDuration",
     "Failures",
     "Identify",
@@ -81,6 +83,7 @@ __all__ = [
     "load_workload",
     "make_workload",
     "meanwhile",
+    "notice_cut",
     "provenance",
     "publish_for",
     "publish_load",
@@ -92,10 +95,12 @@ __all__ = [
     "run_broadcast",
     "run_each",
     "run_grid",
+    "run_through",
     "run_workload",
     "sharing",
     "sharing_by_worker",
     "summarize_repeats",
     "table_of_keys",
+    "try_programs",
     "waits_by_priority",
 ]

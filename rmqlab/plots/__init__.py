@@ -6,6 +6,7 @@ the value of its cell, and it is freed when nobody holds it.
 
 from rmqlab.plots._broadcast import plot_attendance, plot_backlog, plot_spread
 from rmqlab.plots._gantt import plot_gantt
+from rmqlab.plots._outage import plot_outages, plot_recoveries
 from rmqlab.plots._prefetch import plot_fairness_and_rate, plot_rates, plot_sharing
 from rmqlab.plots._redelivery import plot_ack_batches, plot_fates, plot_poison
 from rmqlab.plots._survival import plot_confirm_cost, plot_survival
@@ -21,8 +22,10 @@ __all__ = [
     "plot_fairness_and_rate",
     "plot_fates",
     "plot_gantt",
+    "plot_outages",
     "plot_poison",
     "plot_rates",
+    "plot_recoveries",
     "plot_sharing",
     "plot_speedup",
     "plot_spread",
