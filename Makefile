@@ -14,9 +14,9 @@ test: ## run the tests and every notebook (ARGS="notebooks" for these alone)
 	@./setup.sh test
 	@$(run) pytest $(ARGS)
 
-rehearse: ## run each lesson twice, interrupted, and with what it claims taken away: minutes
+rehearse: ## run each lesson twice, interrupted, and without what it claims; twenty restarts: minutes
 	@./setup.sh test
-	@$(run) pytest -m rehearsal tests/test_rehearsal.py $(ARGS)
+	@$(run) pytest -m rehearsal tests/test_rehearsal.py tests/test_long_faults.py $(ARGS)
 
 run: ## execute every notebook into build/, with an HTML report
 	@./setup.sh test

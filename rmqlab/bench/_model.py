@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class Library:
     @property
     def version(self) -> str | None:
         """The version that is installed; None if there is none."""
-        if find_spec(self.module) is None:
+        # kombu puts something in the place of its module that `find_spec` does not take.
+        if self.module not in sys.modules and find_spec(self.module) is None:
             return None
         try:
             return version(self.distribution)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,8 +55,7 @@ def faults(
     with broker:
         err.print(f"RabbitMQ {broker.version}, source: {broker.source}")
         facts = where(broker)
-        # What has been measured is kept, also where it is interrupted.
-        with _saved(csv, trials, facts), _progress() as progress:
+        with _progress() as progress:
             task = progress.add_task("", total=len(cells) * repeats)
 
             def on_trial(cell: Cell) -> None:
@@ -65,6 +63,7 @@ def faults(
 
             def on_result(trial: Trial) -> None:
                 trials.append(trial)
+                _save(csv, to_frame(trials, facts))  # each time: it may be interrupted
                 progress.advance(task)
                 if trial.hung or trial.lost_confirmed:
                     progress.console.print(_sentence(trial), style="red", markup=False, soft_wrap=True)
@@ -83,16 +82,10 @@ def faults(
         raise RmqlabError(f"{len(ours)} trials of rmqlab failed; the first: {_sentence(ours[0])}")
 
 
-@contextlib.contextmanager
-def _saved(csv: Path | None, trials: list[Trial], facts: Mapping[str, str | int]) -> Iterator[None]:
-    from rmqlab.faults._table import to_frame
-
-    try:
-        yield
-    finally:
-        if csv and trials:
-            csv.parent.mkdir(parents=True, exist_ok=True)
-            to_frame(trials, facts).to_csv(csv, index=False)
+def _save(csv: Path | None, frame: pd.DataFrame) -> None:
+    if csv:
+        csv.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(csv, index=False)
 
 
 def _in_thread(work: Callable[[], object]) -> Future[object]:
