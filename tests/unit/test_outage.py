@@ -1,115 +1,162 @@
-"""What is broken for the time of a block: it is mended, whatever happens meanwhile."""
+"""What programs do when their broker breaks, and the frames of what an engine lived through."""
 
 from __future__ import annotations
 
-import sys
+import math
 import threading
-import time
-from types import FrameType
-from typing import Any
 
+import pika
 import pytest
 
-from rmqlab.broker import Fault, Outage
-from rmqlab.broker import _outage as module
-from rmqlab.broker._outage import undisturbed
+from rmqlab.amqp import ConnectionEvent
+from rmqlab.broker import Outage
+from rmqlab.errors import BrokerError
+from rmqlab.measure import Endured, Ledger, by_message_id, try_programs
+
+S = 1_000_000_000
 
 
-class Thing:
-    """Something that can be broken, and that takes a moment over it."""
+class Clock:
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
-        self.is_broken = False
-        self.was_broken = False
-        self.mended = threading.Event()
+        self.now_ns = 0
 
-    def fault(self) -> Fault:
-        return Fault("break", self._break, self._mend)
-
-    def _break(self) -> None:
-        time.sleep(0.001)
-        self.is_broken = self.was_broken = True
-
-    def _mend(self) -> None:
-        self.is_broken = False
-        self.mended.set()
+    def __call__(self) -> int:
+        return self.now_ns
 
 
-def _raise_at(number: int) -> Any:
-    """Give a trace function that interrupts the main thread at so-many-th line of the module."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename != module.__file__:
-            return None
-        # Before its first line, `__exit__` can do nothing about an interrupt.
-        if event == "line" and frame.f_lineno != Fault.__exit__.__code__.co_firstlineno + 1:
-            count += 1
-            if count == number:
-                raise KeyboardInterrupt
-        return trace
-
-    return trace
+def _event(kind, name: str, at_s: float, *messages: str) -> ConnectionEvent:
+    return ConnectionEvent(kind, name, messages=messages, at_ns=int(at_s * S))
 
 
-def _interrupt_at(number: int, thing: Thing) -> bool:
-    """Break and mend with an interrupt at a line; say whether there was such a line."""
-    before = sys.gettrace()
-    sys.settrace(_raise_at(number))
-    try:
-        with thing.fault():
-            assert thing.is_broken
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
+@pytest.fixture
+def endured() -> Endured:
+    """Two tasks: one delivered before and again after a restart from 2 s to 5 s, one only after."""
+    clock = Clock()
+    ledger = Ledger(clock=clock)
+    publisher = ledger.publisher("engine-api", identify=by_message_id)
+    consumer = ledger.consumer("worker-1", identify=by_message_id)
+
+    def deliver(at_s: float, tag: int, number: int, redelivered: bool, outcome=None) -> None:
+        clock.now_ns = int(at_s * S)
+        consumer.delivered(tag, redelivered, pika.BasicProperties(message_id=str(number)), b"")
+        if outcome:
+            consumer.settled(tag, False, outcome)
+
+    clock.now_ns = 1 * S
+    publisher.published(0)
+    publisher.published(1)
+    publisher.confirmed(0, 1)
+    deliver(1.5, 1, 0, False)
+    deliver(6.5, 1, 0, True, "acked")
+    deliver(6.6, 2, 1, False, "acked")
+    return Endured(
+        ledger=ledger,
+        happenings=(
+            (int(1.9 * S), Outage("restart", 2 * S, 5 * S)),
+            (7 * S, Outage("closed", 7 * S, 7 * S)),
+        ),
+        told=(
+            _event("lost", "worker-1", 2, "0"),
+            _event("lost", "engine-api", 2),
+            _event("retrying", "worker-1", 3),
+            _event("recovered", "engine-api", 4.9),
+            _event("recovered", "worker-1", 5.5),
+            _event("lost", "worker-1", 7.1),
+            _event("recovered", "worker-1", 7.3),
+            _event("lost", "engine-api", 7.2),
+        ),
+        republished=0,
+        provenance={},
+    )
 
 
-def test_an_interrupt_at_any_line_leaves_nothing_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BEGIN_TIMEOUT_S", 0.05)
-    number = 1
-    while True:
-        thing = Thing()
-        was_interrupted = _interrupt_at(number, thing)
-        assert thing.mended.wait(5) or not thing.was_broken, f"line {number}"
-        assert not thing.is_broken, f"line {number}"
-        if not was_interrupted:
-            break
-        number += 1
+def test_outages_count_from_the_first_task_and_tell_the_longest_silence(endured: Endured) -> None:
+    outages = endured.outages()
 
-    assert number > 10
+    assert outages["fault"].tolist() == ["restart", "closed"]
+    assert outages["down_s"].tolist() == [1, 6]
+    assert outages["up_s"].tolist() == [4, 6]
+    assert outages["silent_s"].tolist() == pytest.approx([5, 0])
 
 
-def test_an_outage_tells_when_it_began_and_ended() -> None:
-    with Thing().fault() as outage:
-        assert 0 < outage.down_ns <= time.monotonic_ns()
-        assert outage.up_ns == 0
-        assert 0 <= outage.lasted_s < 5
+def test_a_client_recovers_from_when_the_broker_is_back(endured: Endured) -> None:
+    recoveries = endured.recoveries().set_index(["fault", "client"])["recover_s"]
 
-    assert outage.fault == "break"
-    assert outage.up_ns >= outage.down_ns
-    assert outage.lasted_s == (outage.up_ns - outage.down_ns) / 1e9
-    assert Outage("kill", 1_000_000_000, 3_500_000_000).lasted_s == 2.5
+    assert recoveries["restart", "worker-1"] == pytest.approx(0.5)
+    assert recoveries["restart", "engine-api"] == 0  # sooner than we noticed that it was back
+    assert recoveries["closed", "worker-1"] == pytest.approx(0.2)
+    assert math.isnan(recoveries["closed", "engine-api"])
 
 
-def test_what_fails_as_it_begins_is_told_and_mended() -> None:
-    mended = []
+def test_events_and_tasks_in_hand_are_shown(endured: Endured) -> None:
+    events = endured.events()
+
+    assert events["event"].tolist()[:3] == ["lost", "lost", "retrying"]
+    assert events["in_hand"].sum() == 1
+    assert endured.in_hand() == endured.delivered_again() == {0}
+    assert repr(endured) == "<Endured 2 faults: 2 tasks>"
+
+
+def test_programs_die_return_or_go_on() -> None:
+    broken, closed = threading.Event(), threading.Event()
+
+    def die() -> None:
+        broken.wait(10)
+        raise ConnectionResetError("gone")
+
+    found = try_programs(
+        {"dies": die, "returns": lambda: broken.wait(10), "goes on": lambda: closed.wait(10)},
+        {"break": broken.set},
+        begin=lambda: None,
+        end=closed.set,
+        patience_s=0.3,
+    ).set_index("program")
+
+    assert found["outcome"].to_dict() == {name: name for name in ("dies", "returns", "goes on")}
+    assert found["error"].to_dict() == {"dies": "ConnectionResetError", "returns": "", "goes on": ""}
+    assert found["after_s"].notna().to_dict() == {"dies": True, "returns": True, "goes on": False}
+
+
+def test_programs_start_anew_for_each_fault() -> None:
+    started = []
+
+    found = try_programs(
+        {"short": lambda: started.append(1)},
+        {"one": lambda: None, "two": lambda: None},
+        begin=lambda: None,
+        end=lambda: None,
+    )
+
+    assert found["fault"].tolist() == ["one", "two"]
+    assert len(started) == 2
+
+
+def test_a_program_that_nothing_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmqlab.measure._outage.END_TIMEOUT_S", 0.05)
+    for_ever = threading.Event()
+
+    with pytest.raises(BrokerError, match="'stubborn' still runs"):
+        try_programs(
+            {"stubborn": lambda: for_ever.wait(10)},
+            {"nothing": lambda: None},
+            begin=lambda: None,
+            end=lambda: None,
+            patience_s=0,
+        )
+    for_ever.set()
+
+
+def test_programs_are_ended_when_their_fault_cannot_happen() -> None:
+    closed = threading.Event()
 
     def fail() -> None:
-        raise ValueError("no")
+        raise OSError("no such fault")
 
-    with pytest.raises(ValueError, match="no"), Fault("break", fail, lambda: mended.append(1)):
-        raise AssertionError
+    with pytest.raises(OSError, match="no such fault"):
+        try_programs(
+            {"program": lambda: closed.wait(10)}, {"fault": fail}, begin=lambda: None, end=closed.set
+        )
 
-    assert mended
-
-
-def test_work_that_is_undisturbed_gives_and_raises_what_it_does() -> None:
-    def fail() -> None:
-        raise ValueError("no")
-
-    assert undisturbed(lambda: 7) == 7
-    with pytest.raises(ValueError, match="no"):
-        undisturbed(fail)
+    assert closed.is_set()

@@ -1,0 +1,112 @@
+"""What an engine lives through when its broker is really broken, as lesson 06 does it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rmqlab.amqp import ConnectionEvent, Recovery
+from rmqlab.broker import Broker, Link, start_broker
+from rmqlab.engine import TOPOLOGY, EngineAPI, Task
+from rmqlab.errors import BrokerError
+from rmqlab.measure import notice_cut, run_through
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> Iterator[None]:
+    loggers = [logging.getLogger("pika"), logging.getLogger("rmqlab.amqp")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Broker]:
+    with start_broker(own=True) as broker:
+        yield broker
+
+
+def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> None:
+    told: list[ConnectionEvent] = []
+    work_s = 0.02
+
+    run = run_through(
+        own,
+        {"closed": own.close_connections, "kill": own.kill},
+        recovery=Recovery(on_event=told.append),
+        execute=lambda _: time.sleep(work_s),
+        workers=3,
+        calm_s=0.3,
+        progress=False,
+    )
+
+    totals = run.ledger.totals()
+    assert totals.confirmed == totals.published == totals.unique
+    assert totals.lost_confirmed == totals.lost_unconfirmed == totals.foreign == 0
+    assert totals.duplicated <= totals.redelivered + run.republished
+    recoveries = run.recoveries()
+    assert recoveries.groupby("fault").size().to_dict() == {"closed": 4, "kill": 4}
+    assert recoveries["recover_s"].notna().all()
+    assert run.in_hand() <= run.delivered_again()
+    assert len(told) == len(run.told)
+    outages = run.outages().set_index("fault")
+    assert outages["up_s"]["kill"] > outages["down_s"]["kill"]
+    assert outages["silent_s"]["kill"] > outages["up_s"]["kill"] - outages["down_s"]["kill"]
+    assert set(run.throughput()["event"]) >= {"published", "confirmed", "received"}
+
+
+def test_faults_may_be_repeated(own: Broker) -> None:
+    run = run_through(
+        own,
+        {"closed": own.close_connections},
+        workers=1,
+        rate_msg_s=10,
+        repeats=2,
+        calm_s=0.1,
+        progress=False,
+    )
+
+    assert run.recoveries()["number"].tolist() == [0, 0, 1, 1]
+
+
+def test_what_is_not_well_again_within_the_time_limit_is_an_error(own: Broker) -> None:
+    recovery = Recovery(first_wait_s=30, longest_wait_s=30)
+
+    with pytest.raises(BrokerError, match="Not all was well again within 1 s"):
+        run_through(
+            own,
+            {"closed": own.close_connections},
+            recovery=recovery,
+            execute=lambda _: time.sleep(3),  # while it works, no task is done
+            workers=1,
+            calm_s=0,
+            time_limit_s=1,
+            progress=False,
+        )
+
+
+def test_an_api_counts_what_it_publishes_again(own: Broker) -> None:
+    TOPOLOGY.declare(own)
+    with Link(own, delay_ms=50) as link, EngineAPI(link.url, recovery=Recovery()) as api:
+        for number in range(20):
+            api.publish_task(Task("engine-1", "process", {"number": number}))
+        assert api.republished == 0
+        link.drop()
+        api.flush()
+
+        assert api.republished == 20
+
+
+def test_a_cut_network_is_noticed_after_some_heartbeats(broker: Broker) -> None:
+    noticed = notice_cut(broker, heartbeats_s=[1, 60], within_s=6).set_index("heartbeat_s")
+
+    assert 1 < noticed["task_moved_s"][1] < 6
+    assert noticed["task_moved_s"].isna()[60]
+    assert noticed["worker_noticed_s"].isna()[60]
+    assert not [name for name in broker.queues()["name"] if "held" in name]
