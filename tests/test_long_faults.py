@@ -19,6 +19,7 @@ from rmqlab.measure import Ledger, Load
 
 RESTARTS = 20
 RATE_MSG_S = 300
+MESSAGES = 200  # of each queue, between two restarts
 RECOVER_S = 20
 # What the ledger and the load keep is below a tenth of this; a connection that leaked would be
 # a few hundred KiB, so twenty of them show.
@@ -43,55 +44,77 @@ def _quiet() -> Iterator[None]:
         each.setLevel(level)
 
 
-@pytest.mark.rehearsal
-@pytest.mark.parametrize("queue", ["long-classic", "long-quorum"])
-def test_twenty_restarts_under_load_lose_and_leak_nothing(own: Broker, queue: str) -> None:
-    ledger, load, ending = Ledger(), Load(1_000_000), threading.Event()
-    recovery = Recovery(longest_wait_s=1, heartbeat_s=2)
-    publisher = Publisher(
-        own,
-        routing_key=queue,
-        confirms=confirm_window(100),
-        topology=TOPOLOGY,
-        recovery=recovery,
-        observer=ledger.publisher(),
-    )
-    consumer = Consumer(own, queue, topology=TOPOLOGY, recovery=recovery, observer=ledger.consumer())
+class Pair:
+    """A publisher and a consumer of a queue, each in a thread."""
 
-    def publish() -> None:
-        with contextlib.suppress(StoppedError), publisher:
-            while not ending.is_set():
+    def __init__(self, broker: Broker, queue: str) -> None:
+        self.ledger, self.ending, self._load = Ledger(), threading.Event(), Load(1_000_000)
+        recovery = Recovery(longest_wait_s=1, heartbeat_s=2)
+        self.publisher = Publisher(
+            broker,
+            routing_key=queue,
+            confirms=confirm_window(100),
+            topology=TOPOLOGY,
+            recovery=recovery,
+            observer=self.ledger.publisher(),
+        )
+        self.consumer = Consumer(
+            broker, queue, topology=TOPOLOGY, recovery=recovery, observer=self.ledger.consumer()
+        )
+        self.threads = [threading.Thread(target=each, daemon=True) for each in (self._publish, self._consume)]
+        for each in self.threads:
+            each.start()
+
+    def _publish(self) -> None:
+        with contextlib.suppress(StoppedError), self.publisher as publisher:
+            while not self.ending.is_set():
                 publisher.wait(1 / RATE_MSG_S)
-                publisher.publish(load.body(publisher.published))
+                publisher.publish(self._load.body(publisher.published))
 
-    threads = [threading.Thread(target=each, daemon=True) for each in (publish, consumer.run)]
-    for each in threads:
-        each.start()
+    def _consume(self) -> None:
+        with self.consumer:
+            self.consumer.run()
+
+    def has_done(self, count: int, since_ns: int) -> bool:
+        """Say whether so many messages that were published since are confirmed and delivered."""
+        messages = self.ledger.account().messages
+        since = messages[messages["published_ns"] > since_ns]
+        return int(((since["confirmed_ns"] > 0) & (since["delivered_ns"] > 0)).sum()) >= count
+
+    def stop(self) -> None:
+        for each in (self.publisher, self.consumer):
+            each.stop()
+        for each in self.threads:
+            each.join(5)
+            assert not each.is_alive()
+
+
+@pytest.mark.rehearsal
+def test_twenty_restarts_under_load_lose_and_leak_nothing(own: Broker) -> None:
+    pairs = [Pair(own, queue.name) for queue in TOPOLOGY.queues]
     usages = []
     try:
         for _ in range(RESTARTS):
-            outage = own.restart()
-            _wait_until_at_work(ledger, outage.up_ns)
+            up_ns = own.restart().up_ns
+            for pair in pairs:
+                _wait_until(lambda pair=pair, up_ns=up_ns: pair.has_done(MESSAGES, up_ns), RECOVER_S)
             usages.append(_usage())
-        ending.set()
-        threads[0].join(RECOVER_S)
-        assert not threads[0].is_alive()
-        _wait_until(lambda: not ledger.totals().lost_confirmed, RECOVER_S)
+        for pair in pairs:
+            pair.ending.set()
+            pair.threads[0].join(RECOVER_S)
+            assert not pair.threads[0].is_alive()
+            _wait_until(lambda pair=pair: not pair.ledger.totals().lost_confirmed, RECOVER_S)
     finally:
-        for each in (publisher, consumer):
-            each.stop()
-        for each in threads:
-            each.join(5)
-        consumer.close()
+        for pair in pairs:
+            pair.stop()
 
-    totals = ledger.totals()
-    assert not any(each.is_alive() for each in threads)
-    assert totals.confirmed == totals.published > RESTARTS * 100
-    assert totals.lost_confirmed == 0
-    assert totals.duplicated <= publisher.republished + totals.redelivered
+    for pair in pairs:
+        totals = pair.ledger.totals()
+        assert totals.confirmed == totals.published > RESTARTS * MESSAGES
+        assert totals.lost_confirmed == 0
+        assert totals.duplicated <= pair.publisher.republished + totals.redelivered
     # From the second restart on, when all that is loaded late is loaded, to the last.
-    names = ("threads", "files", "sockets")
-    for name, early, late in zip(names, usages[1], usages[-1], strict=False):
+    for name, early, late in zip(("threads", "files", "sockets"), usages[1], usages[-1], strict=False):
         assert late <= early, (name, usages)
     assert usages[-1][3] - usages[1][3] < GROWTH_BYTES, usages
 
@@ -102,15 +125,6 @@ def _usage() -> tuple[int, int, int, int]:
     process = psutil.Process()
     sockets = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_ESTABLISHED]
     return process.num_threads(), process.num_fds(), len(sockets), process.memory_info().rss
-
-
-def _wait_until_at_work(ledger: Ledger, since_ns: int) -> None:
-    def is_at_work() -> bool:
-        messages = ledger.account().messages
-        since = messages[messages["published_ns"] > since_ns]
-        return bool(((since["confirmed_ns"] > 0) & (since["delivered_ns"] > 0)).any())
-
-    _wait_until(is_at_work, RECOVER_S)
 
 
 def _wait_until(condition, time_limit_s: float) -> None:

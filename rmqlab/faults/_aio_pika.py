@@ -72,6 +72,11 @@ async def _publish(job: Job) -> None:
                 try:
                     await channel.default_exchange.publish(message, job.queue, timeout=PATIENCE_S)
                     break
+                except asyncio.CancelledError:
+                    # A connection that is given up for want of heartbeats cancels what waits on it.
+                    if job.stopping.is_set():
+                        raise
+                    job.republished += 1
                 except (TimeoutError, *CONNECTION_EXCEPTIONS, DeliveryError):
                     job.republished += 1
                     await asyncio.sleep(PAUSE_S)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from rmqlab.measure import Ledger, Load
 
 # How long a message may be without its confirm before it is given up and sent again, by
-# clients that have such a limit: longer than any fault of the matrix.
+# clients that have such a limit: long enough for a fault that passes, as giving up too soon
+# makes duplicates.
 PATIENCE_S = 15.0
 # The longest wait between two attempts to connect, the same for all.
 LONGEST_WAIT_S = 1.0

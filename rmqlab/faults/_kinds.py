@@ -36,6 +36,7 @@ class Kind:
         is_instant: whether it has no length: the broker is there all the time.
         by_link: whether it happens on the way to the broker.
         takes_queue: whether the queue goes, with all that is in it.
+        times: how many times as long it lasts as others that have no length of their own.
     """
 
     name: str
@@ -43,6 +44,11 @@ class Kind:
     is_instant: bool = False
     by_link: bool = False
     takes_queue: bool = False
+    times: float = 1
+
+
+# Long enough that every client notices, pika as well, which adds 5 s to the heartbeat.
+LONG = 10 / 3
 
 
 def _close(site: Site) -> Outage:
@@ -102,7 +108,9 @@ KINDS = {
         Kind("restart", _restart),
         Kind("kill", _kill),
         Kind("frozen", _freeze),
+        Kind("frozen for long", _freeze, times=LONG),
         Kind("cut network", _cut, by_link=True),
+        Kind("cut for long", _cut, by_link=True, times=LONG),
         Kind("memory alarm", _alarm),
         Kind("deleted queue", _delete, is_instant=True, takes_queue=True),
     )

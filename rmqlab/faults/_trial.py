@@ -148,7 +148,7 @@ def run_trial(
                 "Next: see that the broker is well"
             )
         work.ended.wait(settings.lead_s)
-        outage = kind.happen(Site(broker, link, queue, settings.lasting_s))
+        outage = kind.happen(Site(broker, link, queue, settings.lasting_s * kind.times))
         hung = not _bring_to_end(job, work, outage.up_ns, settings)
         job.stop()
         account = job.ledger.account()
@@ -189,13 +189,17 @@ class _Work:
 
     def _thread(self, name: str, work: Callable[[Job], None]) -> threading.Thread:
         def run() -> None:
+            why = "ended by itself"
             try:
                 work(self._job)
             except Exception as error:  # what ends a client is what the trial is to find out
                 logger.debug("the %s ended", name, exc_info=True)
-                line = f"{type(error).__name__}: {error}".partition("\n")[0]
-                self.errors.append(f"{name}: {line[:200]}")
-                self.ended.set()
+                why = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+            else:
+                if self._job.ending.is_set():
+                    return
+            self.errors.append(f"{name}: {why}")
+            self.ended.set()
 
         return threading.Thread(target=run, name=f"rmqlab-faults-{name}", daemon=True)
 
