@@ -18,6 +18,7 @@ from rmqlab.faults._job import LONGEST_WAIT_S, PATIENCE_S, PREFETCH, Deliveries,
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
+MODULES = ("aiormq.connection", "aio_pika.exceptions", "aio_pika.robust_connection")
 PAUSE_S = 0.05
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from rmqlab.bench._model import AIO_PIKA, RMQLAB, Library
 from rmqlab.faults import _aio_pika, _kombu, _rmqlab
@@ -21,12 +22,20 @@ class Client:
         library: whose code it runs.
         publish: publishes until the job is ending, and then waits for its confirms.
         consume: consumes until the job is stopping.
+        modules: what is to be imported before its threads start, as two threads that import
+            for the first time at once may meet half of a module.
     """
 
     name: str
     library: Library
     publish: Callable[[Job], None]
     consume: Callable[[Job], None]
+    modules: tuple[str, ...] = ()
+
+    def load(self) -> None:
+        """Import what its threads need."""
+        for name in self.modules:
+            import_module(name)
 
 
 CLIENTS = {
@@ -34,7 +43,7 @@ CLIENTS = {
     for client in (
         Client("rmqlab", RMQLAB, _rmqlab.publish_each, _rmqlab.consume),
         Client("rmqlab, window 100", RMQLAB, _rmqlab.publish_window, _rmqlab.consume),
-        Client("aio-pika", AIO_PIKA, _aio_pika.publish, _aio_pika.consume),
-        Client("kombu", KOMBU, _kombu.publish, _kombu.consume),
+        Client("aio-pika", AIO_PIKA, _aio_pika.publish, _aio_pika.consume, _aio_pika.MODULES),
+        Client("kombu", KOMBU, _kombu.publish, _kombu.consume, _kombu.MODULES),
     )
 }

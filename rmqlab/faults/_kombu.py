@@ -12,6 +12,7 @@ from typing import Any
 
 from rmqlab.faults._job import LONGEST_WAIT_S, PATIENCE_S, PREFETCH, Deliveries, Ended, Job, Pace
 
+MODULES = ("amqp.connection", "kombu.connection", "kombu.mixins", "kombu.transport.pyamqp")
 CONNECT_TIMEOUT_S = 5
 CHECK_EVERY_S = 0.5
 

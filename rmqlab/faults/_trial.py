@@ -220,6 +220,7 @@ class _Work:
 
 @contextlib.contextmanager
 def _at_work(broker: Broker, client: Client, job: Job) -> Iterator[_Work]:
+    client.load()
     work = _Work(client, job)
     work.start()
     try:

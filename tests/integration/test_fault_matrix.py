@@ -51,6 +51,23 @@ def test_nothing_that_is_confirmed_is_lost(own: Broker, fault: str, queue_type: 
     assert trial.recover_consume_s < RECOVER_S
 
 
+@pytest.mark.parametrize("client", ["rmqlab", "aio-pika", "kombu"])
+def test_each_client_is_used_in_a_way_that_recovers(own: Broker, client: str) -> None:
+    trial = run_trial(own, CLIENTS[client], KINDS["dropped connections"], "classic", settings=SHORT)
+
+    assert not trial.hung, trial
+    assert trial.lost_confirmed == trial.unconfirmed == 0
+    assert trial.republished + trial.redelivered > 0
+
+
+def test_what_goes_with_a_deleted_queue_is_not_lost_by_the_client(own: Broker) -> None:
+    trial = run_trial(own, CLIENTS["rmqlab"], KINDS["deleted queue"], "classic", settings=SHORT)
+
+    assert not trial.hung, trial
+    assert trial.lost_confirmed == trial.unconfirmed == 0
+    assert trial.confirmed > trial.gone_with_queue
+
+
 def test_a_task_that_outlasts_heartbeats_keeps_its_connection(broker: Broker) -> None:
     """With a heartbeat of 1 s the broker gives up a client that is silent for 3 s."""
     queue = "outlast"
