@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from rmqlab.amqp import Publisher
 from rmqlab.measure._header import HEADER, HEADER_BYTES, MAX_MESSAGES, Header
@@ -300,7 +303,7 @@ def published_ns(body: bytes) -> int:
     return time_ns
 
 
-def publish_load(publisher: Publisher, load: Load) -> int:
+def publish_load(publisher: Publisher, load: Load, *, progress: bool = False) -> int:
     """Publish a load, each message when it is due, and wait for all confirms.
 
     A publisher that cannot keep up publishes late, and leaves nothing out.
@@ -308,6 +311,7 @@ def publish_load(publisher: Publisher, load: Load) -> int:
     Args:
         publisher: publishes the messages.
         load: the messages.
+        progress: whether to show a progress bar.
 
     Returns:
         How many messages were published.
@@ -315,11 +319,14 @@ def publish_load(publisher: Publisher, load: Load) -> int:
     Raises:
         BrokerError: as `Publisher.publish`.
     """
+    # On standard output, as JupyterLab paints standard error like a warning.
+    shown = functools.partial(tqdm, total=load.count, unit="message", file=sys.stdout)
     if isinstance(load.rate, Unlimited):
-        publisher.publish_all(load.bodies())
+        publisher.publish_all(shown(load.bodies()) if progress else load.bodies())
     else:
+        due = zip(load.arrivals_s().tolist(), load.numbers, strict=True)
         started_s = time.monotonic()
-        for due_s, number in zip(load.arrivals_s().tolist(), load.numbers, strict=True):
+        for due_s, number in shown(due) if progress else due:
             while (wait_s := started_s + due_s - time.monotonic()) > SHORTEST_WAIT_S:
                 publisher.wait(min(wait_s, LONGEST_WAIT_S))
             publisher.publish(load.body(number))

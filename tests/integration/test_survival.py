@@ -12,10 +12,10 @@ import pandas as pd
 import pika
 import pytest
 
-from rmqlab.amqp import Queue, confirm_each, confirm_window, connect, fire_and_forget
+from rmqlab.amqp import Publisher, Queue, confirm_each, confirm_window, connect, fire_and_forget
 from rmqlab.broker import Broker, Link
 from rmqlab.errors import BrokerError
-from rmqlab.measure import count_survivors, publish_for
+from rmqlab.measure import ConstantRate, Load, Unlimited, count_survivors, publish_for, publish_load
 
 QUEUE = "engine:tasks"
 PERSISTENT = {"persistent": pika.BasicProperties(delivery_mode=2)}
@@ -63,8 +63,8 @@ def test_all_survives_where_nothing_happens(broker) -> None:
 
 def test_what_is_gone_is_lost_whatever_was_confirmed(broker) -> None:
     def delete_both() -> None:
-        for name in CONFIRMS:
-            _on_channel(broker, lambda channel, name=name: channel.queue_delete(f"{QUEUE}:persistent:{name}"))
+        for name in broker.queues()["name"]:
+            _on_channel(broker, lambda channel, name=name: channel.queue_delete(name))
 
     fates = _count(broker, delete_both)
 
@@ -137,3 +137,16 @@ def test_each_confirm_takes_a_round_trip(broker, queue) -> None:
 def test_it_takes_some_time(broker, seconds) -> None:
     with pytest.raises(ValueError, match="seconds"):
         publish_for(broker, QUEUE, confirms=confirm_each(), seconds=seconds)
+
+
+@pytest.mark.parametrize("rate", [Unlimited(), ConstantRate(1000)])
+def test_a_bar_shows_how_much_is_published(broker, queue, rate, capsys) -> None:
+    load = Load(10, rate=rate)
+    with Publisher(broker, routing_key=queue) as publisher:
+        publish_load(publisher, load)
+        quiet = capsys.readouterr()
+        publish_load(publisher, load.again(), progress=True)
+        shown = capsys.readouterr()
+
+    assert quiet.out + quiet.err + shown.err == ""
+    assert "10/10" in shown.out
