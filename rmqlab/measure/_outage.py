@@ -485,7 +485,7 @@ class _Holder:
         self._link = link
         self._heartbeat_s = heartbeat_s
         self._queue = f"{HELD}:{heartbeat_s}"
-        self._topology = Topology(queues=(Queue(name=self._queue),))
+        self._topology = Topology(queues=(Queue(name=self._queue, auto_delete=True),))
         self._held = threading.Event()
         self._let_go = threading.Event()
         self._moved_ns = self._noticed_ns = 0
@@ -530,8 +530,6 @@ class _Holder:
                 beside.stop()
                 holder.stop()
                 wait(runs)  # a connection belongs to one thread, which closes it only then
-        with contextlib.closing(connect(self._broker)) as connection:
-            connection.channel().queue_delete(self._queue)
 
     def _hold(self, *_: object) -> None:
         self._held.set()

@@ -113,10 +113,11 @@ def plot_recoveries(recoveries: pd.DataFrame) -> Figure:
             share = np.arange(1, len(times_s) + 1) / len(times_s)
             axes.step(times_s, share, where="post", color=color)
             axes.plot(times_s, share, marker, color=color, ms=4, mfc="none", ls="none")
-            # Beside its line where that is late: to the left of the first, to the right of others.
-            place = 3 * (len(times_s) - 1) // 4
+            # A distribution climbs from left to right: above it on the left, and below it on the
+            # right, there is room.
+            place = (len(times_s) - 1) * (1 if number else 3) // 4
             text = f"{fault}\n({len(times_s)} times)"
-            offset = (12, -12) if number else (-12, 0)
+            offset = (10, -36) if number else (-12, 0)
             label(axes, text, times_s[place], share[place], color, offset=offset)
             parts.append(f"{_time(float(np.median(times_s)))} ({fault})")
         axes.set(xscale="log", xlabel="time to recover (s)", ylabel="clients that are back", ylim=(0, 1.03))
