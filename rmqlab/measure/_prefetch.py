@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ def round_trip_ms(broker: Broker | Link | str, *, calls: int = CALLS) -> float:
         calls: how many questions; each is a `basic_qos`, which the broker answers at once.
 
     Returns:
-        The median, in milliseconds.
+        The quickest, which nothing else held up, in milliseconds.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -47,7 +46,7 @@ def round_trip_ms(broker: Broker | Link | str, *, calls: int = CALLS) -> float:
             asked_s = time.perf_counter()
             channel.basic_qos(prefetch_count=1)
             times_s.append(time.perf_counter() - asked_s)
-    return statistics.median(times_s) * 1000
+    return min(times_s) * 1000
 
 
 def consume_load(
