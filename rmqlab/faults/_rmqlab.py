@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections import deque
+
+import pika
 
 from rmqlab.amqp import Confirms, Consumer, Publisher, Queue, Recovery, Topology, confirm_each, confirm_window
 from rmqlab.errors import StoppedError
@@ -36,23 +40,54 @@ def consume(job: Job) -> None:
         consumer.run()
 
 
+class _UntilConfirmed:
+    """Tells the ledger of each message, and keeps those that are to be published again.
+
+    A broker that refuses a message (`basic.nack`), as it does when it loses the queue just then,
+    leaves it to the application what is to become of it. This one tries again.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._recorder = job.ledger.publisher()
+        self._messages: list[int] = []  # of each number of the publisher
+        self.message = 0  # that is being published
+        self.refused: deque[int] = deque()
+
+    def published(self, number: int) -> None:  # noqa: ARG002
+        self._messages.append(self.message)
+        self._recorder.published(self.message)
+
+    def confirmed(self, first: int, last: int) -> None:
+        for message in self._messages[first : last + 1]:
+            self._recorder.confirmed(message, message)
+
+    def nacked(self, first: int, last: int) -> None:
+        self.refused.extend(self._messages[first : last + 1])
+
+    def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
+        self._recorder.returned(properties, body)
+
+
 def _publish(job: Job, confirms: Confirms) -> None:
+    observer = _UntilConfirmed(job)
     publisher = Publisher(
-        job.url,
-        routing_key=job.queue,
-        confirms=confirms,
-        recovery=_recovery(job),
-        observer=job.ledger.publisher(),
+        job.url, routing_key=job.queue, confirms=confirms, recovery=_recovery(job), observer=observer
     )
     job.at_stop(publisher.stop)
-    pace = Pace(job.rate_msg_s)
+    pace, following, again = Pace(job.rate_msg_s), itertools.count(), 0
     try:
         with contextlib.suppress(StoppedError), publisher:
-            while not job.ending.is_set():
+            while True:
+                if job.ending.is_set():
+                    publisher.flush()
+                    if not observer.refused:
+                        break
                 publisher.wait(pace.wait_s())
-                publisher.publish(job.load.body(publisher.published))
+                again += bool(observer.refused)
+                observer.message = observer.refused.popleft() if observer.refused else next(following)
+                publisher.publish(job.load.body(observer.message))
     finally:
-        job.republished = publisher.republished
+        job.republished = publisher.republished + again
 
 
 def _recovery(job: Job) -> Recovery:
