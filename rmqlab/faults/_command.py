@@ -40,8 +40,8 @@ def faults(
 ) -> None:
     """Break a broker under load, and see what rmqlab, aio-pika and kombu make of it.
 
-    It starts a broker of its own. A trial takes about ten seconds, all of them about half an
-    hour, with --quick five minutes.
+    It starts a broker of its own. A trial takes from 3 to 25 seconds, all of them about 45
+    minutes, with --quick seven.
     """
     from rmqlab.faults._matrix import QUEUE_TYPES, find_cells, run_matrix
     from rmqlab.faults._table import summarize, to_frame, where
