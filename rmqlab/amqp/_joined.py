@@ -5,7 +5,8 @@ microseconds a message, and as many system calls as frames. Here a window of mes
 out in one piece, and what is the same in all of a publisher's messages is encoded once.
 
 This is all that rmqlab takes from pika's insides: `_adapter_emit_data` and
-`_terminate_stream`, through which every adapter sends and hangs up, and the frames of
+`_terminate_stream`, through which every adapter sends and hangs up,
+`_on_connection_workflow_done`, which hears how opening went, and the frames of
 `pika.frame`. Where a pika does not send that way, nothing is held back; where it encodes
 differently, `Encoder.of` gives none; and then all goes out as plain pika sends it.
 """
@@ -52,6 +53,11 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
         """Let the connection go as a process does that is killed: without a word to the broker."""
         self._held = None
         self._terminate_stream(StreamLostError("dropped"))
+
+    def _on_connection_workflow_done(self, outcome: Any) -> None:
+        # pika 1.4 hands over the class of the exception, and trips over it, when a connection is
+        # closed in the midst of its handshake.
+        super()._on_connection_workflow_done(outcome() if isinstance(outcome, type) else outcome)
 
     def emit(self, data: bytes) -> None:
         """Send frames that are encoded already, or hold them back."""

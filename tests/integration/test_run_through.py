@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from rmqlab.amqp import ConnectionEvent, Recovery
 from rmqlab.broker import Broker, Link, start_broker
-from rmqlab.engine import TOPOLOGY, EngineAPI, Task
+from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
 from rmqlab.measure import notice_cut, run_through
 
@@ -110,3 +111,37 @@ def test_a_cut_network_is_noticed_after_some_heartbeats(broker: Broker) -> None:
     assert noticed["task_moved_s"].isna()[60]
     assert noticed["worker_noticed_s"].isna()[60]
     assert not [name for name in broker.queues()["name"] if "held" in name]
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_worker_is_stopped_while_it_shakes_hands(broker: Broker, is_cut: bool) -> None:
+    """A network that is cut takes its new connection, and answers nothing until it is whole again."""
+    told: list[ConnectionEvent] = []
+    with Link(broker) as link:
+        worker = EngineWorker(link.url, print, recovery=Recovery(on_event=told.append))
+        running = threading.Thread(target=worker.run)
+        running.start()
+        broker.wait_for_queue("engine:tasks", consumers=1)
+        with link.cut():
+            link.drop()
+            _wait_until(lambda: bool(told))  # it is lost, and tries again
+            time.sleep(0.3)
+            if is_cut:
+                _stop(worker, running)
+        _stop(worker, running)
+
+
+def _stop(worker: EngineWorker, running: threading.Thread) -> None:
+    started_s = time.monotonic()
+    worker.stop()
+    running.join(10)
+    worker.close()
+    assert not running.is_alive()
+    assert time.monotonic() - started_s < 5
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
