@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rmqlab.errors import StoppedError
 from rmqlab.measure import Ledger, Load
 
 # How long a message may be without its confirm before it is given up and sent again, by
@@ -18,7 +19,7 @@ LONGEST_WAIT_S = 1.0
 PREFETCH = 100
 
 
-class Ended(Exception):  # noqa: N818 no error
+class Ended(StoppedError):  # noqa: N818 # no error
     """Raised in a client's thread that is told to end."""
 
 
