@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import math
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from rmqlab.amqp import Publisher
 from rmqlab.measure._header import HEADER, HEADER_BYTES, MAX_MESSAGES, Header
 
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 # Looks at the clock again after a wait of at most this, and before a wait of less than that.
 LONGEST_WAIT_S = 1.0
@@ -303,7 +303,9 @@ def published_ns(body: bytes) -> int:
     return time_ns
 
 
-def publish_load(publisher: Publisher, load: Load, *, progress: bool = False) -> int:
+def publish_load(
+    publisher: Publisher, load: Load, *, until: Callable[[], bool] | None = None, progress: bool = False
+) -> int:
     """Publish a load, each message when it is due, and wait for all confirms.
 
     A publisher that cannot keep up publishes late, and leaves nothing out.
@@ -311,6 +313,8 @@ def publish_load(publisher: Publisher, load: Load, *, progress: bool = False) ->
     Args:
         publisher: publishes the messages.
         load: the messages.
+        until: asked before each message; when it says so, the rest is not published. None
+            publishes all.
         progress: whether to show a progress bar.
 
     Returns:
@@ -319,19 +323,28 @@ def publish_load(publisher: Publisher, load: Load, *, progress: bool = False) ->
     Raises:
         BrokerError: as `Publisher.publish`.
     """
-    # On standard output, as JupyterLab paints standard error like a warning.
-    shown = functools.partial(tqdm, total=load.count, unit="message", file=sys.stdout)
+    before = publisher.published
     if isinstance(load.rate, Unlimited):
-        publisher.publish_all(shown(load.bodies()) if progress else load.bodies())
+        publisher.publish_all(_some(load.bodies(), load, until, progress=progress))
     else:
         due = zip(load.arrivals_s().tolist(), load.numbers, strict=True)
         started_s = time.monotonic()
-        for due_s, number in shown(due) if progress else due:
+        for due_s, number in _some(due, load, until, progress=progress):
             while (wait_s := started_s + due_s - time.monotonic()) > SHORTEST_WAIT_S:
                 publisher.wait(min(wait_s, LONGEST_WAIT_S))
             publisher.publish(load.body(number))
     publisher.flush()
-    return load.count
+    return publisher.published - before
+
+
+def _some(items: Iterator[T], load: Load, until: Callable[[], bool] | None, *, progress: bool) -> Iterable[T]:
+    """Give a load's items for as long as they are wanted, with a bar if one is."""
+    wanted = items if until is None else itertools.takewhile(lambda _: not until(), items)
+    if not progress:
+        return wanted
+    # On standard output, as JupyterLab paints standard error like a warning.
+    total = load.count if until is None else None
+    return tqdm(wanted, total=total, unit="message", file=sys.stdout)
 
 
 def _check_above_0(name: str, value: float) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from rmqlab.plots._style import COLORS, MARKERS, MEASURED, new_figure
 
@@ -82,6 +82,7 @@ def plot_confirm_cost(costs: pd.DataFrame) -> Figure:
             left.annotate(f"{rate:,.0f}", (high, row), (6, 0), textcoords="offset points", va="center")
         left.set(xlabel="throughput (messages/s)", ylabel="", xlim=(0, rates["max"].max() * 1.35))
         left.set_title(_rate_title(rates["median"]))
+        left.xaxis.set_major_locator(MaxNLocator(4))
         left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         for place, (column, words) in enumerate(LATENCIES.items()):
             color, marker = COLORS[place + 1], MARKERS[place]
@@ -143,4 +144,4 @@ def _rate_title(rates: pd.Series) -> str:
 
 
 def _latency_title(medians: pd.Series) -> str:
-    return f"A confirm takes {medians.min():.1f} to {medians.max():.0f} ms (median)"
+    return f"A confirm takes {medians.min():.1f} to {medians.max():.0f} ms"

@@ -6,6 +6,7 @@ The faults here are mild ones that any broker bears: lesson 07 kills one.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 
 import pandas as pd
@@ -150,3 +151,16 @@ def test_a_bar_shows_how_much_is_published(broker, queue, rate, capsys) -> None:
 
     assert quiet.out + quiet.err + shown.err == ""
     assert "10/10" in shown.out
+
+
+@pytest.mark.parametrize("rate", [Unlimited(), ConstantRate(10_000)])
+def test_a_load_can_be_ended_before_its_end(broker, queue, rate, capsys) -> None:
+    load = Load(1000, rate=rate)
+    with Publisher(broker, routing_key=queue) as publisher:
+        for _ in range(2):  # each call counts its own
+            asked = itertools.count(1)
+            count = publish_load(publisher, load, until=lambda asked=asked: next(asked) > 7, progress=True)
+            assert count == 7
+
+    assert publisher.confirmed == 14
+    assert "7message" in capsys.readouterr().out

@@ -101,5 +101,5 @@ def test_the_titles_of_the_costs_compare_medians() -> None:
     left, right = plots.plot_confirm_cost(COSTS).axes
 
     assert left.get_title(loc="left") == "window 500 is 19 times as fast as each"
-    assert right.get_title(loc="left") == "A confirm takes 0.5 to 16 ms (median)"
+    assert right.get_title(loc="left") == "A confirm takes 0.5 to 16 ms"
     assert [text.get_text() for text in right.texts] == ["no confirms"]
