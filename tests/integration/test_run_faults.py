@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ DEAD = "rmqlab-test-dead"
 CLASSIC = "rmqlab-test-classic"
 QUORUM = "rmqlab-test-quorum"
 LIMIT = 2
+ENOUGH = 10
 QUEUES = Topology(
     queues=[
         Queue(name=CLASSIC, dead_letter_exchange="", dead_letter_routing_key=DEAD),
@@ -249,9 +251,16 @@ def test_a_body_that_is_no_task_is_dead_lettered_whatever_the_policy(broker, cap
 
 
 def test_a_run_ends_when_enough_is_done(broker, workload) -> None:
-    run = run_workload(broker, workload, enough=10, progress=False)
+    done = itertools.count(1)
+    others_last = threading.Event()
 
-    assert 10 <= run.ledger.totals().acked < len(workload)
+    def quick_until_enough(_: Task) -> None:
+        if next(done) > ENOUGH:
+            others_last.wait(0.5)
+
+    run = run_workload(broker, workload, execute=quick_until_enough, enough=ENOUGH, progress=False)
+
+    assert ENOUGH <= run.ledger.totals().acked < len(workload)
 
 
 def test_a_run_ends_after_its_time(broker) -> None:
