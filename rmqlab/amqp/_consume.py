@@ -17,11 +17,11 @@ from typing import Literal, Protocol, get_args
 import pika
 from pika.channel import Channel
 
-from rmqlab.amqp._recovery import EventKind, Recovery, can_recover, tell
-from rmqlab.amqp._session import Hosts, Session
+from rmqlab.amqp._recovery import Recovery, can_recover, tell
+from rmqlab.amqp._session import OPEN_TIMEOUT_S, Hosts, Session
 from rmqlab.amqp._topology import Topology
 from rmqlab.closing import Closing
-from rmqlab.errors import BrokerError, ConsumerCancelledError, RejectError, StoppedError
+from rmqlab.errors import BrokerError, ConsumerCancelledError, RejectError, StoppedError, TimeLimitError
 
 logger = logging.getLogger("rmqlab.amqp")
 
@@ -33,6 +33,8 @@ OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], obj
 MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 # An ack that waits for others is sent when nothing has come for so long.
 FLUSH_AFTER_S = 0.05
+# A broker that does not answer holds up who was told to stop no longer than this.
+STOP_LIMIT_S = 3
 # Work that takes longer than this is not held up for others to be acknowledged with it.
 SEND_AFTER_S = 0.001
 
@@ -267,13 +269,17 @@ class Consumer(Closing):
 
     def _make_ready(self) -> None:
         """Prepare a new channel, and go on consuming where that had begun."""
-        session, topology = self._session, self._topology
-        if topology is not None:
-            self.queue = _name_on_broker(self._wanted_queue, topology, topology.declare(session))
+        session = self._session
+        self._declare()
         session.channel.add_on_cancel_callback(self._on_cancel)
         session.call(session.channel.basic_qos, prefetch_count=self._prefetch_count)
         if self._consuming:
             self._subscribe()
+
+    def _declare(self) -> None:
+        topology = self._topology
+        if topology is not None:
+            self.queue = _name_on_broker(self._wanted_queue, topology, topology.declare(self._session))
 
     def _check(self) -> None:
         """See that the connection and the consumer are there, and get new ones where we may."""
@@ -291,11 +297,33 @@ class Consumer(Closing):
         session = self._session
         if session.recovery is None or not can_recover(error):
             raise error
-        kind: EventKind = "cancelled" if self._cancelled else "lost"
-        tell(session.recovery, kind, self.name, str(error), messages=tuple(self._in_hand.values()))
-        self._forget_deliveries()
-        session.recover(self._make_ready)
+        if isinstance(error, ConsumerCancelledError):
+            tell(session.recovery, "cancelled", self.name, str(error))
+            is_recovered = self._subscribe_again()
+        else:
+            tell(session.recovery, "lost", self.name, str(error), messages=tuple(self._in_hand.values()))
+            is_recovered = False
+        if not is_recovered:
+            self._forget_deliveries()
+            session.recover(self._make_ready)
         tell(session.recovery, "recovered", self.name)
+
+    def _subscribe_again(self) -> bool:
+        """Get a consumer in the place of one that the broker cancelled, on the channel that there is.
+
+        What came before is still to be worked off: with its queue gone, nobody sends it again.
+
+        Returns:
+            Whether that worked; where it did not, it takes a new connection.
+        """
+        self._cancelled = False
+        try:
+            self._declare()
+            self._subscribe()
+        except BrokerError as error:
+            logger.info("%s needs a new connection: %s", self.name, error)
+            return False
+        return True
 
     def _forget_deliveries(self) -> None:
         """Drop what came over a connection that is lost: all that is not acknowledged comes again."""
@@ -344,18 +372,24 @@ class Consumer(Closing):
 
     def _end(self) -> None:
         """End consuming; a connection that is lost only now is not worth a new one."""
+        is_stopped = self._stopping.is_set()
         try:
             self._session.check()
             if not self._cancelled:
-                self._unsubscribe()
+                self._unsubscribe(STOP_LIMIT_S if is_stopped else OPEN_TIMEOUT_S)
+        except TimeLimitError as error:
+            if not is_stopped:
+                raise
+            logger.warning("%s stops without an answer from the broker: %s", self.name, error)
         except BrokerError as error:
             if self._session.recovery is None or not can_recover(error):
                 raise
 
-    def _unsubscribe(self) -> None:
+    def _unsubscribe(self, time_limit_s: float) -> None:
         """Get no more messages, and give back those that were not taken in hand."""
+        end_s = time.monotonic() + time_limit_s
         channel = self._session.channel
-        self._session.call(channel.basic_cancel, consumer_tag=self._consumer_tag)
+        self._session.call(channel.basic_cancel, time_limit_s=time_limit_s, consumer_tag=self._consumer_tag)
         self._flush()
         self._inbox.clear()
         if self._acks.every and self._last_delivered > self._last_done:
@@ -364,7 +398,11 @@ class Consumer(Closing):
                 self._observer.settled(self._last_delivered, True, "requeued")
         self._last_done = self._last_delivered
         # A call that is answered, so that the broker has read the last acknowledgement.
-        self._session.call(channel.basic_qos, prefetch_count=self._prefetch_count)
+        self._session.call(
+            channel.basic_qos,
+            time_limit_s=max(end_s - time.monotonic(), 0),
+            prefetch_count=self._prefetch_count,
+        )
 
     def _is_over(self) -> bool:
         return self._settled == self._limit or self._stopping.is_set()

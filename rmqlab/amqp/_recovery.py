@@ -34,7 +34,7 @@ class ConnectionEvent:
     """A step in the life of a connection.
 
     Attributes:
-        kind: `lost` (the connection broke), `cancelled` (the broker ended the consumer),
+        kind: `lost` (the connection broke), `cancelled` (the broker ended the consumer: its queue is gone),
             `retrying` (an attempt to recover failed), `recovered`, `given up`, `blocked` (the
             broker takes no messages for now), `unblocked`.
         name: whose connection it is.

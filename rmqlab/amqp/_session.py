@@ -33,7 +33,7 @@ from rmqlab.errors import (
     TimeLimitError,
 )
 
-CLOSE_TIMEOUT_S = 5
+CLOSE_TIMEOUT_S = 3
 CLOSE_BLOCKED_TIMEOUT_S = 0.5
 # Longer than the handshake's own limit, which gives the better reason.
 OPEN_TIMEOUT_S = 15
@@ -74,6 +74,7 @@ class Session:
         self.recovery = recovery
         self._is_stopping = is_stopping
         self.blocked = ""
+        self._is_silent = False  # whether the broker did not answer in time
         self._failure: Exception | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
@@ -128,7 +129,7 @@ class Session:
     def _open(self) -> None:
         """Open a connection to the next host."""
         self._close_connection()
-        self._failure, self.blocked = None, ""
+        self._failure, self.blocked, self._is_silent = None, "", False
         address = self._addresses[0]
         self._addresses.append(self._addresses.pop(0))
         parameters = address.parameters
@@ -171,11 +172,14 @@ class Session:
         """Whether the channel is open."""
         return self._loop is not None and bool(self.channel.is_open)
 
-    def call(self, method: Callable[..., Any], **arguments: Any) -> Any:
+    def call(
+        self, method: Callable[..., Any], *, time_limit_s: float = OPEN_TIMEOUT_S, **arguments: Any
+    ) -> Any:
         """Call a method of the channel that the broker answers, and give the answer.
 
         Args:
             method: one of the channel's methods with a `callback`, such as `queue_declare`.
+            time_limit_s: give up after so many seconds.
             arguments: its arguments.
 
         Returns:
@@ -183,12 +187,17 @@ class Session:
 
         Raises:
             ChannelClosedError: the broker refused, and closed the channel; says why.
+            TimeLimitError: there was no answer in time.
             BrokerError: the connection was lost.
         """
         self._raise_failure()
         answers: list[Any] = []
         method(callback=answers.append, **arguments)
-        self.run_until(lambda: bool(answers), time_limit_s=OPEN_TIMEOUT_S, what=f"{method.__name__}")
+        try:
+            self.run_until(lambda: bool(answers), time_limit_s=time_limit_s, what=f"{method.__name__}")
+        except TimeLimitError:
+            self._is_silent = True
+            raise
         return answers[0].method
 
     def run_until(self, condition: Callable[[], bool], *, time_limit_s: float, what: str) -> None:
@@ -258,7 +267,8 @@ class Session:
             limit_s = CLOSE_TIMEOUT_S if connection.is_open else CLOSE_BLOCKED_TIMEOUT_S
             connection.close()
             # A broker that blocks publishers does not even read that they go.
-            self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if self.blocked else limit_s)
+            is_deaf = self.blocked or self._is_silent
+            self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if is_deaf else limit_s)
 
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""

@@ -23,6 +23,7 @@ from rmqlab.amqp import (
 from rmqlab.broker import Broker, Link
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
 from rmqlab.errors import (
+    BrokerError,
     BrokerRefusedError,
     BrokerUnavailableError,
     ConnectionLostError,
@@ -30,6 +31,7 @@ from rmqlab.errors import (
     StoppedError,
     TopologyMismatchError,
 )
+from rmqlab.measure import Ledger
 
 WAIT_S = 20  # for an event that is under way; never waited out when all is well
 QUEUE = "recover"
@@ -286,6 +288,42 @@ def test_a_queue_that_is_deleted_is_declared_again(
     assert events.kinds == ["cancelled", "recovered"]
 
 
+def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
+    broker, channel, recovery, events, in_thread
+) -> None:
+    done: list[bytes] = []
+    may_work = threading.Event()
+
+    def work(_method: object, _properties: object, body: bytes) -> None:
+        may_work.wait(WAIT_S)
+        done.append(body)
+
+    for body in (b"1", b"2", b"3"):
+        channel.basic_publish("", QUEUE, body)
+    ledger = Ledger()
+    with Consumer(
+        broker,
+        QUEUE,
+        work,
+        prefetch_count=10,
+        topology=TOPOLOGY,
+        recovery=recovery,
+        threaded=True,
+        observer=ledger.consumer(),
+    ) as consumer:
+        running = in_thread(lambda: consumer.run(count=4))
+        _wait_until(lambda: ledger.received == 3)
+        channel.queue_delete(QUEUE)
+        events.wait_for("recovered")
+        channel.basic_publish("", QUEUE, b"after")
+        may_work.set()
+        running.join(WAIT_S)
+
+    assert done == [b"1", b"2", b"3", b"after"]
+    assert events.kinds == ["cancelled", "recovered"]
+    broker.wait_for_queue(QUEUE, ready=0, consumers=0)
+
+
 def test_without_a_recovery_a_deleted_queue_ends_the_consumer(broker, channel) -> None:
     with Consumer(broker, QUEUE) as consumer, pytest.raises(ConsumerCancelledError, match="queue is gone"):
         threading.Timer(0.2, lambda: _delete(broker)).start()
@@ -315,6 +353,43 @@ def test_stop_ends_a_consumer_that_has_no_connection(
         go_on.set()
 
 
+@pytest.mark.parametrize("recovers", [False, True])
+def test_stop_ends_a_consumer_whose_broker_is_silent(broker, channel, in_thread, recovers: bool) -> None:
+    channel.basic_publish("", QUEUE, b"x")
+    done = threading.Event()
+    with Link(broker) as link:
+        consumer = Consumer(link.url, QUEUE, lambda *_: done.set(), recovery=Recovery() if recovers else None)
+        running = in_thread(consumer.run)
+        assert done.wait(WAIT_S)
+        with link.cut():
+            started_s = time.monotonic()
+            consumer.stop()
+            running.join(WAIT_S)
+            consumer.close()
+            assert time.monotonic() - started_s < 5
+
+    assert not running.is_alive()
+
+
+@pytest.mark.parametrize("recovers", [False, True])
+def test_stop_ends_a_publisher_whose_broker_is_silent(broker, in_thread, recovers: bool) -> None:
+    stopped: list[BrokerError | None] = []
+    with Link(broker) as link:
+        publisher = Publisher(link.url, routing_key=QUEUE, recovery=Recovery() if recovers else None)
+        publisher.flush()
+        with link.cut():
+            publisher.publish(b"x")
+            flushing = in_thread(lambda: stopped.append(_error_of(publisher.flush)))
+            started_s = time.monotonic()
+            publisher.stop()
+            flushing.join(WAIT_S)
+            publisher.close()
+            assert time.monotonic() - started_s < 5
+
+    assert isinstance(stopped[0], StoppedError)
+    assert publisher.unconfirmed == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"first_wait_s": 0}, {"longest_wait_s": -1}, {"time_limit_s": float("inf")}, {"heartbeat_s": 0}],
@@ -323,6 +398,14 @@ def test_stop_ends_a_consumer_that_has_no_connection(
 def test_times_that_are_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Recovery(**wrong)
+
+
+def _error_of(call: Callable[[], object]) -> BrokerError | None:
+    try:
+        call()
+    except BrokerError as error:
+        return error
+    return None
 
 
 def _delete(broker: Broker) -> None:
