@@ -81,7 +81,7 @@ def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
         _label_ends(left, ends)
         worst = min(ends, key=lambda name: ends[name][1])
         most = max(end[1] for end in ends.values())
-        left.set(xlabel="time (s)", ylabel="good tasks done", ylim=(0, most * 1.18), xlim=(0, None))
+        left.set(xlabel="time (s)", ylabel="good tasks done", ylim=(0, most * 1.3), xlim=(0, None))
         left.set_title(f"{worst}: {ends[worst][1]} of {most} good tasks")
         _bars(right, failures, [end[2] for end in ends.values()])
         right.set_title(f"{failures[worst]:,} failures instead of {min(failures.values())}")
@@ -89,15 +89,15 @@ def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:
-    """Name the lines where they end: of two that end at one height, the earlier one on its left."""
+    """Name the lines where they end; of several that end at one height, each later one a row higher."""
     latest_s = max(time_s for time_s, _, _ in ends.values())
     heights = [count for _, count, _ in ends.values()]
     taken: list[int] = []
     for name, (time_s, count, color) in sorted(ends.items(), key=lambda end: end[1][0]):
-        is_first_of_several = heights.count(count) > 1 and count not in taken
+        row = taken.count(count)
         taken.append(count)
-        if is_first_of_several or time_s > latest_s * 0.7:
-            label(axes, name, time_s, count, color, offset=(-6, 8))
+        if heights.count(count) > 1 or time_s > latest_s * 0.7:
+            label(axes, name, time_s, count, color, offset=(-6, 8 + 13 * row))
         else:
             label(axes, name, time_s, count, color, offset=(9, -4))
 
