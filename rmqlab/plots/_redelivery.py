@@ -96,10 +96,11 @@ def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:
     for name, (time_s, count, color) in sorted(ends.items(), key=lambda end: end[1][0]):
         row = taken.count(count)
         taken.append(count)
-        if heights.count(count) > 1 or time_s > latest_s * 0.7:
+        is_above = heights.count(count) > 1
+        if time_s > latest_s * 0.6:
             label(axes, name, time_s, count, color, offset=(-6, 8 + 13 * row))
         else:
-            label(axes, name, time_s, count, color, offset=(9, -4))
+            label(axes, name, time_s, count, color, offset=(9, 8 + 13 * row if is_above else -4))
 
 
 def _bars(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
