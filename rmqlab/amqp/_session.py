@@ -21,7 +21,7 @@ from pika.channel import Channel
 
 from rmqlab.amqp._joined import JoinedConnection
 from rmqlab.amqp._recovery import Recovery, tell
-from rmqlab.broker import Address, Broker, explain, is_refusal, quiet_pika
+from rmqlab.broker import Address, Broker, explain, innermost, is_refusal, quiet_pika
 from rmqlab.errors import (
     AddressError,
     BrokerError,
@@ -157,7 +157,7 @@ class Session:
         if not outcome:
             self._raise_if_stopping()
         if outcome[0] is not None:
-            error = _innermost(outcome[0])
+            error = innermost(outcome[0])
             kind = BrokerRefusedError if is_refusal(error) else BrokerUnavailableError
             raise kind(explain(error, address)) from outcome[0]
         connection.add_on_connection_blocked_callback(self._on_blocked)
@@ -321,13 +321,3 @@ def _addresses(hosts: Hosts) -> list[Address]:
 
 def _nothing() -> None:
     """Be called: a turn ends when it has called somebody."""
-
-
-def _innermost(error: BaseException) -> Exception:
-    """Give the reason behind pika's wrappers of a connection that did not open."""
-    while True:
-        inner: Any = getattr(error, "exceptions", None) or error.args
-        nested = [each for each in inner if isinstance(each, BaseException)]
-        if not nested:
-            return error if isinstance(error, Exception) else Exception(str(error))
-        error = nested[-1]

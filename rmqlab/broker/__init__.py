@@ -1,6 +1,6 @@
 """A running RabbitMQ, wherever it comes from: an external one, a container, a private node."""
 
-from rmqlab.broker._address import Address, explain, is_refusal, quiet_pika
+from rmqlab.broker._address import Address, explain, innermost, is_refusal, quiet_pika
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._link import Link
 from rmqlab.broker._outage import Fault, Outage
@@ -17,6 +17,7 @@ __all__ = [
     "check_sources",
     "chosen_source",
     "explain",
+    "innermost",
     "is_refusal",
     "quiet_pika",
     "start_broker",

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import pika
@@ -22,6 +23,7 @@ EXAMPLE = "amqp://user:password@localhost:5672/vhost"
 # Every connection of ours gives up after these, in seconds.
 SOCKET_TIMEOUT_S = 5
 HANDSHAKE_TIMEOUT_S = 10
+REASON_LENGTH = 100
 
 # With these codes a broker says that it will not let us in: access-refused and not-allowed.
 REFUSALS = (403, 530)
@@ -200,9 +202,19 @@ def explain(error: Exception, address: Address) -> str:
     if isinstance(error, amqp_errors.IncompatibleProtocolError | amqp_errors.ProtocolSyntaxError):
         return f"What answers at {place} does not speak AMQP 0-9-1. Next: correct the port in AMQP_URL"
     return (
-        f"No broker answers at {place}. Next: start it or correct AMQP_URL; "
+        f"No broker answers at {place} ({_reason(error)}). Next: start it or correct AMQP_URL; "
         "or unset AMQP_URL, and rmqlab starts a broker of its own"
     )
+
+
+def innermost(error: BaseException) -> Exception:
+    """Give the reason behind pika's wrappers of a connection that did not open."""
+    while True:
+        inner: Any = getattr(error, "exceptions", None) or (getattr(error, "exception", None), *error.args)
+        nested = [each for each in inner if isinstance(each, BaseException)]
+        if not nested:
+            return error if isinstance(error, Exception) else Exception(str(error))
+        error = nested[-1]
 
 
 def is_refusal(error: Exception) -> bool:
@@ -222,6 +234,12 @@ def _is_about_virtual_host(error: Exception) -> bool:
     if isinstance(error, amqp_errors.ProbableAccessDeniedError):
         return True
     return isinstance(error, amqp_errors.ConnectionClosedByBroker) and error.reply_code in REFUSALS
+
+
+def _reason(error: Exception) -> str:
+    inner = innermost(error)
+    words = f"{type(inner).__name__}: {inner}" if str(inner) else type(inner).__name__
+    return words.partition("\n")[0][:REASON_LENGTH]
 
 
 def _text(value: object) -> str:

@@ -188,7 +188,7 @@ def test_a_virtual_host_that_is_not_there_ends_it_at_once(broker, events) -> Non
 def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
     recovery = Recovery(first_wait_s=0.01, longest_wait_s=0.05, time_limit_s=0.3, on_event=events)
 
-    with pytest.raises(BrokerUnavailableError, match="No broker answers"):
+    with pytest.raises(BrokerUnavailableError, match=r"No broker answers at .* \(ConnectionRefusedError"):
         Publisher("amqp://guest:guest@127.0.0.1:1/", recovery=recovery)
 
     assert "retrying" in events.kinds
