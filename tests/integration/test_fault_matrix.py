@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -109,8 +110,9 @@ def test_an_end_in_the_middle_of_an_outage_leaves_nothing(fault: str, number: si
         env=os.environ | {"RMQLAB_OWN_BROKER": "node", TOKEN: token},
     )
     try:
-        _wait_until(lambda: _is_running(token), 60)
-        _wait_until(lambda: not _is_running(token), 60)
+        _wait_until(lambda: bool(_servers(token)), 60)
+        (server,) = _servers(token)
+        _wait_until(lambda: _is_out(server), 60)
         assert process.poll() is None
         process.send_signal(number)
         signaled_s = time.monotonic()
@@ -137,19 +139,19 @@ def _with_token(token: str) -> list[psutil.Process]:
 
 
 def _servers(token: str) -> list[psutil.Process]:
-    found = []
+    """Give the server of the node that a process with this token started, if it runs."""
     for process in _with_token(token):
-        with contextlib.suppress(psutil.Error):
-            if "beam" in process.name():
-                found.append(process)
-    return found
+        with contextlib.suppress(psutil.Error, OSError, KeyError, ValueError):
+            return [psutil.Process(int((Path(process.environ()["RMQLAB_NODE"]) / "pid").read_text()))]
+    return []
 
 
-def _is_running(token: str) -> bool:
-    """Say whether there is a server that is not frozen."""
-    with contextlib.suppress(psutil.Error):
-        return any(process.status() != psutil.STATUS_STOPPED for process in _servers(token))
-    return False
+def _is_out(server: psutil.Process) -> bool:
+    """Say whether a server is gone, or frozen."""
+    try:
+        return server.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _wait_until(condition: Callable[[], bool], time_limit_s: float) -> None:
