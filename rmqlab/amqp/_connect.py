@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pika
 
-from rmqlab.broker import Address, Broker, explain, quiet_pika
+from rmqlab.broker import Address, Broker, explain, quiet_pika, reach
 from rmqlab.errors import BrokerUnavailableError
 
 # Without a limit, a publisher waits for ever on a broker that raised its memory alarm.
@@ -31,8 +31,12 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
     parameters = address.parameters
     parameters.client_properties = {"connection_name": name}
     parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
-    with quiet_pika():
+
+    def attempt() -> pika.BlockingConnection:
         try:
             return pika.BlockingConnection(parameters)
         except Exception as error:
             raise BrokerUnavailableError(explain(error, address)) from error
+
+    with quiet_pika():
+        return reach(attempt)

@@ -21,7 +21,7 @@ from pika.channel import Channel
 
 from rmqlab.amqp._joined import JoinedConnection
 from rmqlab.amqp._recovery import Recovery, tell
-from rmqlab.broker import Address, Broker, explain, innermost, is_refusal, quiet_pika
+from rmqlab.broker import Address, Broker, explain, innermost, is_refusal, quiet_pika, reach
 from rmqlab.errors import (
     AddressError,
     BrokerError,
@@ -104,7 +104,7 @@ class Session:
 
     def _try(self, attempt: Callable[[], None]) -> None:
         if self.recovery is None:
-            attempt()
+            reach(attempt, pause=self._pause)
             return
         try:
             self.recovery.retry(attempt, name=self.name, pause=self._pause)

@@ -4,6 +4,7 @@ from rmqlab.broker._address import Address, explain, innermost, is_refusal, quie
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._link import Link
 from rmqlab.broker._outage import Fault, Outage
+from rmqlab.broker._reach import reach
 from rmqlab.broker._source import Check
 from rmqlab.broker._start import check_sources, chosen_source, start_broker
 
@@ -20,5 +21,6 @@ __all__ = [
     "innermost",
     "is_refusal",
     "quiet_pika",
+    "reach",
     "start_broker",
 ]

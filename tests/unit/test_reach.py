@@ -1,0 +1,65 @@
+"""Reaching a broker: what is tried again, and what is an answer."""
+
+from __future__ import annotations
+
+import errno
+import time
+
+import pytest
+from pika.exceptions import AMQPConnectionError
+
+from rmqlab.broker import reach
+from rmqlab.broker._reach import UNREACHABLE_LIMIT_S
+from rmqlab.errors import BrokerUnavailableError
+
+
+class Attempts:
+    """Fails as a connection does, so many times, and counts."""
+
+    def __init__(self, code: int, failures: int) -> None:
+        self.code, self.failures, self.made = code, failures, 0
+
+    def __call__(self) -> str:
+        self.made += 1
+        if self.made > self.failures:
+            return "open"
+        reason = AMQPConnectionError(OSError(self.code, "said by the network"))
+        raise BrokerUnavailableError("No broker answers") from reason
+
+
+def test_a_host_without_a_route_is_tried_again() -> None:
+    attempts = Attempts(errno.EHOSTUNREACH, failures=2)
+
+    assert reach(attempts, pause=lambda _: None) == "open"
+    assert attempts.made == 3
+
+
+@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH])
+def test_an_answer_is_not_asked_for_again(code: int) -> None:
+    attempts = Attempts(code, failures=1)
+
+    with pytest.raises(BrokerUnavailableError):
+        reach(attempts)
+    assert attempts.made == 1
+
+
+def test_there_is_an_end_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+
+    def pause(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+
+    with pytest.raises(BrokerUnavailableError):
+        reach(Attempts(errno.EHOSTUNREACH, failures=1000), pause=pause)
+    assert UNREACHABLE_LIMIT_S <= now_s < UNREACHABLE_LIMIT_S + 1
+
+
+def test_a_stop_while_it_waits_ends_it() -> None:
+    def stopped(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reach(Attempts(errno.EHOSTUNREACH, failures=9), pause=stopped)
