@@ -10,9 +10,9 @@ lab: ## start a broker, and JupyterLab on the lessons (ARGS="--no-browser" on a 
 	@./setup.sh test
 	@$(run) rmqlab lab $(ARGS)
 
-test: ## run the tests and every notebook (ARGS="notebooks" for these alone)
+test: ## run the tests and every notebook (ARGS="notebooks" for these alone, "-n 0" in one process)
 	@./setup.sh test
-	@$(run) pytest $(ARGS)
+	@$(run) pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 rehearse: ## run each lesson twice, interrupted, and without what it claims; twenty restarts: minutes
 	@./setup.sh test

@@ -2,7 +2,8 @@
 
 pytest's fixtures do not reach the kernels of notebooks, so the broker is started before
 the first test and its URL handed over in the environment. There, each kernel and each test
-module takes a virtual host of its own.
+module takes a virtual host of its own; so several processes can share the work, with
+`-n auto`, where the broker is one that was started here.
 """
 
 from __future__ import annotations
@@ -16,21 +17,34 @@ import pytest
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 
-ENVIRONMENT_AT_START = pytest.StashKey[dict[str, str]]()
 BROKER = pytest.StashKey[Broker]()
+# Most of a lesson is waiting for tasks that take their time.
+WORKERS_A_CORE = 2
+MOST_WORKERS = 8
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many processes share the tests; none but this one if the broker is somebody else's.
+
+    That one may have no virtual host to give to each.
+    """
+    is_given = os.environ.get("AMQP_URL", "").strip() or os.environ.get("RMQLAB_BROKER") == "external"
+    return 0 if is_given else min(WORKERS_A_CORE * (os.cpu_count() or 1), MOST_WORKERS)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the workers are started, which inherit the environment
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if _has_workers(session.config):
+        _start_broker(session.config)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal reports which broker it is
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if session.config.option.collectonly or not any(_needs_broker(item) for item in session.items):
+    config = session.config
+    if _is_worker(config) or config.option.collectonly:
         return
-    try:
-        broker = start_broker()
-    except RmqlabError as error:
-        pytest.exit(f"rmqlab: {error}", returncode=1)
-    session.config.stash[BROKER] = broker
-    session.config.stash[ENVIRONMENT_AT_START] = dict(os.environ)
-    os.environ.update(broker.environment())
+    if any(_needs_broker(item) for item in session.items):
+        _start_broker(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -39,9 +53,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         broker.stop()
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> str:
-    broker = config.stash.get(BROKER, None)
-    return f"broker: RabbitMQ {broker.version}, source: {broker.source}" if broker else "broker: none needed"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return _said(config) if _has_workers(config) else []
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    return _said(config) or ["broker: none needed"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +66,28 @@ def broker() -> Iterator[Broker]:
     """A corner of the session's broker that this test module has to itself."""
     with start_broker() as broker:
         yield broker
+
+
+def _has_workers(config: pytest.Config) -> bool:
+    return bool(config.getoption("numprocesses", 0)) and not _is_worker(config)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _start_broker(config: pytest.Config) -> None:
+    try:
+        broker = start_broker()
+    except RmqlabError as error:
+        pytest.exit(f"rmqlab: {error}", returncode=1)
+    config.stash[BROKER] = broker
+    os.environ.update(broker.environment())
+
+
+def _said(config: pytest.Config) -> list[str]:
+    broker = config.stash.get(BROKER, None)
+    return [f"broker: RabbitMQ {broker.version}, source: {broker.source}"] if broker else []
 
 
 def _needs_broker(item: pytest.Item) -> bool:

@@ -297,33 +297,32 @@ class Consumer(Closing):
         session = self._session
         if session.recovery is None or not can_recover(error):
             raise error
+        hindrance: BrokerError | None = error
         if isinstance(error, ConsumerCancelledError):
             tell(session.recovery, "cancelled", self.name, str(error))
-            is_recovered = self._subscribe_again()
-        else:
-            tell(session.recovery, "lost", self.name, str(error), messages=tuple(self._in_hand.values()))
-            is_recovered = False
-        if not is_recovered:
+            hindrance = self._subscribe_again()
+        if hindrance is not None:
+            in_hand = tuple(self._in_hand.values())
+            tell(session.recovery, "lost", self.name, str(hindrance), messages=in_hand)
             self._forget_deliveries()
             session.recover(self._make_ready)
         tell(session.recovery, "recovered", self.name)
 
-    def _subscribe_again(self) -> bool:
+    def _subscribe_again(self) -> BrokerError | None:
         """Get a consumer in the place of one that the broker cancelled, on the channel that there is.
 
         What came before is still to be worked off: with its queue gone, nobody sends it again.
 
         Returns:
-            Whether that worked; where it did not, it takes a new connection.
+            Why that did not work, so that it takes a new connection; None where it did.
         """
         self._cancelled = False
         try:
             self._declare()
             self._subscribe()
         except BrokerError as error:
-            logger.info("%s needs a new connection: %s", self.name, error)
-            return False
-        return True
+            return error
+        return None
 
     def _forget_deliveries(self) -> None:
         """Drop what came over a connection that is lost: all that is not acknowledged comes again."""

@@ -41,8 +41,8 @@ class ConnectionEvent:
         detail: what there is to say of it; the reason of a loss, the count of what was sent
             again.
         messages: identities of the messages that a consumer had been handed and not
-            acknowledged when the connection was lost: they will come again. None for those
-            without identity.
+            acknowledged when the connection was lost: they will come again, if their queue is
+            still there. None for those without identity.
         at_ns: when, in nanoseconds of `time.monotonic_ns`, the ledger's clock.
     """
 

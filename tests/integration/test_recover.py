@@ -324,6 +324,38 @@ def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
     broker.wait_for_queue(QUEUE, ready=0, consumers=0)
 
 
+def test_what_it_had_when_it_cannot_have_its_queue_again_is_told(
+    broker, channel, recovery, events, in_thread
+) -> None:
+    """Without a topology there is nothing to declare, and the missing queue costs the channel."""
+    done: list[bytes] = []
+    go_on = threading.Event()
+
+    def work(_method: object, _properties: object, body: bytes) -> None:
+        go_on.wait(WAIT_S)
+        done.append(body)
+
+    for number in range(2):
+        channel.basic_publish("", QUEUE, b"lost", pika.BasicProperties(message_id=f"id-{number}"))
+    ledger = Ledger()
+    with Consumer(
+        broker, QUEUE, work, prefetch_count=2, threaded=True, recovery=recovery, observer=ledger.consumer()
+    ) as consumer:
+        running = in_thread(lambda: consumer.run(count=1))
+        _wait_until(lambda: ledger.received == 2)
+        channel.queue_delete(QUEUE)
+        events.wait_for("retrying")
+        TOPOLOGY.declare(channel)
+        events.wait_for("recovered")
+        channel.basic_publish("", QUEUE, b"after")
+        go_on.set()
+        running.join(WAIT_S)
+
+    assert done == [b"lost", b"after"]
+    assert events.kinds[:2] == ["cancelled", "lost"]
+    assert events[1].messages == ("id-0", "id-1")
+
+
 def test_without_a_recovery_a_deleted_queue_ends_the_consumer(broker, channel) -> None:
     with Consumer(broker, QUEUE) as consumer, pytest.raises(ConsumerCancelledError, match="queue is gone"):
         threading.Timer(0.2, lambda: _delete(broker)).start()
