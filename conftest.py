@@ -21,6 +21,8 @@ BROKER = pytest.StashKey[Broker]()
 # Most of a lesson is waiting for tasks that take their time.
 WORKERS_A_CORE = 2
 MOST_WORKERS = 8
+# The files that take longest come first, so that all processes end at about the same time.
+LONGEST = ("06_reconnect_after_failures", "test_faults", "test_fault_matrix", "test_cli")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -36,6 +38,10 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_sessionstart(session: pytest.Session) -> None:
     if _has_workers(session.config):
         _start_broker(session.config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: Path(item.path).stem not in LONGEST)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the terminal reports which broker it is

@@ -186,24 +186,30 @@ class Link(Closing):
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        accepting = self._loop.create_task(self._accept())
+        self._listen()
         await self._ended.wait()
-        await _cancel({accepting})  # who was accepted in this very moment is closed as garbage
+        self._loop.remove_reader(self._listener)
         await asyncio.sleep(0)  # one that is cancelled before it has begun would close no socket
         await _cancel(self._connections)
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = await self._loop.sock_accept(self._listener)
-            except OSError as error:  # such as too many open files
-                logger.warning("the link to %s accepts nobody: %s", self._address.masked, error)
-                await asyncio.sleep(ACCEPT_AGAIN_AFTER_S)
-                continue
-            self._sockets.add(client)
-            connection = self._loop.create_task(self._carry(client))
-            self._connections.add(connection)  # the loop itself may forget a task
-            connection.add_done_callback(self._connections.discard)
+    def _listen(self) -> None:
+        # asyncio's sock_accept may take a connection after it was cancelled, and forget it.
+        self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # it has gone again
+            return
+        except OSError as error:  # such as too many open files
+            logger.warning("the link to %s accepts nobody: %s", self._address.masked, error)
+            self._loop.remove_reader(self._listener)
+            self._loop.call_later(ACCEPT_AGAIN_AFTER_S, self._listen)
+            return
+        self._sockets.add(client)
+        connection = self._loop.create_task(self._carry(client))
+        self._connections.add(connection)  # the loop itself may forget a task
+        connection.add_done_callback(self._connections.discard)
 
     async def _carry(self, client: socket.socket) -> None:
         """Carry one connection, until both sides have ended."""

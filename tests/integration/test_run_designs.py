@@ -102,7 +102,7 @@ def test_a_priority_queue_is_worked_off_by_priority(broker, workload) -> None:
 
 def test_what_is_prefetched_is_not_overtaken(broker) -> None:
     # The normal task is the only one there is when the worker asks for two; the second comes later.
-    jobs = [("normal", 0.0, 0.3), ("normal", 0.0, 0.01), ("normal", 0.0, 0.01), ("high", 0.1, 0.01)]
+    jobs = [("normal", 0.0, 1.0), ("normal", 0.0, 0.01), ("normal", 0.0, 0.01), ("high", 0.2, 0.01)]
     workload = Workload(
         tuple(Job(Task("e", kind, {"recording_min": work}), due, work) for kind, due, work in jobs), 1.0
     )
