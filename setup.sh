@@ -41,9 +41,15 @@ quietly() {
     return "$code"
 }
 
+# Once is enough, however many packages are missing.
+update_list() {
+    [[ -n ${is_updated:-} ]] || quietly as_root apt-get update -q || return
+    is_updated=yes
+}
+
 install() {
     say "installing Debian's package $*"
-    { quietly as_root apt-get update -q &&
+    { update_list &&
         quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q --yes \
             --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"; } ||
         stop "apt-get could not install $*. Next: see its last lines above, and try again"
@@ -70,7 +76,8 @@ make_environment() {
     fi
     say "installing the Python packages into .venv, which takes a minute"
     "$python" -m venv .venv
-    quietly "$venv_python" -m pip install --disable-pip-version-check \
+    # Python compiles what is used when it is first used: that is a small part of all.
+    quietly "$venv_python" -m pip install --disable-pip-version-check --no-compile \
         --constraint constraints.txt --editable ".[$extra]" ||
         stop "pip could not install the packages. Next: see its last lines above, and try again"
     fingerprint >"$stamp"
