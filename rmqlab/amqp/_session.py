@@ -37,6 +37,9 @@ CLOSE_TIMEOUT_S = 3
 CLOSE_BLOCKED_TIMEOUT_S = 0.5
 # Longer than the handshake's own limit, which gives the better reason.
 OPEN_TIMEOUT_S = 15
+# Where there will be another attempt: a host that is just coming back may leave the first
+# without an answer, and TCP itself asks again after 1, 3 and 7 seconds only.
+ATTEMPT_TIMEOUT_S = 2
 
 
 Hosts = Broker | str | Sequence[str]
@@ -134,8 +137,9 @@ class Session:
         self._addresses.append(self._addresses.pop(0))
         parameters = address.parameters
         parameters.client_properties = {"connection_name": self.name}
-        if self.recovery and self.recovery.heartbeat_s:
-            parameters.heartbeat = self.recovery.heartbeat_s
+        if self.recovery:
+            parameters.socket_timeout = min(parameters.socket_timeout, ATTEMPT_TIMEOUT_S)
+            parameters.heartbeat = self.recovery.heartbeat_s or parameters.heartbeat
         with quiet_pika():
             self._open_connection(parameters, address)
 

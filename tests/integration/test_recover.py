@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -244,6 +245,26 @@ def test_a_consumer_goes_on_and_tells_what_comes_again(broker, channel, recovery
     # What was in hand is done, and as nothing of a lost connection is acknowledged, done again.
     assert done == [b"0", b"0", b"1", b"2"]
     assert _bodies(channel) == []
+
+
+def test_a_host_that_answers_nothing_holds_nobody_up(broker, channel, recovery, events, monkeypatch) -> None:
+    """It does not even take connections; TCP would ask again and again for ten seconds."""
+    monkeypatch.setattr("random.shuffle", lambda _: None)
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        place = silent.getsockname()
+        for _ in range(3):  # Linux takes one more than it is told to, and drops what comes then
+            waiting = stack.enter_context(contextlib.closing(socket.socket()))
+            waiting.setblocking(False)
+            waiting.connect_ex(place)
+        started_s = time.monotonic()
+        hosts = [f"amqp://{place[0]}:{place[1]}", broker.url]
+        with Publisher(hosts, routing_key=QUEUE, recovery=recovery) as publisher:
+            publisher.publish(b"x")
+
+    assert time.monotonic() - started_s < 6
+    assert events.kinds == ["retrying"]
+    assert _bodies(channel) == [b"x"]
 
 
 def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in_thread) -> None:
