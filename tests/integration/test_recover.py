@@ -377,9 +377,13 @@ def test_what_it_had_when_it_cannot_have_its_queue_again_is_told(
     assert events[1].messages == ("id-0", "id-1")
 
 
-def test_without_a_recovery_a_deleted_queue_ends_the_consumer(broker, channel) -> None:
+def test_without_a_recovery_a_deleted_queue_ends_the_consumer(broker, channel, in_thread) -> None:
+    def delete() -> None:
+        broker.wait_for_queue(QUEUE, consumers=1)
+        channel.queue_delete(QUEUE)
+
     with Consumer(broker, QUEUE) as consumer, pytest.raises(ConsumerCancelledError, match="queue is gone"):
-        threading.Timer(0.2, lambda: _delete(broker)).start()
+        in_thread(delete)
         consumer.run(time_s=WAIT_S)
 
 
@@ -459,11 +463,6 @@ def _error_of(call: Callable[[], object]) -> BrokerError | None:
     except BrokerError as error:
         return error
     return None
-
-
-def _delete(broker: Broker) -> None:
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_delete(QUEUE)
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -160,17 +160,18 @@ def test_a_time_limit_ends_the_run_with_what_was_done(broker, replay, prefetch_c
 
 
 def test_a_queue_that_is_deleted_meanwhile_ends_the_run(broker) -> None:
-    deleted = threading.Timer(0.5, _delete_queue, [broker])
-    deleted.start()
-    try:
-        with pytest.raises(BrokerError, match="its queue is gone"):
-            run_workload(broker, _jobs(*[(0, 0.1)] * 100), workers=2, progress=False, time_limit_s=30)
-    finally:
-        deleted.join()
+    with pytest.raises(BrokerError, match="its queue is gone"):
+        run_workload(
+            broker,
+            _jobs(*[(0, 0.1)] * 100),
+            workers=2,
+            execute=lambda _: _delete_queue(broker),
+            progress=False,
+            time_limit_s=30,
+        )
 
 
 def _delete_queue(broker: Broker) -> None:
-    TOPOLOGY.declare(broker)
     with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
         connection.channel().queue_delete(names.TASKS)
 
