@@ -162,12 +162,12 @@ def test_messages_of_others_are_foreign_and_do_no_harm(broker: Broker, queue: st
 @pytest.mark.parametrize("rate", [ConstantRate(200), PoissonRate(200)])
 def test_a_load_keeps_to_its_rate(broker: Broker, queue: str, rate: Any) -> None:
     load, ledger = Load(200, rate=rate), Ledger()
+    started_ns = time.monotonic_ns()
     _publish(broker, load, ledger, routing_key=queue)
 
-    published_ns = ledger.account().messages["published_ns"]
-    took_s = (published_ns[-1] - published_ns[0]) / 1e9
-    due_s = load.arrivals_s()
-    assert took_s == pytest.approx(due_s[-1] - due_s[0], rel=0.3)
+    late_s = (ledger.account().messages["published_ns"] - started_ns) / 1e9 - load.arrivals_s()
+    assert late_s.min() >= 0
+    assert late_s.max() < 10  # however busy the machine is
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from rmqlab import names
 from rmqlab.amqp import connect
 from rmqlab.broker import Broker
-from rmqlab.engine import TOPOLOGY, EngineAPI, Task
+from rmqlab.engine import EngineAPI, Task
 from rmqlab.errors import BrokerError
 from rmqlab.measure import Job, Workload, load_workload, run_each, run_workload
 
