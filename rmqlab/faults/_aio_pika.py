@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 from rmqlab.faults._job import LONGEST_WAIT_S, PATIENCE_S, PREFETCH, Deliveries, Job, Pace
 
 if TYPE_CHECKING:
-    from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+    from aio_pika.abc import (
+        AbstractChannel,
+        AbstractIncomingMessage,
+        AbstractQueue,
+        AbstractRobustConnection,
+    )
 
 MODULES = ("aiormq.connection", "aio_pika.exceptions", "aio_pika.robust_connection")
 PAUSE_S = 0.05
@@ -56,6 +61,11 @@ async def _connect(job: Job) -> AbstractRobustConnection:
     )
 
 
+async def _declare(channel: AbstractChannel, job: Job) -> AbstractQueue:
+    """Declare the queue, as the channel itself does again whenever it recovers."""
+    return await channel.declare_queue(job.queue, durable=True, arguments=dict(job.arguments))
+
+
 async def _publish(job: Job) -> None:
     import aio_pika
     from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
@@ -65,6 +75,7 @@ async def _publish(job: Job) -> None:
     number = 0
     async with await _connect(job) as connection:
         channel = await connection.channel(publisher_confirms=True)
+        await _declare(channel, job)
         while not job.ending.is_set():
             await asyncio.sleep(pace.wait_s())
             message = aio_pika.Message(job.load.body(number), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
@@ -99,6 +110,6 @@ async def _consume(job: Job) -> None:
     async with await _connect(job) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=PREFETCH)
-        queue = await channel.declare_queue(job.queue, durable=True, arguments=dict(job.arguments))
+        queue = await _declare(channel, job)
         await queue.consume(on_message)
         await asyncio.Event().wait()

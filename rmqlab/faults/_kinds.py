@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rmqlab.broker import Broker, Link, Outage
+from rmqlab.broker import WRITTEN_AFTER_S, Broker, Link, Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,14 @@ class Site:
         broker: a broker of our own.
         link: what leads to it; None where clients reach the broker itself.
         queue: name of the queue in use.
+        declared_s: when it was declared, by the monotonic clock.
         lasting_s: how long a fault lasts that has no length of its own, in seconds.
     """
 
     broker: Broker
     link: Link | None
     queue: str
+    declared_s: float
     lasting_s: float
 
 
@@ -64,6 +66,8 @@ def _restart(site: Site) -> Outage:
 
 
 def _kill(site: Site) -> Outage:
+    # A queue that the broker has not written down yet is lost whatever its clients do.
+    time.sleep(max(site.declared_s + WRITTEN_AFTER_S - time.monotonic(), 0))
     return site.broker.kill()
 
 

@@ -25,7 +25,6 @@ def publish(job: Job) -> None:
 
 def consume(job: Job) -> None:
     """Acknowledge each message; the mixin begins anew, queue included, whatever was lost."""
-    from kombu.entity import Queue
     from kombu.mixins import ConsumerMixin
 
     deliveries = Deliveries(job, "consumer")
@@ -35,10 +34,9 @@ def consume(job: Job) -> None:
             self.connection = connection
 
         def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002, N803
-            queue = Queue(job.queue, durable=True, queue_arguments=dict(job.arguments))
             return [
                 Consumer(
-                    queues=[queue],
+                    queues=[_queue(job)],
                     on_message=self.on_message,
                     accept=["application/data"],
                     prefetch_count=PREFETCH,
@@ -91,7 +89,7 @@ def _publish(job: Job, connection: Any) -> None:
         job.raise_if_stopping()
 
     policy = {**_intervals(), "errback": on_error, "on_revive": on_revive}
-    producer = connection.Producer()
+    producer, queue = connection.Producer(), _queue(job)
     checked_s = time.monotonic()
     while not job.ending.is_set():
         time.sleep(pace.wait_s())
@@ -108,6 +106,7 @@ def _publish(job: Job, connection: Any) -> None:
                     delivery_mode=2,
                     content_type="application/data",
                     content_encoding="binary",
+                    declare=[queue],
                     retry=True,
                     retry_policy=policy,
                     confirm_timeout=PATIENCE_S,
@@ -120,6 +119,12 @@ def _publish(job: Job, connection: Any) -> None:
                 job.republished += 1
         recorder.confirmed(number, number)
         number += 1
+
+
+def _queue(job: Job) -> Any:
+    from kombu.entity import Queue
+
+    return Queue(job.queue, durable=True, queue_arguments=dict(job.arguments))
 
 
 def _connection(job: Job) -> Any:

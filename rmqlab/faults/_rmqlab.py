@@ -27,12 +27,11 @@ def publish_window(job: Job) -> None:
 
 def consume(job: Job) -> None:
     """Acknowledge each message, and declare the queue again where it is gone."""
-    queue = Queue(name=job.queue, type=job.arguments["x-queue-type"])  # type: ignore[arg-type]
     with Consumer(
         job.url,
         job.queue,
         prefetch_count=PREFETCH,
-        topology=Topology(queues=(queue,)),
+        topology=_topology(job),
         recovery=_recovery(job),
         observer=job.ledger.consumer(),
     ) as consumer:
@@ -71,7 +70,12 @@ class _UntilConfirmed:
 def _publish(job: Job, confirms: Confirms) -> None:
     observer = _UntilConfirmed(job)
     publisher = Publisher(
-        job.url, routing_key=job.queue, confirms=confirms, recovery=_recovery(job), observer=observer
+        job.url,
+        routing_key=job.queue,
+        confirms=confirms,
+        topology=_topology(job),
+        recovery=_recovery(job),
+        observer=observer,
     )
     job.at_stop(publisher.stop)
     pace, following, again = Pace(job.rate_msg_s), itertools.count(), 0
@@ -88,6 +92,10 @@ def _publish(job: Job, confirms: Confirms) -> None:
                 publisher.publish(job.load.body(observer.message))
     finally:
         job.republished = publisher.republished + again
+
+
+def _topology(job: Job) -> Topology:
+    return Topology(queues=(Queue(name=job.queue, type=job.arguments["x-queue-type"]),))  # type: ignore[arg-type]
 
 
 def _recovery(job: Job) -> Recovery:

@@ -131,6 +131,7 @@ def run_trial(
     settings = settings or Settings()
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(broker, queue_type))
+        declared_s = time.monotonic()
         link = stack.enter_context(Link(broker)) if kind.by_link else None
         job = Job(
             link.url if link else broker.url,
@@ -148,7 +149,7 @@ def run_trial(
                 "Next: see that the broker is well"
             )
         work.ended.wait(settings.lead_s)
-        outage = kind.happen(Site(broker, link, queue, settings.lasting_s * kind.times))
+        outage = kind.happen(Site(broker, link, queue, declared_s, settings.lasting_s * kind.times))
         hung = not _bring_to_end(job, work, outage.up_ns, settings)
         job.stop()
         account = job.ledger.account()

@@ -21,7 +21,7 @@ from pika import exceptions as amqp_errors
 from tqdm import tqdm
 
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
-from rmqlab.broker import Broker
+from rmqlab.broker import WRITTEN_AFTER_S, Broker
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.measure._crew import Crew
 from rmqlab.measure._ledger import Ledger
@@ -32,10 +32,6 @@ from rmqlab.measure._report import provenance
 if TYPE_CHECKING:
     import pandas as pd
 
-# A queue that is younger may be lost with its broker, confirmed messages and all: the broker
-# writes down a moment later which queues there are, and twice a second whose log is whose
-# (so seen with RabbitMQ 3.10 and 4.0, up to 0.6 s).
-SETTLE_S = 1.5
 # More than any fault takes: then publishing ends by itself.
 LONGEST_S = 120
 LOOK_EVERY_S = 0.001
@@ -99,7 +95,7 @@ def count_survivors(
         declared = [flow for flow in flows if flow.declare()]
         if not declared:
             raise BrokerError("The broker refuses all of these queues. Next: give a durable one")
-        time.sleep(SETTLE_S)
+        time.sleep(WRITTEN_AFTER_S)
         bar.update()
         bar.set_description("publish")
         with Crew(len(declared), lambda number: declared[number].open()) as crew:

@@ -21,7 +21,7 @@ import pytest
 from pika import exceptions as amqp_errors
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
-from rmqlab.broker import Broker, check_sources, start_broker
+from rmqlab.broker import WRITTEN_AFTER_S, Broker, check_sources, start_broker
 from rmqlab.broker._node import MARK
 from rmqlab.errors import BrokerError, FaultError
 
@@ -100,8 +100,7 @@ def _fill(broker: Broker) -> None:
         channel = connection.channel()
         channel.queue_declare(CLASSIC, durable=True)
         channel.queue_declare(QUORUM, durable=True, arguments={"x-queue-type": "quorum"})
-        # The broker writes down whose log is whose twice a second; nothing tells when it has.
-        connection.sleep(1.5)
+        connection.sleep(WRITTEN_AFTER_S)
         channel.confirm_delivery()
         for queue in (CLASSIC, QUORUM):
             channel.queue_purge(queue)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rmqlab.amqp import ConnectionEvent, Recovery
-from rmqlab.broker import Broker, Link, start_broker
+from rmqlab.broker import WRITTEN_AFTER_S, Broker, Link, start_broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
 from rmqlab.measure import notice_cut, run_through
@@ -30,6 +30,8 @@ def _quiet() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def own() -> Iterator[Broker]:
     with start_broker(own=True) as broker:
+        TOPOLOGY.declare(broker)
+        time.sleep(WRITTEN_AFTER_S)  # a younger queue may be lost with a broker that is killed
         yield broker
 
 
