@@ -128,6 +128,21 @@ def test_what_was_unconfirmed_is_published_again_in_its_order(broker, channel, r
     assert list(dict.fromkeys(_bodies(channel))) == [str(number).encode() for number in range(50)]
 
 
+def test_a_publisher_declares_its_queue_before_it_publishes_again(broker, channel, recovery) -> None:
+    """Else the broker confirms what it drops, as there is nowhere for it to go."""
+    with SlowToConfirm(broker) as link:
+        publisher = Publisher(link.url, routing_key=QUEUE, topology=TOPOLOGY, recovery=recovery)
+        with publisher:
+            channel.queue_delete(QUEUE)
+            for number in range(50):
+                publisher.publish(str(number).encode())
+            link.drop()
+            publisher.flush()
+
+            assert (publisher.confirmed, publisher.republished) == (50, 50)
+    assert len(_bodies(channel)) == 50
+
+
 def _address(broker: Broker):
     from rmqlab.broker import Address
 
