@@ -25,6 +25,7 @@ from rmqlab.bench._command import bench
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 from rmqlab.faults._command import faults
+from rmqlab.interrupts import exit_code_of, wait_for
 from rmqlab.terminal import end_with_terminal
 
 ROOT = Path(__file__).parents[1]
@@ -221,7 +222,7 @@ def _wait_for_interrupt(running: Broker) -> None:
             pages = f"Its pages are at {running.management_url}, with the user and password of that URL."
             out.print(pages, soft_wrap=True)
         out.print("Ctrl-C stops it.")
-        threading.Event().wait()
+        wait_for(threading.Event().wait)
 
 
 def _run_command(command: list[str], running: Broker) -> int:
@@ -232,7 +233,7 @@ def _run_command(command: list[str], running: Broker) -> int:
         raise RmqlabError(f"{command[0]!r} cannot be run ({error.strerror}). Next: give a command") from error
     while True:
         try:
-            code = process.wait()
+            code = exit_code_of(process)
             return code if code >= 0 else 128 - code  # as a shell says that a signal ended it
         except KeyboardInterrupt:
             # A terminal has sent Ctrl-C to the command as well: let it end in its own way.

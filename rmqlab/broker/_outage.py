@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rmqlab.interrupts import result_of
+
 # A thread that was about to start when an interrupt came starts within this time, or never.
 BEGIN_TIMEOUT_S = 1
 
@@ -107,7 +109,7 @@ def undisturbed(work: Callable[[], T], *, on_interrupt: Callable[[], object] = l
 
     try:
         threading.Thread(target=run, name="rmqlab-fault", daemon=True).start()
-        return outcome.result()
+        return result_of(outcome)
     except BaseException:
         if not outcome.done():
             on_interrupt()

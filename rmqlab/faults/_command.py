@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rmqlab.broker import start_broker
 from rmqlab.errors import RmqlabError
+from rmqlab.interrupts import result_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def faults(
                 lambda: run_matrix(broker, cells, repeats=repeats, on_trial=on_trial, on_result=on_result)
             )
             try:
-                work.result()
+                result_of(work)
             except BaseException:
                 broker.stop()
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ProcessPoolExecutor, wait
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from rmqlab.amqp import Acks, Confirms, Consumer, Publisher
 from rmqlab.broker import Broker
 from rmqlab.errors import TimeLimitError
+from rmqlab.interrupts import WAKE_EVERY_S
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
 
@@ -169,9 +171,12 @@ def _call(job: Callable[[], Ledger], _: uuid.UUID) -> Ledger:
 
 def _results(futures: list[Future[Ledger]], time_limit_s: float) -> list[Ledger]:
     try:
-        done, running = wait(futures, timeout=time_limit_s, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+        deadline_s = time.monotonic() + time_limit_s
+        running = set(futures)
+        while running and (left_s := deadline_s - time.monotonic()) > 0:
+            done, running = wait(running, min(left_s, WAKE_EVERY_S), FIRST_EXCEPTION)
+            for future in done:
+                future.result()
         if running:
             raise TimeLimitError(
                 f"{len(running)} of {len(futures)} processes had not ended after {time_limit_s:g} s. "

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
 from rmqlab.broker import WRITTEN_AFTER_S, Broker
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
+from rmqlab.interrupts import WAKE_EVERY_S
 from rmqlab.measure._crew import Crew
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import ConstantRate, Load, publish_load
@@ -151,7 +152,8 @@ def meanwhile(action: Callable[[], T], *, when: Callable[[], bool]) -> Iterator[
         yield outcome
     finally:
         is_over.set()
-        thread.join()
+        while thread.is_alive():
+            thread.join(WAKE_EVERY_S)
     if not outcome.cancelled():
         outcome.result()
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 TOKEN = "RMQLAB_TEST_TOKEN"
+END_S = 10  # less than half of it, on a machine that is not busy
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_an_end_in_the_middle_of_an_outage_leaves_nothing(fault: str, number: si
         signaled_s = time.monotonic()
         process.wait(30)
         _wait_until(lambda: not _servers(token), 30)
-        assert time.monotonic() - signaled_s < 5
+        assert time.monotonic() - signaled_s < END_S
         _wait_until(lambda: not _with_token(token), 10)  # the guardian looks twice
     finally:
         process.kill()
