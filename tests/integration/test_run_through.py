@@ -60,7 +60,8 @@ def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> N
     assert len(told) == len(run.told)
     outages = run.outages().set_index("fault")
     assert outages["up_s"]["kill"] > outages["down_s"]["kill"]
-    assert outages["silent_s"]["kill"] > outages["up_s"]["kill"] - outages["down_s"]["kill"]
+    # A client may be back sooner than we notice that the broker is.
+    assert outages["silent_s"]["kill"] > (outages["up_s"]["kill"] - outages["down_s"]["kill"]) / 2
     assert set(run.throughput()["event"]) >= {"published", "confirmed", "received"}
 
 
