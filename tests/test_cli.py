@@ -328,7 +328,7 @@ def test_the_lab_runs_a_kernel_without_a_warning_and_ends_well(broker: Broker, t
     assert process.returncode == 0
     assert "JupyterLab and its broker have ended." in rest
     assert "Kernel started" in rest
-    assert "IPKernelApp" not in rest
+    assert "[IPKernelApp] WARNING" not in rest
 
 
 def test_a_lab_without_a_free_port_fails_with_the_next_step(broker: Broker) -> None:

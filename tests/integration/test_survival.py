@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Iterator
 
 import pandas as pd
@@ -44,6 +45,17 @@ def _count(broker: Broker, fault: Callable[[], object], **queues: Queue) -> pd.D
     return frame.set_index("confirms")
 
 
+def _wait_for_messages(broker: Broker, count: int = 1) -> None:
+    """Wait until each of the queues has so many messages."""
+    deadline_s = time.monotonic() + 20
+    with contextlib.closing(connect(broker)) as connection:
+        channel = connection.channel()
+        for name in broker.queues()["name"]:
+            while channel.queue_declare(name, passive=True).method.message_count < count:
+                assert time.monotonic() < deadline_s
+                connection.sleep(0.01)
+
+
 @pytest.fixture
 def queue(broker: Broker) -> Iterator[str]:
     _on_channel(broker, lambda channel: channel.queue_declare(QUEUE, durable=True))
@@ -52,7 +64,7 @@ def queue(broker: Broker) -> Iterator[str]:
 
 
 def test_all_survives_where_nothing_happens(broker) -> None:
-    fates = _count(broker, lambda: None)
+    fates = _count(broker, lambda: _wait_for_messages(broker))
 
     assert (fates["published"] > 0).all()
     assert (fates["lost"] == 0).all()
@@ -64,6 +76,7 @@ def test_all_survives_where_nothing_happens(broker) -> None:
 
 def test_what_is_gone_is_lost_whatever_was_confirmed(broker) -> None:
     def delete_both() -> None:
+        _wait_for_messages(broker)
         for name in broker.queues()["name"]:
             _on_channel(broker, lambda channel, name=name: channel.queue_delete(name))
 
@@ -75,7 +88,11 @@ def test_what_is_gone_is_lost_whatever_was_confirmed(broker) -> None:
 
 
 def test_refused_messages_are_in_doubt_and_not_lost(broker) -> None:
-    fates = _count(broker, lambda: None, full=Queue(name=QUEUE, max_length=5, overflow="reject-publish"))
+    def overflow() -> None:
+        _wait_for_messages(broker, 5)
+        time.sleep(0.5)  # for 50 messages more
+
+    fates = _count(broker, overflow, full=Queue(name=QUEUE, max_length=5, overflow="reject-publish"))
 
     assert fates.loc["confirmed", ["survived", "lost"]].tolist() == [5, 0]
     assert fates["in_doubt"]["confirmed"] > 0
@@ -86,7 +103,9 @@ def test_a_refused_queue_has_nothing(broker) -> None:
     # Names that begin so are the broker's to give: it refuses one that it has not given.
     refused = Queue(name="amq.gen-rmqlab", durable=False)
 
-    fates = _count(broker, lambda: None, refused=refused, classic=Queue(name=QUEUE)).set_index("queue")
+    classic = Queue(name=QUEUE)
+    fates = _count(broker, lambda: _wait_for_messages(broker), refused=refused, classic=classic)
+    fates = fates.set_index("queue")
 
     assert (fates.loc["refused", COUNTS] == 0).all().all()
     assert (fates.loc["classic", "published"] > 0).all()
