@@ -9,6 +9,7 @@ import logging
 import math
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ import pika
 from pika.channel import Channel
 
 from rmqlab.amqp._recovery import Recovery, can_recover, tell
-from rmqlab.amqp._session import OPEN_TIMEOUT_S, Hosts, Session
+from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, Hosts, Session
 from rmqlab.amqp._topology import Topology
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, ConsumerCancelledError, RejectError, StoppedError, TimeLimitError
+from rmqlab.interrupts import allowed, deferred
 
 logger = logging.getLogger("rmqlab.amqp")
 
@@ -33,8 +35,6 @@ OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], obj
 MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 # An ack that waits for others is sent when nothing has come for so long.
 FLUSH_AFTER_S = 0.05
-# A broker that does not answer holds up who was told to stop no longer than this.
-STOP_LIMIT_S = 3
 # Work that takes longer than this is not held up for others to be acknowledged with it.
 SEND_AFTER_S = 0.001
 
@@ -104,7 +104,8 @@ class Consumer(Closing):
     """Takes messages from a queue and settles each: acknowledged, requeued or rejected.
 
     Use it as a context manager, or close it. It belongs to one thread; only `stop` may be
-    called from another one.
+    called from another one. After Ctrl-C, at whatever moment, `run` can be called again: the
+    message whose work was interrupted, and those behind it, went back to their queue.
 
     With a recovery it survives the loss of its connection, and the end of its queue where the
     topology has it. What it had been handed and not acknowledged comes again: it acknowledges
@@ -184,6 +185,8 @@ class Consumer(Closing):
         self._stopping = threading.Event()
         self._cancelled = False
         self._consuming = False
+        self._consumer_tag = ""
+        self._is_dropped = False  # by ourselves: after an interrupt, when the broker did not answer
         self._connection_number = 0
         # What is handed and not acknowledged: kept to tell what comes again after a loss.
         self._in_hand: dict[int, str | None] = {}
@@ -193,12 +196,13 @@ class Consumer(Closing):
         self._unacked = 0  # done, and not acknowledged yet
         self._ack_tag = self._last_done = self._last_delivered = 0  # delivery tags
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name) if threaded else None
-        self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
-        try:
-            self._make_ready()
-        except BaseException:
-            self._session.close()
-            raise
+        with deferred:
+            self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
+            try:
+                self._make_ready()
+            except BaseException:
+                self._session.close()
+                raise
 
     @property
     def name(self) -> str:
@@ -234,18 +238,24 @@ class Consumer(Closing):
         now_s = time.monotonic()
         end_s = math.inf if time_s is None else now_s + time_s
         idle_s = math.inf if idle_s is None else idle_s
-        try:
-            self._begin()
-            self._consume(end_s, idle_s)
-            self._end()
-        except StoppedError:  # while there was no connection, so that there is nothing to end
-            pass
-        except Crash:
-            self._settle_before_crash()
-            self._session.drop()
-            raise
-        finally:
-            self._consuming = False
+        with deferred:
+            try:
+                self._begin()
+                self._consume(end_s, idle_s)
+                self._end()
+            except StoppedError:  # while there was no connection, so that there is nothing to end
+                pass
+            except Crash:
+                self._settle_before_crash()
+                self._session.drop()
+                raise
+            except BrokerError:
+                raise
+            except BaseException:
+                self._end_early()
+                raise
+            finally:
+                self._consuming = False
         return self._settled
 
     def stop(self) -> None:
@@ -261,9 +271,11 @@ class Consumer(Closing):
 
         Waits for work that is done in a thread of its own. Safe to call twice.
         """
-        if self._thread:
-            self._thread.shutdown(cancel_futures=True)
-        self._session.close()
+        try:
+            if self._thread:
+                self._thread.shutdown(cancel_futures=True)
+        finally:  # an interrupt ends the wait for the work, not the closing
+            self._session.close()
 
     # --- a connection, and another when it is lost ------------------------------------------
 
@@ -295,7 +307,7 @@ class Consumer(Closing):
 
     def _recover_from(self, error: BrokerError) -> None:
         session = self._session
-        if session.recovery is None or not can_recover(error):
+        if not self._is_dropped and (session.recovery is None or not can_recover(error)):
             raise error
         hindrance: BrokerError | None = error
         if isinstance(error, ConsumerCancelledError):
@@ -306,6 +318,7 @@ class Consumer(Closing):
             tell(session.recovery, "lost", self.name, str(hindrance), messages=in_hand)
             self._forget_deliveries()
             session.recover(self._make_ready)
+            self._is_dropped = False
         tell(session.recovery, "recovered", self.name)
 
     def _subscribe_again(self) -> BrokerError | None:
@@ -361,17 +374,20 @@ class Consumer(Closing):
             self._session.turn(wait_s)
 
     def _subscribe(self) -> None:
-        answer = self._session.call(
+        # A tag of our own, so that it is known even if the broker's answer is not waited for.
+        self._consumer_tag = uuid.uuid4().hex
+        self._session.call(
             self._session.channel.basic_consume,
             queue=self.queue,
             on_message_callback=self._on_delivery,
             auto_ack=self._acks.every is None,
+            consumer_tag=self._consumer_tag,
         )
-        self._consumer_tag = answer.consumer_tag
 
     def _end(self) -> None:
         """End consuming; a connection that is lost only now is not worth a new one."""
         is_stopped = self._stopping.is_set()
+        self._session.is_ending = True
         try:
             self._session.check()
             if not self._cancelled:
@@ -383,14 +399,40 @@ class Consumer(Closing):
         except BrokerError as error:
             if self._session.recovery is None or not can_recover(error):
                 raise
+        finally:
+            self._session.is_ending = False
+
+    def _end_early(self) -> None:
+        """End consuming after an interrupt, or an error of somebody else's code.
+
+        The connection stays, and with it the queues that are its own; where the broker does not
+        answer, it is dropped, and the next run opens another one.
+        """
+        session = self._session
+        session.connection.release()
+        session.is_ending = True
+        try:
+            session.check()
+            if not self._cancelled:
+                self._unsubscribe(STOP_LIMIT_S)
+        except BrokerError as error:
+            logger.warning("%s drops its connection after an interrupt: %s", self.name, error)
+            session.drop()
+            self._is_dropped = True
+        finally:
+            session.is_ending = False
 
     def _unsubscribe(self, time_limit_s: float) -> None:
         """Get no more messages, and give back those that were not taken in hand."""
         end_s = time.monotonic() + time_limit_s
         channel = self._session.channel
-        self._session.call(channel.basic_cancel, time_limit_s=time_limit_s, consumer_tag=self._consumer_tag)
+        if self._consumer_tag in channel.consumer_tags:
+            self._session.call(
+                channel.basic_cancel, time_limit_s=time_limit_s, consumer_tag=self._consumer_tag
+            )
         self._flush()
-        self._inbox.clear()
+        if self._acks.every:  # without acknowledgements, the broker has no other copy
+            self._inbox.clear()
         if self._acks.every and self._last_delivered > self._last_done:
             channel.basic_nack(self._last_delivered, multiple=True, requeue=True)
             if self._observer is not None:
@@ -451,7 +493,8 @@ class Consumer(Closing):
     ) -> Outcome:
         assert self._on_message is not None
         try:
-            self._on_message(method, properties, body)
+            with allowed:
+                self._on_message(method, properties, body)
         except RejectError as error:
             logger.error("message %s rejected: %s", properties.message_id or "without id", error)
             return "rejected"

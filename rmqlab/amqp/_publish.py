@@ -17,6 +17,7 @@ from rmqlab.amqp._session import Hosts, Session
 from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._window import Window
 from rmqlab.errors import BrokerError, StoppedError
+from rmqlab.interrupts import deferred, interruptible
 
 Message = tuple[bytes, str | None, str | None, pika.BasicProperties | None]
 
@@ -102,8 +103,9 @@ class PublishObserver(Protocol):
 class Publisher:
     """Publishes messages, as fast as its confirms allow.
 
-    Use it as a context manager, or close it; leaving the block waits for all confirms. It
-    belongs to one thread; only `stop` may be called from another one.
+    Use it as a context manager, or close it: both wait for all confirms. It belongs to one
+    thread; only `stop` may be called from another one. After Ctrl-C, at whatever moment, it can
+    be used on: each message was published and counted, or neither.
 
     With a recovery it survives the loss of its connection. No more messages are kept than may
     be unconfirmed, and when that many are it waits. A message whose confirm was lost with the
@@ -165,15 +167,17 @@ class Publisher:
         self._time_limit_s = time_limit_s
         self._topology = topology
         self._held = 0
+        self._is_closed = False
         self._stopping = threading.Event()
         is_kept = recovery is not None and self._confirms.limit is not None
         self._window: Window[Message] = Window(keeps=is_kept)
-        self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
-        try:
-            self._make_ready()
-        except BaseException:
-            self._session.close()
-            raise
+        with deferred:
+            self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
+            try:
+                self._make_ready()
+            except BaseException:
+                self._session.close()
+                raise
 
     def _make_ready(self) -> None:
         """Prepare a new channel."""
@@ -197,11 +201,10 @@ class Publisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self.flush()
-        finally:
+        if kind is None:
             self.close()
+        else:
+            self._abort()
 
     @property
     def is_open(self) -> bool:
@@ -254,8 +257,9 @@ class Publisher:
             BrokerUnavailableError: it did not come back within the recovery's time limit.
             StoppedError: `stop` was called.
         """
-        number = self._put(body, exchange, routing_key, properties)
-        self._send()
+        with deferred:
+            number = self._put(body, exchange, routing_key, properties)
+            self._send()
         return number
 
     def publish_all(self, bodies: Iterable[bytes]) -> int:
@@ -275,12 +279,17 @@ class Publisher:
         """
         before = self.published
         piece = self._confirms.piece
-        for body in bodies:
-            self._put(body, None, None, None)
-            if self._held >= piece or self._is_full():
+        with deferred:
+            try:
+                for body in bodies if isinstance(bodies, list | tuple) else interruptible(bodies):
+                    self._put(body, None, None, None)
+                    if self._held >= piece or self._is_full():
+                        self._send()
+            except BaseException:  # an interrupt as well, or an error of the bodies
+                self._release()
+                raise
+            if self._held:
                 self._send()
-        if self._held:
-            self._send()
         return self.published - before
 
     def flush(self) -> None:
@@ -291,11 +300,12 @@ class Publisher:
         Raises:
             As `publish`.
         """
-        self._check()
-        self._release()
-        if self._confirms.limit is not None:
-            self._run_until(lambda: self.unconfirmed == 0, "confirms")
-        else:
+        with deferred:
+            self._check()
+            self._release()
+            if self._confirms.limit is not None:
+                self._run_until(lambda: self.unconfirmed == 0, "confirms")
+                return
             # A call that is answered: the broker has read what was sent before it.
             try:
                 self._session.call(self._session.channel.basic_qos, prefetch_count=0)
@@ -304,12 +314,13 @@ class Publisher:
 
     def wait(self, seconds: float) -> None:
         """Let time pass between two messages, while the connection is kept alive."""
-        self._check()
-        self._release()
-        end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0:
+        with deferred:
             self._check()
-            self._session.turn(left_s)
+            self._release()
+            end_s = time.monotonic() + seconds
+            while (left_s := end_s - time.monotonic()) > 0:
+                self._check()
+                self._session.turn(left_s)
 
     def stop(self) -> None:
         """Let whatever waits raise `StoppedError` soon, and publish no more.
@@ -320,7 +331,22 @@ class Publisher:
         self._session.wake()
 
     def close(self) -> None:
-        """Close the connection at once. Safe to call twice."""
+        """Wait until every message is confirmed or refused, and close the connection.
+
+        One that was stopped waits for nothing. Safe to call twice.
+
+        Raises:
+            As `publish`; the connection is closed all the same.
+        """
+        try:
+            if not self._is_closed and not self._stopping.is_set():
+                self.flush()
+        finally:
+            self._abort()
+
+    def _abort(self) -> None:
+        """Close the connection without waiting for confirms."""
+        self._is_closed = True
         self._session.close()
 
     def _put(

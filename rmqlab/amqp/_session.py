@@ -32,11 +32,16 @@ from rmqlab.errors import (
     StoppedError,
     TimeLimitError,
 )
+from rmqlab.interrupts import WAKE_EVERY_S, deferred
 
 CLOSE_TIMEOUT_S = 3
 CLOSE_BLOCKED_TIMEOUT_S = 0.5
+# Nobody is asked: pika's loop turns a few times.
+DROP_TIMEOUT_S = 1
 # Longer than the handshake's own limit, which gives the better reason.
 OPEN_TIMEOUT_S = 15
+# What ends, ends within this time once somebody asks for it: by stop or by an interrupt.
+STOP_LIMIT_S = 3
 # Where there will be another attempt: a host that is just coming back may leave the first
 # without an answer, and TCP itself asks again after 1, 3 and 7 seconds only.
 ATTEMPT_TIMEOUT_S = 2
@@ -48,7 +53,9 @@ Hosts = Broker | str | Sequence[str]
 class Session:
     """An open connection and channel, whose loop turns only while somebody waits.
 
-    It belongs to the thread that made it; only `wake` may be called from another one.
+    It belongs to the thread that made it; only `wake` may be called from another one. Whoever
+    calls it defers interrupts: they are raised between two turns of the loop, when what pika
+    and we know of the connection is whole; and not while `is_ending`, which hurries instead.
 
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
@@ -77,10 +84,12 @@ class Session:
         self.recovery = recovery
         self._is_stopping = is_stopping
         self.blocked = ""
+        self.is_ending = False
         self._is_silent = False  # whether the broker did not answer in time
         self._failure: Exception | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
+        self._tick()
         try:
             self._try(self._open)
         except BaseException:
@@ -98,12 +107,20 @@ class Session:
                 that no attempt can mend.
             StoppedError: it was told to stop.
         """
+        lost = self._failure
 
         def attempt() -> None:
             self._open()
             set_up()
 
-        self._try(attempt)
+        try:
+            self._try(attempt)
+        except BaseException:
+            # Half of a connection is none: who goes on after this begins with another one.
+            self._failure = lost or ConnectionLostError(
+                f"{self.name} has no connection. Next: see that the broker runs, and try again"
+            )
+            raise
 
     def _try(self, attempt: Callable[[], None]) -> None:
         if self.recovery is None:
@@ -220,31 +237,37 @@ class Session:
         if self._loop is None:
             self._raise_failure()
         deadline_s = time.monotonic() + time_limit_s
-        alarm = self._loop.call_later(time_limit_s, _nothing)  # so that a turn ends by then
-        try:
-            while not condition():
-                self._raise_failure()
-                if time.monotonic() >= deadline_s:
-                    why = f", while the broker blocks publishers ({self.blocked})" if self.blocked else ""
-                    raise TimeLimitError(
-                        f"{self.name} waited {time_limit_s:g} s for {what}{why}. "
-                        "Next: see what holds up the broker, or give a longer time_limit_s"
-                    )
-                self.turn()
-        finally:
-            self._loop.remove_timeout(alarm)
+        is_hurried = False
+        while not condition():
+            self._raise_failure()
+            if self.is_ending and deferred.is_pending and not is_hurried:
+                is_hurried = True
+                deadline_s = min(deadline_s, time.monotonic() + STOP_LIMIT_S)
+            if time.monotonic() >= deadline_s:
+                why = f", while the broker blocks publishers ({self.blocked})" if self.blocked else ""
+                raise TimeLimitError(
+                    f"{self.name} waited {time_limit_s:g} s for {what}{why}. "
+                    "Next: see what holds up the broker, or give a longer time_limit_s"
+                )
+            self.turn()
 
     def turn(self, wait_s: float = math.inf) -> None:
         """Let the loop send and receive what there is.
 
         Args:
-            wait_s: how long to wait until there is something, in seconds.
+            wait_s: how long to wait until there is something, in seconds; a tenth at most.
         """
-        alarm = self._loop.call_later(max(wait_s, 0), _nothing) if wait_s < math.inf else None
+        alarm = self._loop.call_later(max(wait_s, 0), _nothing) if wait_s < WAKE_EVERY_S else None
         self._loop.poll()
         self._loop.process_timeouts()
         if alarm is not None:
             self._loop.remove_timeout(alarm)
+        if deferred.is_pending and not self.is_ending:
+            deferred.check()
+
+    def _tick(self) -> None:
+        """End the turn that waits: who waits looks at the time, and at interrupts, ten times a second."""
+        self._loop.call_later(WAKE_EVERY_S, self._tick)
 
     def wake(self) -> None:
         """End the turn that waits, or else the next one. May be called from any thread."""
@@ -254,31 +277,36 @@ class Session:
 
     def close(self) -> None:
         """Close the channel and the connection. Safe to call twice, and when they are gone."""
-        if self._loop is not None:
-            self._close_connection()
-            self._loop.deactivate_poller()
-            self._loop.close()
-            self._loop = None
-        self._failure = BrokerError(f"{self.name} is closed. Next: make a new one")
+        with deferred:
+            if self._loop is not None:
+                self.is_ending = True
+                self._close_connection()
+                self._loop.deactivate_poller()
+                self._loop.close()
+                self._loop = None
+            self._failure = BrokerError(f"{self.name} is closed. Next: make a new one")
 
     def _close_connection(self) -> None:
+        """Close the connection, or drop it where the broker does not answer: no socket stays open."""
         connection = getattr(self, "connection", None)
         if connection is None or connection.is_closed:
             return
-        with contextlib.suppress(BrokerError, amqp_errors.AMQPError), quiet_pika():
+        # One that is being opened is not opened any further, and nobody is asked.
+        limit_s = CLOSE_TIMEOUT_S if connection.is_open else DROP_TIMEOUT_S
+        with contextlib.suppress(amqp_errors.AMQPError), quiet_pika():
             connection.release()
-            # One that is being opened is not opened any further.
-            limit_s = CLOSE_TIMEOUT_S if connection.is_open else CLOSE_BLOCKED_TIMEOUT_S
             connection.close()
-            # A broker that blocks publishers does not even read that they go.
-            is_deaf = self.blocked or self._is_silent
-            self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if is_deaf else limit_s)
+        # A broker that blocks publishers does not even read that they go.
+        is_deaf = self.blocked or self._is_silent
+        self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if is_deaf else limit_s)
+        self.drop()
 
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""
-        if self.connection.is_open:
-            self.connection.drop()
-            self._run_until_closed(CLOSE_TIMEOUT_S)
+        if not self.connection.is_closed:
+            with quiet_pika():
+                self.connection.drop()
+            self._run_until_closed(DROP_TIMEOUT_S)
 
     def check(self) -> None:
         """Raise what ended the channel or the connection, if one has ended."""
@@ -293,20 +321,26 @@ class Session:
         if self._failure is not None:
             raise self._failure
 
-    def _on_blocked(self, _: object, frame: Any) -> None:
+    # A connection that ended late, or its channel, has nothing to say of the one in its place.
+
+    def _on_blocked(self, connection: object, frame: Any) -> None:
+        if connection is not self.connection:
+            return
         self.blocked = frame.method.reason or "no reason given"
         tell(self.recovery, "blocked", self.name, self.blocked)
 
-    def _on_unblocked(self, *_: object) -> None:
+    def _on_unblocked(self, connection: object, _: object) -> None:
+        if connection is not self.connection:
+            return
         self.blocked = ""
         tell(self.recovery, "unblocked", self.name)
 
-    def _on_channel_closed(self, _: Channel, reason: Exception) -> None:
-        if isinstance(reason, amqp_errors.ChannelClosedByBroker):
+    def _on_channel_closed(self, channel: Channel, reason: Exception) -> None:
+        if channel is self.channel and isinstance(reason, amqp_errors.ChannelClosedByBroker):
             self._failure = ChannelClosedError(reason.reply_code, reason.reply_text, self.name)
 
-    def _on_connection_closed(self, _: object, reason: Exception) -> None:
-        if self._failure is None:
+    def _on_connection_closed(self, connection: object, reason: Exception) -> None:
+        if connection is self.connection and self._failure is None:
             self._failure = ConnectionLostError(
                 f"{self.name} lost the connection ({reason!r}). "
                 "Next: see that the broker runs, and start again"

@@ -163,8 +163,7 @@ class EngineAPI:
 
     def close(self) -> None:
         """Wait until every message is confirmed, and close the connection. Safe to call twice."""
-        if self._publisher.is_open:
-            self._publisher.__exit__(None, None, None)
+        self._publisher.close()
 
     def _publish(
         self, what: Body, exchange: str, routing_key: str, priority: int | None, message_id: str | None

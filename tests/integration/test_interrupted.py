@@ -1,0 +1,330 @@
+"""Ctrl-C at any moment of a publisher and a consumer: run the cell again, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pika
+import psutil
+import pytest
+
+from rmqlab.amqp import (
+    Acks,
+    Confirms,
+    Consumer,
+    Publisher,
+    Queue,
+    Recovery,
+    Topology,
+    ack_each,
+    ack_every,
+    auto_ack,
+    confirm_each,
+    confirm_window,
+)
+from rmqlab.broker import Broker, Link
+from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
+from rmqlab.errors import BrokerError
+
+QUEUE = "interrupted"
+OWN = Topology(queues=(Queue(name=QUEUE),))
+WAIT_S = 20  # for an event that is under way; never waited out when all is well
+# A rehearsal interrupts each program so often; the ordinary suite a few times.
+OFTEN = pytest.mark.parametrize(
+    "times", [pytest.param(8, id="few"), pytest.param(200, id="many", marks=pytest.mark.rehearsal)]
+)
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_as_in_a_terminal() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def queue(broker: Broker) -> Iterator[str]:
+    OWN.declare(broker)
+    TOPOLOGY.declare(broker)
+    yield QUEUE
+    OWN.delete(broker)
+    TOPOLOGY.delete(broker)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201 # pytest shows it when the test fails
+    return random.Random(seed)
+
+
+class Interrupter:
+    """Runs a cell, and presses Ctrl-C after a while."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def run(self, cell: Callable[[], object], after_s: float) -> bool:
+        """Return True if the cell was interrupted, and False if it had ended before."""
+        main = threading.main_thread().ident
+        timer = threading.Timer(after_s, signal.pthread_kill, [main, signal.SIGINT])
+        is_interrupted = False
+        try:
+            try:
+                timer.start()
+                cell()
+            finally:
+                timer.cancel()
+                timer.join()
+        except KeyboardInterrupt:
+            is_interrupted = True
+        timer.cancel()
+        timer.join()
+        self.count += is_interrupted
+        return is_interrupted
+
+
+class Confirmed:
+    """An observer that keeps which messages were confirmed."""
+
+    def __init__(self) -> None:
+        self.numbers: set[int] = set()
+
+    def published(self, number: int) -> None: ...
+
+    def confirmed(self, first: int, last: int) -> None:
+        self.numbers.update(range(first, last + 1))
+
+    def nacked(self, first: int, last: int) -> None: ...
+
+    def returned(self, properties: pika.BasicProperties, body: bytes) -> None: ...
+
+
+def _take_all(broker: Broker, queue: str) -> list[int]:
+    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
+        channel = connection.channel()
+        bodies = []
+        while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+            bodies.append(int(got[2]))
+        return bodies
+
+
+def _connections(broker: Broker) -> int:
+    port = broker.parameters.port
+    return sum(
+        bool(each.raddr) and each.raddr.port == port and each.status == psutil.CONN_ESTABLISHED
+        for each in psutil.Process(os.getpid()).net_connections()
+    )
+
+
+@OFTEN
+@pytest.mark.parametrize("recovery", [None, Recovery()], ids=["", "recovery"])
+@pytest.mark.parametrize(
+    ("confirms", "cell_size"), [(confirm_window(), 3000), (confirm_each(), 60)], ids=["window", "each"]
+)
+def test_an_interrupted_publisher_publishes_on(
+    broker: Broker,
+    queue: str,
+    chance: random.Random,
+    recovery: Recovery | None,
+    confirms: Confirms,
+    cell_size: int,
+    times: int,
+) -> None:
+    interrupter, confirmed = Interrupter(), Confirmed()
+    with Publisher(
+        broker, routing_key=queue, confirms=confirms, recovery=recovery, observer=confirmed
+    ) as publisher:
+
+        def cell() -> None:
+            if chance.random() < 0.5:
+                first = publisher.published
+                publisher.publish_all(str(number).encode() for number in range(first, first + cell_size))
+            else:
+                for _ in range(cell_size):
+                    publisher.publish(str(publisher.published).encode())
+            publisher.flush()
+
+        while interrupter.count < times:
+            interrupter.run(cell, chance.uniform(0, 0.15))
+    assert publisher.republished == 0
+    assert confirmed.numbers == set(range(publisher.published))
+    # Each of them once, in order: none left out, none sent twice, the connection never lost.
+    assert _take_all(broker, queue) == list(range(publisher.published))
+
+
+@OFTEN
+def test_whatever_is_interrupted_of_a_publishers_life_what_is_confirmed_is_there(
+    broker: Broker, queue: str, chance: random.Random, times: int
+) -> None:
+    interrupter = Interrupter()
+    connections = _connections(broker)
+    expected: set[int] = set()
+    number = 0
+
+    def cell() -> None:
+        nonlocal number
+        first = number
+        confirmed = Confirmed()
+        try:
+            with Publisher(broker, routing_key=queue, topology=OWN, observer=confirmed) as publisher:
+                for _ in range(50):
+                    number += 1
+                    publisher.publish(str(number - 1).encode())
+        finally:
+            expected.update(first + each for each in confirmed.numbers)
+
+    while interrupter.count < times:
+        interrupter.run(cell, chance.uniform(0, 0.06))
+        number += 1  # the last may or may not have been published
+    assert expected <= set(_take_all(broker, queue))
+    assert _connections(broker) == connections
+
+
+@OFTEN
+@pytest.mark.parametrize("recovery", [None, Recovery()], ids=["", "recovery"])
+@pytest.mark.parametrize("ack", [ack_each(), ack_every(10), auto_ack()], ids=["each", "every 10", "auto"])
+@pytest.mark.parametrize("threaded", [False, True], ids=["", "threaded"])
+def test_an_interrupted_consumer_consumes_on(
+    broker: Broker,
+    queue: str,
+    chance: random.Random,
+    recovery: Recovery | None,
+    ack: Acks,
+    threaded: bool,
+    times: int,
+) -> None:
+    size = 50 * times
+    with Publisher(broker, routing_key=queue) as publisher:
+        publisher.publish_all(str(number).encode() for number in range(size))
+    done: set[int] = set()
+
+    def work(_method: object, _properties: object, body: bytes) -> None:
+        time.sleep(chance.choice((0, 0, 0.001, 0.005)))
+        done.add(int(body))
+
+    interrupter = Interrupter()
+    with Consumer(
+        broker, queue, work, ack=ack, recovery=recovery, threaded=threaded, prefetch_count=20
+    ) as consumer:
+
+        def cell() -> None:
+            consumer.run(count=60)
+
+        while interrupter.count < times and len(done) < size - 60:
+            interrupter.run(cell, chance.uniform(0, 0.12))
+        consumer.run(idle_s=0.3)
+
+    assert interrupter.count > times // 2
+    left = set(_take_all(broker, queue))
+    assert not left
+    lost = set(range(size)) - done
+    # What the broker forgot as it sent it is the price of automatic acknowledgement, which the
+    # work that was interrupted pays: no other message does.
+    assert len(lost) <= (interrupter.count if ack == auto_ack() else 0)
+
+
+@OFTEN
+def test_an_interrupted_engine_goes_on(broker: Broker, queue: str, chance: random.Random, times: int) -> None:
+    interrupter = Interrupter()
+    published: set[str] = set()
+    worked: set[str] = set()
+
+    def execute(task: Task) -> None:
+        time.sleep(chance.choice((0, 0.001)))
+        worked.add(task.engine_id)
+
+    with EngineAPI(broker) as api, EngineWorker(broker, execute, prefetch_count=5) as worker:
+
+        def publish() -> None:
+            for _ in range(50):
+                name = f"engine-{len(published)}-{interrupter.count}"
+                api.publish_task(Task(engine_id=name, action="process"))
+                published.add(name)
+            api.flush()
+
+        def run() -> None:
+            worker.run(idle_s=0.05)
+
+        while interrupter.count < times:
+            interrupter.run(chance.choice((publish, run)), chance.uniform(0, 0.1))
+        api.flush()
+        worker.run(idle_s=0.3)
+    assert published <= worked
+
+
+@pytest.mark.parametrize("threaded", [False, True], ids=["", "threaded"])
+@pytest.mark.parametrize("ack", [ack_each(), ack_every(5)], ids=["each", "every 5"])
+def test_a_message_whose_work_was_interrupted_comes_again(
+    broker: Broker, queue: str, threaded: bool, ack: Acks
+) -> None:
+    with Publisher(broker, routing_key=queue) as publisher:
+        publisher.publish_all(str(number).encode() for number in range(12))
+    interrupted = threading.Event()
+    done: list[int] = []
+
+    def work(_method: object, _properties: object, body: bytes) -> None:
+        if int(body) == 7 and not interrupted.is_set():
+            interrupted.set()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
+            time.sleep(0.3)  # work that goes on in its thread, and ends in the main one
+        done.append(int(body))
+
+    with Consumer(broker, queue, work, ack=ack, threaded=threaded, prefetch_count=10) as consumer:
+        with pytest.raises(KeyboardInterrupt):
+            consumer.run(idle_s=WAIT_S)
+        assert interrupted.is_set()
+        begin_s = time.monotonic()
+        assert consumer.run(count=5) == 5
+        assert time.monotonic() - begin_s < WAIT_S / 2
+    assert set(done) == set(range(12))
+    assert not _take_all(broker, queue)
+
+
+def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_again(
+    broker: Broker, queue: str
+) -> None:
+    with Link(broker) as link, Consumer(link.url, queue) as consumer:
+        with link.cut():
+            interrupter = Interrupter()
+            begin_s = time.monotonic()
+            assert interrupter.run(consumer.run, 0.3)
+            assert time.monotonic() - begin_s < 8
+        with Publisher(broker, routing_key=queue) as publisher:
+            publisher.publish(b"0")
+        assert consumer.run(count=1, time_s=WAIT_S) == 1
+
+
+def test_an_interrupt_ends_the_wait_of_a_publisher_for_a_silent_broker(broker: Broker, queue: str) -> None:
+    with Link(broker) as link, Publisher(link.url, routing_key=queue, confirms=confirm_each()) as publisher:
+        with link.cut():
+            begin_s = time.monotonic()
+            assert Interrupter().run(lambda: publisher.publish(b"0"), 0.3)
+            assert time.monotonic() - begin_s < 5
+            assert publisher.unconfirmed == 1
+        publisher.flush()
+        assert publisher.confirmed == 1
+
+
+def test_closing_an_api_that_lost_its_connection_recovers_as_leaving_its_block_does(
+    broker: Broker, queue: str
+) -> None:
+    with Link(broker) as link:
+        api = EngineAPI(link.url, recovery=Recovery(time_limit_s=WAIT_S))
+        api.publish_task(Task(engine_id="engine-1", action="process"))
+        link.drop()
+        with contextlib.suppress(BrokerError):
+            api.wait(0.2)
+        api.close()
+        api.close()
+    worked: list[str] = []
+    with EngineWorker(broker, lambda task: worked.append(task.engine_id)) as worker:
+        worker.run(idle_s=0.3)
+    assert set(worked) == {"engine-1"}
