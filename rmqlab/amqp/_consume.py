@@ -431,8 +431,7 @@ class Consumer(Closing):
                 channel.basic_cancel, time_limit_s=time_limit_s, consumer_tag=self._consumer_tag
             )
         self._flush()
-        if self._acks.every:  # without acknowledgements, the broker has no other copy
-            self._inbox.clear()
+        self._inbox.clear()
         if self._acks.every and self._last_delivered > self._last_done:
             channel.basic_nack(self._last_delivered, multiple=True, requeue=True)
             if self._observer is not None:
