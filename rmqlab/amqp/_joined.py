@@ -5,14 +5,16 @@ microseconds a message, and as many system calls as frames. Here a window of mes
 out in one piece, and what is the same in all of a publisher's messages is encoded once.
 
 This is all that rmqlab takes from pika's insides: `_adapter_emit_data` and
-`_terminate_stream`, through which every adapter sends and hangs up,
-`_on_connection_workflow_done`, which hears how opening went, and the frames of
+`_terminate_stream`, through which every adapter sends and hangs up, the socket of its
+`_transport`, `_on_connection_workflow_done`, which hears how opening went, and the frames of
 `pika.frame`. Where a pika does not send that way, nothing is held back; where it encodes
 differently, `Encoder.of` gives none; and then all goes out as plain pika sends it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 from typing import Any
 
@@ -47,7 +49,25 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
         """Send what was held back in one piece, and hold back no more."""
         held, self._held = self._held, None
         if held and self.is_open:  # what one that is lost has held back can go nowhere
-            super()._adapter_emit_data(b"".join(held))
+            self._send(b"".join(held))
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether something waits until the system's buffer has room for it."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    def _send(self, data: bytes) -> None:
+        """Send at once what the system takes, and leave the rest to pika.
+
+        pika sends when its loop finds that the socket is writable: three system calls more.
+        """
+        plain = getattr(self._transport, "_sock", None)
+        if type(plain) is socket.socket and not self.is_congested:
+            # The system's buffer is full, or the connection is gone: pika finds that out itself.
+            with contextlib.suppress(OSError):
+                data = data[plain.send(data) :]
+        if data:
+            super()._adapter_emit_data(data)
 
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""

@@ -25,6 +25,8 @@ PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.val
 
 # How many messages go out in one piece when nothing else limits them.
 FREE_PIECE = 100
+# What has come from the broker is taken in so often while messages are published one by one.
+TURN_EVERY_S = 0.001
 # A window is refilled when so much of it is free again: often enough to keep the broker busy,
 # rarely enough that a piece is worth a system call.
 REFILL_PART = 4
@@ -168,6 +170,7 @@ class Publisher:
         self._topology = topology
         self._held = 0
         self._is_closed = False
+        self._turn_at_s = 0.0
         self._stopping = threading.Event()
         is_kept = recovery is not None and self._confirms.limit is not None
         self._window: Window[Message] = Window(keeps=is_kept)
@@ -394,8 +397,11 @@ class Publisher:
     def _send(self) -> None:
         """Send what is held back, take in what has come, and wait for room if there is none."""
         self._release()
-        self._session.turn()
-        self._check()
+        if self._session.connection.is_congested:
+            self._session.turn()
+        elif time.monotonic() >= self._turn_at_s:
+            self._session.turn(0)
+            self._turn_at_s = time.monotonic() + TURN_EVERY_S
         if self._is_full():
             self._wait_for_room()
 
