@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pika
 import pytest
-from pika.adapters.select_connection import SelectConnection
 
 from rmqlab.amqp import (
     Confirms,
@@ -254,14 +253,14 @@ class TestJoinedConnection:
 
     def test_a_window_of_messages_is_one_piece(self, broker, queue, monkeypatch) -> None:
         pieces: list[int] = []
-        emit = SelectConnection._adapter_emit_data
+        send = JoinedConnection._send
 
-        def count(self: SelectConnection, data: bytes) -> None:
+        def count(self: JoinedConnection, data: bytes) -> None:
             pieces.append(len(data))
-            emit(self, data)
+            send(self, data)
 
         with Publisher(broker, routing_key=queue, confirms=confirm_window(400)) as publisher:
-            monkeypatch.setattr(SelectConnection, "_adapter_emit_data", count)
+            monkeypatch.setattr(JoinedConnection, "_send", count)
             publisher.publish_all(b"x" * 100 for _ in range(400))
             monkeypatch.undo()
 
