@@ -66,15 +66,16 @@ class Recovery:
         first_wait_s: longest wait after the first attempt, in seconds.
         longest_wait_s: longest wait after any attempt, in seconds.
         time_limit_s: give up after so many seconds without success.
-        heartbeat_s: how often each side says that it is there, in seconds: one that is silent
-            for two or three of these counts as lost. None leaves it to the broker, which
-            proposes 60.
+        heartbeat_s: heartbeat time-out, in seconds. Each side sends a heartbeat every half of it,
+            and counts the other as lost when about two are missing. None takes the URL's, or
+            else the broker's, which is 60; to a `Broker` of the lab there are none.
         on_event: is told every step, in the thread of the publisher or consumer.
 
     Raises:
         ValueError: a time is out of range.
 
     Sources: https://www.rabbitmq.com/client-libraries/java-api-guide#recovery,
+    https://www.rabbitmq.com/docs/heartbeats,
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
 
