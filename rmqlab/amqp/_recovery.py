@@ -43,14 +43,14 @@ class ConnectionEvent:
         messages: identities of the messages that a consumer had been handed and not
             acknowledged when the connection was lost: they will come again, if their queue is
             still there. None for those without identity.
-        at_ns: when, in nanoseconds of `time.monotonic_ns`, the ledger's clock.
+        at_ns: when, in nanoseconds of `time.perf_counter_ns`, the ledger's clock.
     """
 
     kind: EventKind
     name: str
     detail: str = ""
     messages: tuple[str | None, ...] = ()
-    at_ns: int = field(default_factory=time.monotonic_ns)
+    at_ns: int = field(default_factory=time.perf_counter_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,12 +102,12 @@ class _Program:
         self.thread.start()
 
     def _work(self) -> None:
-        started_s = time.monotonic()
+        started_s = time.perf_counter()
         try:
             self._run()
         except Exception as error:
             self._error = error
-        self._lasted_s = time.monotonic() - started_s
+        self._lasted_s = time.perf_counter() - started_s
 
     def outcome(self) -> dict[str, Any]:
         if self.thread.is_alive():
@@ -314,7 +314,7 @@ def run_through(
         for name, happen in tqdm(
             list(faults.items()) * repeats, unit="fault", file=sys.stdout, disable=not progress
         ):
-            begin_ns = time.monotonic_ns()
+            begin_ns = time.perf_counter_ns()
             outage = happen()
             done_before = ledger.published
             wait_until(is_well, calm_s)
@@ -426,15 +426,15 @@ class _Source:
         with EngineAPI(self.broker, recovery=self.recovery, observer=self.recorder) as api:
             self._api = api
             with contextlib.suppress(StoppedError):
-                due_s = time.monotonic()
+                due_s = time.perf_counter()
                 for number in itertools.count():
-                    while (left_s := due_s - time.monotonic()) > 0:
+                    while (left_s := due_s - time.perf_counter()) > 0:
                         api.wait(left_s)
                     if self._ending.is_set():
                         break
                     task = Task(f"engine-{number}", "process", {"number": number})
                     api.publish_task(task, message_id=str(number))
-                    due_s = max(due_s + 1 / self.rate_msg_s, time.monotonic())
+                    due_s = max(due_s + 1 / self.rate_msg_s, time.perf_counter())
                 api.flush()
             self.republished = api.republished
         self.has_ended = True
@@ -536,7 +536,7 @@ class _Holder:
         self._let_go.wait()
 
     def _take(self, *_: object) -> None:
-        self._moved_ns = self._moved_ns or time.monotonic_ns()
+        self._moved_ns = self._moved_ns or time.perf_counter_ns()
 
     def _on_event(self, event: ConnectionEvent) -> None:
         if event.kind == "lost":
