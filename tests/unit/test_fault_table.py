@@ -60,6 +60,7 @@ def _one_trial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rmqlab.faults._command._quiet", lambda: None)  # which lasts
     monkeypatch.setattr("rmqlab.faults._command.start_broker", lambda own: FakeBroker())
     monkeypatch.setattr("rmqlab.faults._matrix.run_matrix", run_one)
 
