@@ -21,6 +21,7 @@ BROKER = pytest.StashKey[Broker]()
 # Most of a lesson is waiting for tasks that take their time.
 WORKERS_A_CORE = 2
 MOST_WORKERS = 8
+SHORT_HEARTBEAT_S = 2
 # The files that take longest come first, so that all processes end at about the same time.
 LONGEST = ("06_reconnect_after_failures", "test_faults", "test_fault_matrix", "test_cli")
 
@@ -71,6 +72,16 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def broker() -> Iterator[Broker]:
     """A corner of the session's broker that this test module has to itself."""
     with start_broker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Broker]:
+    """A broker of its own that gives up who sends nothing for a few seconds, unless told not to."""
+    with start_broker(own=True) as broker:
+        source = broker._source
+        assert source is not None
+        source.control("eval", f"application:set_env(rabbit, heartbeat, {SHORT_HEARTBEAT_S}).")
         yield broker
 
 

@@ -217,7 +217,9 @@ def _wait_for_interrupt(running: Broker) -> None:
         file.touch(mode=0o600)
         file.write_text(running.url + "\n")
         out.print("In another terminal:")
-        out.print(f'  export AMQP_URL="$(cat {file})"', soft_wrap=True, markup=False)
+        is_windows = sys.platform == "win32"
+        order = f'$env:AMQP_URL = Get-Content "{file}"' if is_windows else f'export AMQP_URL="$(cat {file})"'
+        out.print(f"  {order}", soft_wrap=True, markup=False)
         if running.management_url:
             pages = f"Its pages are at {running.management_url}, with the user and password of that URL."
             out.print(pages, soft_wrap=True)

@@ -9,6 +9,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
+from rmqlab.broker import Broker
+
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MUTATIONS = tomllib.loads((Path(__file__).parent / "mutations.toml").read_text(encoding="utf-8"))["mutation"]
 MEASURED = "nbval-ignore-output"
 CELL_TIMEOUT_S = 120
 LESSON_TIMEOUT_S = 300
+PAUSE_S = 7  # over three times the heartbeat of an impatient broker
 FAILED = 1  # pytest's exit code when it ran, and something failed
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.broker]
@@ -63,6 +67,12 @@ class Kernel:
         cell = self.lesson.cells[index]
         if MEASURED not in cell.metadata.get("tags", []):
             assert _compared(cell) == self.stored[index], cell.source
+
+    def has_open_connection(self) -> bool:
+        """Say whether a variable of the lesson holds a connection, or a client with one, that is open."""
+        look = "any(getattr(each, 'is_open', None) is True for each in list(globals().values()))"
+        cell = self.client.execute_cell(nbformat.v4.new_code_cell(look), 0)
+        return bool(cell.outputs[0].data["text/plain"] == "True")
 
     def interrupt(self, index: int, after_s: float) -> bool:
         """Run a cell, and interrupt it; say whether that came before its end."""
@@ -117,6 +127,24 @@ def test_any_cell_can_be_interrupted_and_run_again(kernel: Kernel, after_s: floa
             kernel.run(index)
         else:  # it was quicker than that
             kernel.check(index)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_reader_may_pause_while_a_connection_is_open(
+    path: Path, impatient: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in impatient.environment().items():
+        monkeypatch.setenv(name, value)
+    kernel = Kernel(path)
+    pauses = 0
+    with kernel.client.setup_kernel():
+        for index, _ in kernel.code():
+            kernel.run(index)
+            if kernel.has_open_connection():
+                time.sleep(PAUSE_S)
+                pauses += 1
+    if path.stem.startswith("00"):  # its connection lives from its beginning to its end
+        assert pauses > len(list(kernel.code())) / 2
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: f"{each['lesson'][:2]}: {each['claim']}")

@@ -27,7 +27,7 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
 
     Source: https://www.rabbitmq.com/docs/connections (client-provided names, blocking)
     """
-    address = Address.parse(broker if isinstance(broker, str) else broker.url)
+    address = Address.parse(broker) if isinstance(broker, str) else broker.address
     parameters = address.parameters
     parameters.client_properties = {"connection_name": name}
     parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S

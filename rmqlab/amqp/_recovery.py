@@ -43,14 +43,14 @@ class ConnectionEvent:
         messages: identities of the messages that a consumer had been handed and not
             acknowledged when the connection was lost: they will come again, if their queue is
             still there. None for those without identity.
-        at_ns: when, in nanoseconds of `time.monotonic_ns`, the ledger's clock.
+        at_ns: when, in nanoseconds of `time.perf_counter_ns`, the ledger's clock.
     """
 
     kind: EventKind
     name: str
     detail: str = ""
     messages: tuple[str | None, ...] = ()
-    at_ns: int = field(default_factory=time.monotonic_ns)
+    at_ns: int = field(default_factory=time.perf_counter_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +66,16 @@ class Recovery:
         first_wait_s: longest wait after the first attempt, in seconds.
         longest_wait_s: longest wait after any attempt, in seconds.
         time_limit_s: give up after so many seconds without success.
-        heartbeat_s: how often each side says that it is there, in seconds: one that is silent
-            for two or three of these counts as lost. None leaves it to the broker, which
-            proposes 60.
+        heartbeat_s: heartbeat time-out, in seconds. Each side sends a heartbeat every half of it,
+            and counts the other as lost when about two are missing. None takes the URL's, or
+            else the broker's, which is 60; to a `Broker` of the lab there are none.
         on_event: is told every step, in the thread of the publisher or consumer.
 
     Raises:
         ValueError: a time is out of range.
 
     Sources: https://www.rabbitmq.com/client-libraries/java-api-guide#recovery,
+    https://www.rabbitmq.com/docs/heartbeats,
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
 

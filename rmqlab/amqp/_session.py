@@ -351,7 +351,7 @@ def _addresses(hosts: Hosts) -> list[Address]:
     if isinstance(hosts, str):
         return [Address.parse(hosts)]
     if isinstance(hosts, Broker):
-        return [Address.parse(hosts.url)]
+        return [hosts.address]
     if not hosts:
         raise AddressError("there is no host to connect to. Next: give one AMQP URL at least")
     return [Address.parse(each) for each in hosts]

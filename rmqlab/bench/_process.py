@@ -84,6 +84,7 @@ class _Child:
             stderr=self._errors,
             text=True,
             start_new_session=True,  # a terminal's Ctrl-C is for us; then we end it
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # also on Windows
         )
         assert self._process.stdin
         assert self._process.stdout

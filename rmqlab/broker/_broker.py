@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import html
 import logging
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode
 
 import pika
 
 from rmqlab.broker import _frames
+from rmqlab.broker._address import Address
 from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
 from rmqlab.broker._faults import Breakable
 from rmqlab.broker._guardian import Guardian, source_class
@@ -21,6 +24,9 @@ from rmqlab.errors import BrokerEndedError, BrokerError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Options of pika's URLParameters: no heartbeats, and a look by the system after a minute of silence.
+PATIENT = {"heartbeat": "0", "tcp_options": "{'TCP_KEEPIDLE': 60, 'TCP_KEEPINTVL': 20, 'TCP_KEEPCNT': 3}"}
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -135,9 +141,24 @@ class Broker(Breakable):
         return self._running.address.url
 
     @property
+    def address(self) -> Address:
+        """The AMQP URL, with options for connections whose reader may pause for an hour.
+
+        They ask for no heartbeats, unless the URL does: pika answers those only while its loop
+        runs, so that a pause would count as death. A process that dies closes its connections
+        all the same. Of a host or a network that dies, the system's keepalive tells.
+
+        Sources: https://www.rabbitmq.com/docs/heartbeats (tcp keepalives),
+        https://pika.readthedocs.io/en/stable/modules/parameters.html
+        """
+        address = self._running.address
+        given = dict(parse_qsl(address.query))
+        return dataclasses.replace(address, query=urlencode(PATIENT | given))
+
+    @property
     def parameters(self) -> pika.URLParameters:
-        """The AMQP URL as pika's connection parameters, new at each call."""
-        return self._running.address.parameters
+        """What to connect with in pika, new at each call; without heartbeats, as a reader may pause."""
+        return self.address.parameters
 
     @property
     def version(self) -> str:

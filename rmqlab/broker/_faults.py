@@ -251,7 +251,7 @@ class Breakable:
                     server.thaw()  # what is frozen does not end in good order
                     end(server)
                     _wait(lambda: not (server.is_running() and _listens(endpoint.address)), time_limit_s)
-                    outage.down_ns = time.monotonic_ns()
+                    outage.down_ns = time.perf_counter_ns()
                     if not _wait(lambda: not server.is_running(), time_limit_s):
                         raise BrokerError(f"The server does not end in {time_limit_s:g} s. Next: use kill()")
                     _wait(lambda: hurry.is_set() or self._is_over(server), down_s)
@@ -262,7 +262,7 @@ class Breakable:
                         raise
                 if self._is_over(server):
                     raise FaultError("The broker was stopped while it was down. Next: call its start()")
-                outage.up_ns = time.monotonic_ns()
+                outage.up_ns = time.perf_counter_ns()
                 return outage
 
         return undisturbed(work, on_interrupt=hurry.set)

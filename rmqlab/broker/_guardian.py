@@ -41,6 +41,7 @@ class Guardian:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is not for the guardian
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # nor on Windows
         )
         order = {"owner": os.getpid(), "source": source, "leftovers": leftovers}
         self._tell(json.dumps(order).encode() + b"\n")

@@ -15,6 +15,7 @@ import logging
 import math
 import socket
 import struct
+import sys
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -31,8 +32,8 @@ from rmqlab.errors import BrokerError, BrokerUnavailableError
 LOOPBACK = "127.0.0.1"
 ACCEPT_AGAIN_AFTER_S = 1
 CLOSE_TIMEOUT_S = 5
-# Closes a socket by a reset, and at once: on, for 0 seconds.
-ABRUPT = struct.pack("ii", 1, 0)
+# Closes a socket by a reset, and at once: on, for 0 seconds. On Windows its fields are short ones.
+ABRUPT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 logger = logging.getLogger("rmqlab.broker")
 T = TypeVar("T")
@@ -77,7 +78,8 @@ class Link(Closing):
         self._listener = socket.create_server((LOOPBACK, 0))
         self._listener.setblocking(False)
         self._port: int = self._listener.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        # The usual loop of Windows cannot tell when a socket has something to read.
+        self._loop = asyncio.SelectorEventLoop()
         self._ended = asyncio.Event()
         self._is_whole = asyncio.Event()
         self._is_whole.set()
@@ -199,7 +201,7 @@ class Link(Closing):
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):  # it has gone again
+        except (BlockingIOError, ConnectionError):  # it has gone again
             return
         except OSError as error:  # such as too many open files
             logger.warning("the link to %s accepts nobody: %s", self._address.masked, error)

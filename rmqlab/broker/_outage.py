@@ -26,7 +26,7 @@ class Outage:
 
     Attributes:
         fault: what was done: `restart`, `kill`, `freeze`, `memory alarm` or `cut`.
-        down_ns: when it had happened, in nanoseconds of `time.monotonic_ns`, the ledger's clock.
+        down_ns: when it had happened, in nanoseconds of `time.perf_counter_ns`, the ledger's clock.
         up_ns: when it was undone and all was well again, on the same clock; 0 until then.
     """
 
@@ -37,7 +37,7 @@ class Outage:
     @property
     def lasted_s(self) -> float:
         """How long it lasted, or has lasted so far, in seconds."""
-        return ((self.up_ns or time.monotonic_ns()) - self.down_ns) / 1e9
+        return ((self.up_ns or time.perf_counter_ns()) - self.down_ns) / 1e9
 
 
 class Fault:
@@ -77,13 +77,13 @@ class Fault:
         with self._lock:  # after a second interrupt, the end may come before the beginning
             if not self._is_over:
                 self._begin()
-                self._outage.down_ns = time.monotonic_ns()
+                self._outage.down_ns = time.perf_counter_ns()
 
     def _mend(self) -> None:
         with self._lock:
             self._is_over = True
             self._end()
-            self._outage.up_ns = time.monotonic_ns()
+            self._outage.up_ns = time.perf_counter_ns()
 
 
 def undisturbed(work: Callable[[], T], *, on_interrupt: Callable[[], object] = lambda: None) -> T:

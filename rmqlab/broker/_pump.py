@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 PIECE_BYTES = 256 * 1024  # taken from a socket at once
 
@@ -50,7 +51,7 @@ class Pump:
                 piece = await loop.sock_recv(self._source, PIECE_BYTES)
             except OSError:  # reset: what came before is on its way all the same
                 piece = b""
-            self._under_way.put_nowait((loop.time() + self._delay_s, piece))
+            self._under_way.put_nowait((time.perf_counter() + self._delay_s, piece))
             if not piece:
                 return
             await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
@@ -59,7 +60,8 @@ class Pump:
         loop = asyncio.get_running_loop()
         while True:
             due_s, piece = await self._under_way.get()
-            if (wait_s := due_s - loop.time()) > 0:
+            # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
+            while (wait_s := due_s - time.perf_counter()) > 0:
                 await asyncio.sleep(wait_s)
             await self._is_whole.wait()
             if not piece:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rmqlab.faults._trial import Trial
 
 REPEATS = 3
+FOLDER = Path("build/faults")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -34,7 +36,10 @@ def faults(
     client: Annotated[list[str] | None, typer.Option(help="A client; all of them if none is named.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="A fault; all of them if none is named.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each cell of the matrix runs.")] = REPEATS,
-    csv: Annotated[Path | None, typer.Option(help="File for all trials, one row each.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="File for all trials, one row each; one in build/faults if none is named."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look: quorum queues only, and each cell once.")
     ] = False,
@@ -42,19 +47,21 @@ def faults(
     """Break a broker under load, and see what rmqlab, aio-pika and kombu make of it.
 
     It starts a broker of its own. A trial takes from 3 to 25 seconds, all of them about 45
-    minutes, with --quick seven.
+    minutes, with --quick seven. Each trial is written to the file as soon as it is over.
     """
     from rmqlab.faults._matrix import QUEUE_TYPES, find_cells, run_matrix
     from rmqlab.faults._table import summarize, to_frame, where
 
     cells = find_cells(client or (), fault or (), QUEUE_TYPES[1:] if quick else QUEUE_TYPES)
     repeats = 1 if quick else repeats
+    csv = csv or FOLDER / f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}.csv"
     _quiet()
     trials: list[Trial] = []
     with err.status("starting a broker"):
         broker = start_broker(own=True)
     with broker:
         err.print(f"RabbitMQ {broker.version}, source: {broker.source}")
+        err.print(f"Each trial is written to {csv}", soft_wrap=True, markup=False)
         facts = where(broker)
         with _progress() as progress:
             task = progress.add_task("", total=len(cells) * repeats)
@@ -83,10 +90,18 @@ def faults(
         raise RmqlabError(f"{len(ours)} trials of rmqlab failed; the first: {_sentence(ours[0])}")
 
 
-def _save(csv: Path | None, frame: pd.DataFrame) -> None:
-    if csv:
+def _save(csv: Path, frame: pd.DataFrame) -> None:
+    """Write all trials so far: beside the file first, as an interrupt may come in between."""
+    beside = csv.with_name(f"{csv.name}.part")
+    try:
         csv.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(csv, index=False)
+        frame.to_csv(beside, index=False)
+        beside.replace(csv)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RmqlabError(
+            f"{csv} cannot be written ({error.strerror}). Next: name another file with --csv"
+        ) from error
 
 
 def _in_thread(work: Callable[[], object]) -> Future[object]:

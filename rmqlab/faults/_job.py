@@ -79,11 +79,11 @@ class Pace:
 
     def __init__(self, rate_msg_s: float) -> None:
         self._step_s = 1 / rate_msg_s
-        self._due_s = time.monotonic()
+        self._due_s = time.perf_counter()
 
     def wait_s(self) -> float:
         """Give how long it is until the next message is due, and go on to the one after it."""
-        now_s = time.monotonic()
+        now_s = time.perf_counter()
         wait_s = max(self._due_s - now_s, 0.0)
         self._due_s = max(self._due_s, now_s - self._step_s) + self._step_s
         return wait_s

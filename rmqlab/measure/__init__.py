@@ -7,7 +7,7 @@ from rmqlab.measure._confirms import publish_for
 from rmqlab.measure._fan_out import fan_out
 from rmqlab.measure._faulty import Failures, crash_after, crash_before, quiet_failures
 from rmqlab.measure._frames import Run, Runs, compare_runs, compare_tasks
-from rmqlab.measure._grid import run_grid
+from rmqlab.measure._grid import run_grid, summarize_repeats
 from rmqlab.measure._header import Identify, by_header, by_message_id
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import (
@@ -33,7 +33,7 @@ from rmqlab.measure._prefetch import (
 )
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._reference import beside_reference
-from rmqlab.measure._report import Report, jain_index, provenance, summarize_repeats
+from rmqlab.measure._report import Report, jain_index, provenance
 from rmqlab.measure._routing import route_workload, table_of_keys
 from rmqlab.measure._run import publish_task, run_each, run_workload
 from rmqlab.measure._survival import count_survivors, meanwhile

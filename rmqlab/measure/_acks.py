@@ -114,7 +114,9 @@ class _Work:
             self.done += 1
             raise Crash
         self.done += 1
-        self.counts[self.load.identify(properties, body) - self.load.first] += 1
+        number = self.load.identify(properties, body)
+        if number >= 0:  # not somebody else's
+            self.counts[number - self.load.first] += 1
 
 
 def _purge(broker: Broker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
@@ -61,8 +62,9 @@ class Crew:
     def __enter__(self) -> Crew:
         self._futures = [self._threads.submit(self._work, number) for number in range(self._size)]
         try:
+            deadline_s = time.monotonic() + READY_TIMEOUT_S
             for _ in range(self._size):
-                if not self._connected.acquire(timeout=READY_TIMEOUT_S):
+                if not self._connected.acquire(timeout=max(deadline_s - time.monotonic(), 0)):
                     raise BrokerError(
                         f"Not all of {self._size} workers could connect within {READY_TIMEOUT_S} s. "
                         "Next: see how busy the machine and the broker are"

@@ -1,4 +1,4 @@
-"""Run something once for each combination of parameters, into one frame."""
+"""Run something once for each combination of parameters, into one frame, and sum up its repeats."""
 
 from __future__ import annotations
 
@@ -63,6 +63,45 @@ def run_grid(
     return frame[[*(name for name in frame.columns if name != "error"), "error"]]
 
 
+def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """Show, of runs that were repeated, the median and how far the runs were apart.
+
+    Args:
+        frame: one row a run, such as `run_grid` gives it.
+        by: the column, or columns, that runs have in common if they are repeats.
+        values: the columns to summarize; failed runs, which have no value there, are left out,
+            and a warning says so.
+
+    Returns:
+        One row for each combination of `by`: these, runs (how many had a value of the
+        first), failed (how many have an error, where the frame has the column `error`), and
+        for each value its median under its own name, and its smallest and largest as
+        `…_low` and `…_high`.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    import pandas as pd
+
+    by = [by] if isinstance(by, str) else list(by)
+    if missing := [name for name in (*by, *values) if name not in frame]:
+        raise ValueError(
+            f"the frame has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
+        )
+    groups = frame.groupby(by, sort=False)
+    columns = {"runs": groups[values[0]].count()} if values else {"runs": groups.size()}
+    if "error" in frame:
+        columns["failed"] = groups["error"].agg(lambda errors: int((errors != "").sum()))
+        _warn_of_failures(frame["error"])
+    for value in values:
+        columns |= {
+            value: groups[value].median(),
+            f"{value}_low": groups[value].min(),
+            f"{value}_high": groups[value].max(),
+        }
+    return pd.DataFrame(columns).reset_index()
+
+
 def _run_cell(run: Callable[..., Any], cell: Mapping[str, Any]) -> dict[str, Any]:
     try:
         result = run(**cell)
@@ -86,3 +125,14 @@ def _only_row(result: Any) -> dict[str, Any]:
 
 def _words(cell: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in cell.items())
+
+
+def _warn_of_failures(errors: pd.Series) -> None:
+    failed = errors[errors != ""]
+    if len(failed):
+        logger.warning(
+            "the medians leave out %d of %d runs, which failed (%s). Next: look at the column error",
+            len(failed),
+            len(errors),
+            failed.iloc[0],
+        )

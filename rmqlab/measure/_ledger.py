@@ -37,11 +37,11 @@ class Ledger:
     write, and can be pickled: what its recorders saw goes to the other process.
 
     Args:
-        clock: gives the time in nanoseconds; `time.monotonic_ns` is one for all processes of
+        clock: gives the time in nanoseconds; `time.perf_counter_ns` is one for all processes of
             a machine.
     """
 
-    def __init__(self, *, clock: Clock = time.monotonic_ns) -> None:
+    def __init__(self, *, clock: Clock = time.perf_counter_ns) -> None:
         self._clock = clock
         self._recorders: list[PublishRecorder | ConsumeRecorder] = []
         # What recorders of other processes saw.

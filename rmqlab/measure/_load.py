@@ -241,11 +241,11 @@ class Load:
         """
         if number not in self.numbers:
             raise ValueError(f"number is {number}; it goes from {self.first} to {self.numbers[-1]}")
-        return HEADER.pack(number, self.run, time.monotonic_ns()) + bytes(self.size_bytes - HEADER_BYTES)
+        return HEADER.pack(number, self.run, time.perf_counter_ns()) + bytes(self.size_bytes - HEADER_BYTES)
 
     def bodies(self) -> Iterator[bytes]:
         """Make all bodies, each when it is asked for."""
-        pack, run, clock = HEADER.pack, self.run, time.monotonic_ns
+        pack, run, clock = HEADER.pack, self.run, time.perf_counter_ns
         rest = bytes(self.size_bytes - HEADER_BYTES)
         for number in self.numbers:
             yield pack(number, run, clock()) + rest
@@ -328,9 +328,9 @@ def publish_load(
         publisher.publish_all(_some(load.bodies(), load, until, progress=progress))
     else:
         due = zip(load.arrivals_s().tolist(), load.numbers, strict=True)
-        started_s = time.monotonic()
+        started_s = time.perf_counter()
         for due_s, number in _some(due, load, until, progress=progress):
-            while (wait_s := started_s + due_s - time.monotonic()) > SHORTEST_WAIT_S:
+            while (wait_s := started_s + due_s - time.perf_counter()) > SHORTEST_WAIT_S:
                 publisher.wait(min(wait_s, LONGEST_WAIT_S))
             publisher.publish(load.body(number))
     publisher.flush()

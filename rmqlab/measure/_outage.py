@@ -102,12 +102,12 @@ class _Program:
         self.thread.start()
 
     def _work(self) -> None:
-        started_s = time.monotonic()
+        started_s = time.perf_counter()
         try:
             self._run()
         except Exception as error:
             self._error = error
-        self._lasted_s = time.monotonic() - started_s
+        self._lasted_s = time.perf_counter() - started_s
 
     def outcome(self) -> dict[str, Any]:
         if self.thread.is_alive():
@@ -161,7 +161,9 @@ class Endured:
         import numpy as np
         import pandas as pd
 
-        delivered_ns = np.sort(self.ledger.account().deliveries["delivered_ns"])
+        account = self.ledger.account()
+        delivered_ns = np.sort(account.deliveries["delivered_ns"])
+        started_ns = int(account.messages["published_ns"].min())
         ends = [begin_ns for begin_ns, _ in self.happenings[1:]] + [sys.maxsize]
         rows = []
         for (begin_ns, outage), end_ns in zip(self.happenings, ends, strict=True):
@@ -170,8 +172,8 @@ class Endured:
             rows.append(
                 {
                     "fault": outage.fault,
-                    "down_s": self._seconds(outage.down_ns),
-                    "up_s": self._seconds(outage.up_ns),
+                    "down_s": (outage.down_ns - started_ns) / NS_PER_S,
+                    "up_s": (outage.up_ns - started_ns) / NS_PER_S,
                     "silent_s": gaps_ns.max(initial=0) / NS_PER_S,
                 }
             )
@@ -186,9 +188,10 @@ class Endured:
         """
         import pandas as pd
 
+        started_ns = self.started_ns
         rows = [
             {
-                "time_s": self._seconds(each.at_ns),
+                "time_s": (each.at_ns - started_ns) / NS_PER_S,
                 "client": each.name,
                 "event": each.kind,
                 "in_hand": len(each.messages),
@@ -212,9 +215,9 @@ class Endured:
 
         Returns:
             One row a fault and client that lost its connection by it: fault, number (which of
-            the faults, from 0), client, recover_s: from the loss, or from when the broker was
-            back if that is later, until the client's last recovery. 0 where a client was sooner
-            than we noticed that the broker was back; NaN where it did not recover.
+            the faults, from 0), client, recover_s: from the first loss, or from when the broker
+            was back if that is later, until the client's last recovery. 0 where a client was
+            sooner than we noticed that the broker was back; NaN where it did not recover for good.
         """
         import pandas as pd
 
@@ -224,21 +227,18 @@ class Endured:
             during = [each for each in self.told if begins[number] <= each.at_ns < begins[number + 1]]
             for client in sorted({each.name for each in during if each.kind in LOSSES}):
                 mine = [each for each in during if each.name == client]
-                lost_ns = max(each.at_ns for each in mine if each.kind in LOSSES)
-                back_ns = [each.at_ns for each in mine if each.kind == "recovered" and each.at_ns >= lost_ns]
-                lasted_s = (max(back_ns) - max(lost_ns, outage.up_ns)) / NS_PER_S if back_ns else math.nan
+                lost_ns = [each.at_ns for each in mine if each.kind in LOSSES]
+                back_ns = max((each.at_ns for each in mine if each.kind == "recovered"), default=0)
+                lasted_s = max((back_ns - max(lost_ns[0], outage.up_ns)) / NS_PER_S, 0.0)
                 rows.append(
                     {
                         "fault": outage.fault,
                         "number": number,
                         "client": client,
-                        "recover_s": lasted_s if math.isnan(lasted_s) else max(lasted_s, 0.0),
+                        "recover_s": lasted_s if back_ns >= lost_ns[-1] else math.nan,
                     }
                 )
         return pd.DataFrame(rows, columns=["fault", "number", "client", "recover_s"])
-
-    def _seconds(self, time_ns: int) -> float:
-        return (time_ns - self.started_ns) / NS_PER_S
 
 
 def run_through(
@@ -314,7 +314,7 @@ def run_through(
         for name, happen in tqdm(
             list(faults.items()) * repeats, unit="fault", file=sys.stdout, disable=not progress
         ):
-            begin_ns = time.monotonic_ns()
+            begin_ns = time.perf_counter_ns()
             outage = happen()
             done_before = ledger.published
             wait_until(is_well, calm_s)
@@ -426,15 +426,15 @@ class _Source:
         with EngineAPI(self.broker, recovery=self.recovery, observer=self.recorder) as api:
             self._api = api
             with contextlib.suppress(StoppedError):
-                due_s = time.monotonic()
+                due_s = time.perf_counter()
                 for number in itertools.count():
-                    while (left_s := due_s - time.monotonic()) > 0:
+                    while (left_s := due_s - time.perf_counter()) > 0:
                         api.wait(left_s)
                     if self._ending.is_set():
                         break
                     task = Task(f"engine-{number}", "process", {"number": number})
                     api.publish_task(task, message_id=str(number))
-                    due_s = max(due_s + 1 / self.rate_msg_s, time.monotonic())
+                    due_s = max(due_s + 1 / self.rate_msg_s, time.perf_counter())
                 api.flush()
             self.republished = api.republished
         self.has_ended = True
@@ -536,7 +536,7 @@ class _Holder:
         self._let_go.wait()
 
     def _take(self, *_: object) -> None:
-        self._moved_ns = self._moved_ns or time.monotonic_ns()
+        self._moved_ns = self._moved_ns or time.perf_counter_ns()
 
     def _on_event(self, event: ConnectionEvent) -> None:
         if event.kind == "lost":

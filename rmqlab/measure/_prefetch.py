@@ -91,7 +91,9 @@ def consume_load(
         publish_load(publisher, load)
 
     def work(_: object, properties: Any, body: bytes) -> None:
-        time.sleep(durations_s[load.identify(properties, body) - load.first])
+        number = load.identify(properties, body)
+        if number >= 0:  # not somebody else's
+            time.sleep(durations_s[number - load.first])
 
     with Consumer(
         link.url if link else broker,

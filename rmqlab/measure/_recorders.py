@@ -5,7 +5,7 @@ recorders share nothing that two threads could write at once. What they saw is p
 by message when a `Ledger` is asked. They note in `array`s and `bytearray`s because those
 append several times as fast as numpy assigns.
 
-Times are those of `time.monotonic_ns`, in nanoseconds. On Linux, macOS and Windows it is one
+Times are those of `time.perf_counter_ns`, in nanoseconds. On Linux, macOS and Windows it is one
 clock for all processes of a machine, and it never goes back.
 """
 
@@ -116,7 +116,7 @@ class PublishRecorder:
         *,
         first: int = 0,
         identify: Identify = by_header,
-        clock: Clock = time.monotonic_ns,
+        clock: Clock = time.perf_counter_ns,
     ) -> None:
         if first < 0:
             raise ValueError(f"first is {first}; numbers of messages go from 0")
@@ -250,7 +250,7 @@ class ConsumeRecorder:
     )
 
     def __init__(
-        self, name: str = "consumer", *, identify: Identify = by_header, clock: Clock = time.monotonic_ns
+        self, name: str = "consumer", *, identify: Identify = by_header, clock: Clock = time.perf_counter_ns
     ) -> None:
         self.name = name
         # A header is only kept, and read when all is over.

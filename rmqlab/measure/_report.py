@@ -331,40 +331,6 @@ class Report:
         return frame
 
 
-def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """Show, of runs that were repeated, the median and how far the runs were apart.
-
-    Args:
-        frame: one row a run, such as `run_grid` gives it.
-        by: the column, or columns, that runs have in common if they are repeats.
-        values: the columns to summarize; failed runs, which have no value there, are left out.
-
-    Returns:
-        One row for each combination of `by`: these, runs (how many had a value of the
-        first), and for each value its median under its own name, and its smallest and
-        largest as `…_low` and `…_high`.
-
-    Raises:
-        ValueError: there is no such column.
-    """
-    by = [by] if isinstance(by, str) else list(by)
-    if missing := [name for name in (*by, *values) if name not in frame]:
-        raise ValueError(
-            f"the frame has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
-        )
-    groups = frame.groupby(by, sort=False)
-    columns = {"runs": groups[values[0]].count()} if values else {"runs": groups.size()}
-    for value in values:
-        columns |= {
-            value: groups[value].median(),
-            f"{value}_low": groups[value].min(),
-            f"{value}_high": groups[value].max(),
-        }
-    import pandas as pd
-
-    return pd.DataFrame(columns).reset_index()
-
-
 def _known(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return times_ns[times_ns > 0]
 

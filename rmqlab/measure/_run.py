@@ -114,7 +114,7 @@ def run_workload(
         )
 
     with Crew(len(queues), hire) as crew:
-        started_ns, busy_before_s = time.monotonic_ns(), busy_core_s()
+        started_ns, busy_before_s = time.perf_counter_ns(), busy_core_s()
         crew.begin()
         with source.replaying() if replay else contextlib.nullcontext() as publisher:
             _Wait(broker, topology, ledger, crew, consuming, publisher).run(
@@ -210,10 +210,10 @@ class _Source:
 
     def _replay(self, left: threading.Event) -> None:
         with self._api() as api:
-            started_s = time.monotonic()
+            started_s = time.perf_counter()
             for message, job in enumerate(self.workload):
                 due_s = started_s + job.arrival_s
-                while not left.is_set() and (wait_s := due_s - time.monotonic()) > 0:
+                while not left.is_set() and (wait_s := due_s - time.perf_counter()) > 0:
                     api.wait(min(wait_s, LOOK_EVERY_S))
                 if left.is_set():
                     return

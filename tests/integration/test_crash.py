@@ -17,6 +17,7 @@ from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
 from rmqlab.measure import Ledger, Load, crash_consumer, publish_load
+from rmqlab.measure._acks import _Work
 
 QUEUE = "rmqlab-test-crash"
 COUNT = 30
@@ -83,6 +84,13 @@ def test_what_was_not_acknowledged_is_delivered_again(broker, load, threaded, ev
     totals = ledger.totals()
     assert (totals.acked, totals.redelivered) == (COUNT, COUNT - acked)
     broker.wait_for_queue(QUEUE, ready=0)
+
+
+def test_a_message_of_somebody_else_is_not_counted_as_work() -> None:
+    work = _Work(Load(count=5), crash_at=4)
+    work(None, pika.BasicProperties(), b"somebody else's")
+
+    assert work.counts.tolist() == [0] * 5
 
 
 @pytest.mark.parametrize("threaded", [False, True])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from rmqlab.broker import Link
@@ -13,6 +15,7 @@ from rmqlab.measure import (
     consume_load,
     deliveries_of,
     make_workload,
+    publish_load,
     round_trip_ms,
     run_workload,
     sharing,
@@ -103,6 +106,20 @@ def test_each_message_of_a_load_is_done_once(broker, prefetch: int) -> None:
     assert row["redelivered"] == 0
     assert (row["delay_ms"], row["prefetch"], row["task_ms"]) == (0, prefetch, 0)
     assert row["rabbitmq"] == broker.version
+
+
+def test_a_message_of_somebody_else_is_no_work(broker, monkeypatch) -> None:
+    durations_s, slept_s = Load(3, durations=ConstantDuration(0.05)), []
+
+    def publish(publisher, load) -> None:
+        publisher.publish(b"somebody else's")
+        publish_load(publisher, load)
+
+    monkeypatch.setattr("rmqlab.measure._prefetch.publish_load", publish)
+    monkeypatch.setattr("rmqlab.measure._prefetch.time", SimpleNamespace(sleep=slept_s.append))
+    consume_load(broker, durations_s, prefetch_count=1)
+
+    assert slept_s == [0.05, 0.05]  # the third message of the load is the fourth to come
 
 
 def test_a_load_is_not_disturbed_by_what_an_earlier_one_left(broker) -> None:

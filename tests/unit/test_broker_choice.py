@@ -36,6 +36,9 @@ def closed_url() -> str:
     return f"amqp://user:s3cr3t@127.0.0.1:{free_ports(1)[0]}/"
 
 
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="a private node needs Linux or macOS")
+
+
 @pytest.fixture
 def guarded_process(tmp_path: Path):
     """A folder and a process that carry the mark of a private node, as its remains would."""
@@ -244,6 +247,7 @@ def test_pika_is_as_loud_as_before_when_two_threads_have_quietened_it() -> None:
     assert logger.level == before
 
 
+@needs_posix
 @pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)"])
 def test_a_guardian_tidies_up_when_its_owner_is_gone(guarded_process, how: str) -> None:
     folder, process = guarded_process
@@ -255,6 +259,7 @@ def test_a_guardian_tidies_up_when_its_owner_is_gone(guarded_process, how: str) 
     assert _goes(folder)
 
 
+@needs_posix
 def test_a_guardian_tidies_up_when_it_is_left_to_it(guarded_process) -> None:
     folder, process = guarded_process
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rmqlab.errors import RmqlabError
 from rmqlab.faults import CLIENTS, KINDS, QUEUE_TYPES, Trial, find_cells, summarize, to_frame
+from rmqlab.faults._command import faults
 from rmqlab.faults._job import Pace
 from rmqlab.faults._trial import _first_after_s, _longest_gap_s
 
@@ -32,6 +37,50 @@ TRIAL = Trial(
     recover_publish_s=0.1,
     recover_consume_s=0.2,
 )
+
+
+class FakeBroker(contextlib.AbstractContextManager[None]):
+    """Stands for a broker, where trials are made by hand."""
+
+    version, source = "4.0.5", "node"
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture
+def _one_trial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Interrupt the matrix after its first trial."""
+
+    def run_one(*_: object, on_result: Callable[[Trial], object], **__: object) -> None:
+        on_result(TRIAL)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rmqlab.faults._command._quiet", lambda: None)  # which lasts
+    monkeypatch.setattr("rmqlab.faults._command.start_broker", lambda own: FakeBroker())
+    monkeypatch.setattr("rmqlab.faults._matrix.run_matrix", run_one)
+
+
+@pytest.mark.usefixtures("_one_trial")
+def test_an_interrupted_matrix_keeps_its_trials_in_a_file_that_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        faults(quick=True)
+
+    (file,) = tmp_path.glob("build/faults/*")
+    assert pd.read_csv(file)["client"].tolist() == [TRIAL.client]
+    assert f"build/faults/{file.name}" in capsys.readouterr().err.replace("\\", "/")
+
+
+@pytest.mark.usefixtures("_one_trial")
+def test_a_matrix_that_cannot_be_kept_ends_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(RmqlabError, match=r"cannot be written \(.*\)\. Next: "):
+        faults(quick=True, csv=tmp_path)
 
 
 def test_every_client_meets_every_fault_on_every_type_of_queue() -> None:
@@ -83,7 +132,7 @@ def test_a_fault_without_length_is_timed_by_the_longest_silence() -> None:
 
 def test_time_lost_to_a_fault_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
     pace = Pace(10)
 
     assert pace.wait_s() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import pandas as pd
@@ -70,6 +71,14 @@ def test_an_interrupt_ends_a_grid() -> None:
         run_grid(run, {"size": [1, 2]}, progress=False)
 
 
+def test_an_interrupt_that_a_thread_met_ends_a_grid() -> None:
+    outcome: Future[dict[str, Any]] = Future()
+    outcome.set_exception(KeyboardInterrupt())
+
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(lambda size: outcome.result(), {"size": [1, 2]}, progress=False)
+
+
 def test_progress_is_shown_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     run_grid(lambda size: {"x": size}, {"size": [1, 2]})
 
@@ -85,7 +94,7 @@ def test_bad_grids_are_refused() -> None:
         run_grid(lambda size: {}, {"size": []})
 
 
-def test_repeats_are_summarized_with_median_and_spread() -> None:
+def test_repeats_are_summarized_with_median_and_spread_and_failures(caplog: pytest.LogCaptureFixture) -> None:
     frame = pd.DataFrame(
         {
             "size": [1, 2, 1, 2, 1, 2],
@@ -95,7 +104,12 @@ def test_repeats_are_summarized_with_median_and_spread() -> None:
     )
     summary = summarize_repeats(frame, by="size", values=["rate_msg_s"])
 
-    assert list(summary.columns) == ["size", "runs", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
-    assert summary.to_numpy().tolist() == [[1, 3, 11, 10, 30], [2, 2, 6, 5, 7]]
+    columns = ["size", "runs", "failed", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
+    assert list(summary.columns) == columns
+    assert summary.to_numpy().tolist() == [[1, 3, 0, 11, 10, 30], [2, 2, 1, 6, 5, 7]]
+    assert "leave out 1 of 6 runs, which failed (RuntimeError: no). Next: " in caplog.text
+    assert list(summarize_repeats(frame.drop(columns="error"), "size", ["rate_msg_s"])) == [
+        name for name in columns if name != "failed"
+    ]
     with pytest.raises(ValueError, match="no column 'speed'"):
         summarize_repeats(frame, by=["size"], values=["speed"])

@@ -33,6 +33,7 @@ def limited() -> Iterator[Future[str]]:
     timer.join()
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no thread can be sent a signal here")
 @pytest.mark.usefixtures("_handler")
 @pytest.mark.parametrize(
     "wait",

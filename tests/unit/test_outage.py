@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 
@@ -88,6 +89,33 @@ def test_a_client_recovers_from_when_the_broker_is_back(endured: Endured) -> Non
     assert recoveries["restart", "engine-api"] == 0  # sooner than we noticed that it was back
     assert recoveries["closed", "worker-1"] == pytest.approx(0.2)
     assert math.isnan(recoveries["closed", "engine-api"])
+
+
+def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(endured: Endured) -> None:
+    told = (
+        _event("lost", "worker-1", 7.1),
+        _event("recovered", "worker-1", 7.3),
+        _event("lost", "worker-1", 7.4),
+        _event("recovered", "worker-1", 8.1),
+        _event("lost", "worker-2", 7.1),
+        _event("recovered", "worker-2", 7.3),
+        _event("lost", "worker-2", 7.4),
+    )
+    recoveries = dataclasses.replace(endured, told=told).recoveries().set_index("client")["recover_s"]
+
+    assert recoveries["worker-1"] == pytest.approx(1)
+    assert math.isnan(recoveries["worker-2"])
+
+
+@pytest.mark.parametrize("frame", ["events", "outages"])
+def test_a_frame_accounts_for_the_messages_once(
+    endured: Endured, frame: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, calls = Ledger.account, []
+    monkeypatch.setattr(Ledger, "account", lambda ledger: calls.append(1) or account(ledger))
+    getattr(endured, frame)()
+
+    assert len(calls) == 1
 
 
 def test_events_and_tasks_in_hand_are_shown(endured: Endured) -> None:

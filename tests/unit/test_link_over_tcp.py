@@ -1,0 +1,314 @@
+"""A link to a plain TCP server, on any system: what it delays and holds, and that it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from rmqlab.amqp import connect
+from rmqlab.broker import Link
+from rmqlab.errors import BrokerError, BrokerUnavailableError
+
+DELAY_MS = 20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays():
+    threads, sockets = _link_threads(), _sockets()
+    yield
+    assert _link_threads() == threads
+    assert _sockets() <= sockets
+
+
+@pytest.fixture
+def server(_nothing_stays: None) -> Iterator[socket.socket]:
+    """What the link leads to, and a test accepts connections of."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        yield server
+
+
+@pytest.fixture
+def url(server: socket.socket) -> str:
+    return f"amqp://127.0.0.1:{server.getsockname()[1]}"
+
+
+def _link_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "rmqlab-link"}
+
+
+def _sockets() -> set[int]:
+    return {connection.fd for connection in psutil.Process().net_connections("tcp")}
+
+
+def _port(link: Link) -> int:
+    port = urlsplit(link.url).port
+    assert port
+    return port
+
+
+def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(
+    server: socket.socket, url: str
+) -> None:
+    pieces = [b"%6d" % number for number in range(1000)]
+    with (
+        Link(url, delay_ms=DELAY_MS) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+        server.accept()[0] as peer,
+    ):
+        peer.settimeout(5)
+        started_s = time.perf_counter()
+        for piece in pieces:
+            client.sendall(piece)
+        with peer.makefile("rb") as arriving, client.makefile("rb") as coming_back:
+            received = arriving.read(6 * len(pieces))
+            there_s = time.perf_counter() - started_s
+            peer.sendall(received)
+            assert coming_back.read(6 * len(pieces)) == b"".join(pieces)
+            back_s = time.perf_counter() - started_s
+
+    assert received == b"".join(pieces)
+    assert there_s >= DELAY_MS / 1000
+    assert 2 * DELAY_MS / 1000 <= back_s < len(pieces) * DELAY_MS / 1000 / 4
+
+
+def test_a_link_listens_on_loopback_only(url: str) -> None:
+    with Link(url) as link:
+        port = _port(link)
+        (listening,) = {
+            each.laddr
+            for each in psutil.Process().net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        }
+
+        assert listening.ip == "127.0.0.1"
+
+
+def test_a_link_shows_no_password() -> None:
+    with Link("amqp://guest:s3cr3t@localhost/lab", delay_ms=2.5) as link:
+        assert repr(link) == "<Link to amqp://guest:***@localhost:5672/lab, delay_ms=2.5>"
+        assert link.url.startswith("amqp://guest:s3cr3t@127.0.0.1:")
+        assert link.url.endswith("/lab")
+
+    assert repr(link).endswith("closed>")
+
+
+def test_closing_ends_open_connections_at_once(server: socket.socket, url: str) -> None:
+    link = Link(url, delay_ms=10_000)
+    with socket.create_connection(("127.0.0.1", _port(link))) as client, server.accept()[0]:
+        client.sendall(b"on its way")
+        client.settimeout(5)
+        started_s = time.monotonic()
+        link.close()
+        link.close()
+
+        assert time.monotonic() - started_s < 1
+        assert _is_closed(client)
+    with pytest.raises(OSError):  # noqa: PT011 - as each system words it
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=1)
+
+
+def _is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_closing_ends_connections_that_were_only_just_accepted(url: str) -> None:
+    for _ in range(20):
+        link = Link(url, delay_ms=1)
+        clients = [socket.create_connection(("127.0.0.1", _port(link))) for _ in range(5)]
+        link.close()
+        for client in clients:
+            client.close()
+
+
+def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    caplog.set_level(logging.INFO, "rmqlab.broker")
+    with (
+        Link(f"amqp://guest:guest@127.0.0.1:{port}/", delay_ms=1) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        assert _is_closed(client)
+        with pytest.raises(BrokerUnavailableError):
+            connect(link.url)
+
+    assert f"reaches no broker at amqp://guest:***@127.0.0.1:{port}/" in caplog.text
+
+
+@pytest.mark.parametrize("closer", ["broker", "client"])
+def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(closer: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=100) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
+            here, there = (peer, client) if closer == "broker" else (client, peer)
+            started_s = time.monotonic()
+            here.sendall(b"good")
+            here.sendall(b"bye")
+            here.close()
+            with there.makefile("rb") as file:
+                assert file.read() == b"goodbye"
+
+            assert time.monotonic() - started_s >= 0.1
+
+
+def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
+    piece = bytes(1_000_000)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=1) as link,
+        socket.create_connection(("127.0.0.1", _port(link))) as client,
+    ):
+        peer, _ = server.accept()
+        client.settimeout(1)
+        sent = 0
+        with peer, contextlib.suppress(TimeoutError):
+            while sent < 200_000_000:
+                sent += client.send(piece)
+
+    assert sent < 100_000_000
+
+
+def test_a_cut_is_silent_in_both_directions_and_for_new_connections() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
+            server.settimeout(0.2)
+            with link.cut(), socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as new:
+                new.sendall(b"hello")
+                client.sendall(b"to the broker")
+                peer.sendall(b"to the client")
+                for end in (client, peer):
+                    end.settimeout(0.2)
+                    with pytest.raises(TimeoutError):
+                        end.recv(1)
+                    end.settimeout(5)
+                with pytest.raises(TimeoutError):
+                    server.accept()
+            assert peer.recv(100) == b"to the broker"
+            assert client.recv(100) == b"to the client"
+            server.settimeout(5)
+            late, _ = server.accept()
+            with late:
+                late.settimeout(5)
+                with late.makefile("rb") as file:
+                    assert file.read() == b"hello"
+
+
+def test_a_side_that_leaves_during_a_cut_is_missed_afterwards() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with link.cut():
+            peer.close()
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(5)
+
+        assert _is_closed(client)
+
+
+def test_a_link_that_is_cut_can_be_closed(url: str) -> None:
+    link = Link(url)
+    with socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client:
+        with link.cut():
+            link.close()
+            assert _is_closed(client)
+    with pytest.raises(BrokerError, match=r"This link is closed.*Next: "), link.cut():
+        pass
+    with pytest.raises(BrokerError, match=r"This link is closed.*Next: "):
+        link.drop()
+
+
+def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=50) as link,
+        contextlib.ExitStack() as stack,
+    ):
+        ends = []
+        for _ in range(3):
+            ends.append(stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5)))
+            ends.append(stack.enter_context(server.accept()[0]))
+
+        assert link.drop() == 3
+
+        for end in ends:
+            end.settimeout(5)
+            with pytest.raises(ConnectionResetError):
+                end.recv(1)
+        assert link.drop() == 0
+        stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5))
+        stack.enter_context(server.accept()[0])
+
+
+def test_a_waiting_link_needs_no_time_of_the_processor(server: socket.socket, url: str) -> None:
+    with (
+        Link(url, delay_ms=50) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5),
+        server.accept()[0],
+    ):
+        before_s = time.process_time()
+        time.sleep(0.5)
+
+        assert time.process_time() - before_s < 0.1
+
+
+def test_a_link_ends_with_the_interpreter() -> None:
+    code = (
+        "from rmqlab.broker import Link; import socket; from urllib.parse import urlsplit\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "link = Link(f'amqp://127.0.0.1:{server.getsockname()[1]}', delay_ms=60_000)\n"
+        "client = socket.create_connection(('127.0.0.1', urlsplit(link.url).port))\n"
+        "client.sendall(b'on its way')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=20
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("delay_ms", [-1, float("nan"), float("inf")])
+def test_a_delay_is_a_number_from_0(delay_ms: float) -> None:
+    with pytest.raises(ValueError, match="delay_ms is"):
+        Link("amqp://localhost", delay_ms=delay_ms)
+
+
+def test_a_link_does_not_carry_tls() -> None:
+    with pytest.raises(BrokerError, match=r"amqps://.*Next: ") as caught:
+        Link("amqps://guest:s3cr3t@localhost")
+
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_link_needs_a_host_that_there_is() -> None:
+    with pytest.raises(BrokerUnavailableError, match=r"No host is called.*Next: "):
+        Link("amqp://no-such-host.invalid")

@@ -1,0 +1,42 @@
+"""What connections to a broker of the lab ask for: a reader may pause for an hour."""
+
+from __future__ import annotations
+
+import pytest
+
+from rmqlab.broker import Address, Broker
+from rmqlab.broker._source import Endpoint
+
+URL = "amqp://user:s3cr3t@localhost:5672/lab"
+
+
+def _broker(url: str) -> Broker:
+    broker = Broker("external")
+    broker._endpoint = Endpoint(Address.parse(url), None, "4.0.5", whole_virtual_host=True)
+    return broker
+
+
+def test_a_broker_of_the_lab_is_asked_for_no_heartbeats_and_the_system_looks_instead() -> None:
+    parameters = _broker(URL).parameters
+
+    assert parameters.heartbeat == 0
+    assert parameters.tcp_options["TCP_KEEPIDLE"] == 60
+
+
+@pytest.mark.parametrize(
+    ("query", "heartbeat"), [("heartbeat=7", 7), ("heartbeat=0", 0), ("socket_timeout=3&heartbeat=600", 600)]
+)
+def test_a_url_with_a_heartbeat_is_followed(query: str, heartbeat: int) -> None:
+    parameters = _broker(f"{URL}?{query}").parameters
+
+    assert parameters.heartbeat == heartbeat
+
+
+def test_other_options_of_the_url_stay() -> None:
+    parameters = _broker(f"{URL}?socket_timeout=3&tcp_options=%7B'TCP_KEEPIDLE'%3A+9%7D").parameters
+
+    assert (parameters.socket_timeout, parameters.tcp_options) == (3, {"TCP_KEEPIDLE": 9})
+
+
+def test_the_url_itself_is_left_as_it_was() -> None:
+    assert _broker(URL).url == URL
