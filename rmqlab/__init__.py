@@ -2,7 +2,8 @@
 
 The parts, each standing on the ones before it: `rmqlab.broker` (a running RabbitMQ),
 `rmqlab.amqp` (pika made ready for work), `rmqlab.engine` (the application of the lessons),
-`rmqlab.measure` (what became of every message), `rmqlab.plots` (figures).
+`rmqlab.measure` (what became of every message), `rmqlab.experiments` (what the lessons measure, and
+its figures).
 """
 
 from __future__ import annotations

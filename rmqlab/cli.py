@@ -21,10 +21,10 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rmqlab.bench._command import bench
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
-from rmqlab.faults._command import faults
+from rmqlab.experiments.clients._command import bench
+from rmqlab.experiments.faults._command import faults
 from rmqlab.interrupts import exit_code_of, wait_for
 from rmqlab.terminal import end_with_terminal
 

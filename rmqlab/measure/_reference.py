@@ -29,7 +29,7 @@ Key = tuple[object, ...]
 logger = logging.getLogger("rmqlab.measure")
 
 
-def beside_reference(
+def compare_to_reference(
     frame: pd.DataFrame,
     name: str,
     *,

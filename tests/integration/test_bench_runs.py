@@ -1,4 +1,4 @@
-"""The bench against a real broker: every contestant does what it says, and is found out if not."""
+"""The bench against a real broker: every variant does what it says, and is found out if not."""
 
 from __future__ import annotations
 
@@ -12,49 +12,58 @@ import pandas as pd
 import pytest
 
 from rmqlab.amqp import connect
-from rmqlab.bench import BenchError, Contestant, Order, Stopwatch, Suite, find_suites, run_once, run_suite
-from rmqlab.bench import _runner as runner
-from rmqlab.bench._command import bench
-from rmqlab.bench._model import PIKA
-from rmqlab.bench._process import run_in_processes
-from rmqlab.bench._rmqlab import fill
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
+from rmqlab.experiments.clients import (
+    BenchError,
+    Stopwatch,
+    Suite,
+    Variant,
+    Workload,
+    find_suites,
+    run_once,
+    run_suite,
+)
+from rmqlab.experiments.clients import _runner as runner
+from rmqlab.experiments.clients._command import bench
+from rmqlab.experiments.clients._model import PIKA
+from rmqlab.experiments.clients._process import run_in_processes
+from rmqlab.experiments.clients._rmqlab import fill
 
 COUNT = 200
 SLOW = 20  # messages for who waits 10 ms for each confirm
 
 
-def _contestants() -> Iterator[Contestant]:
+def _contestants() -> Iterator[Variant]:
     """Give each way of working once, whatever suites it is in."""
     seen = set()
     for suite in find_suites([]):
-        for each in suite.contestants:
+        for each in suite.variants:
             key = (each.work, *sorted(each.arguments.items()))
             if key not in seen:
                 seen.add(key)
                 yield each
 
 
-def _lose(order: Order, stopwatch: Stopwatch) -> None:
+def _lose(order: Workload, stopwatch: Stopwatch) -> None:
     with stopwatch:
         pass
 
 
-def _sleep(order: Order, stopwatch: Stopwatch) -> None:
+def _sleep(order: Workload, stopwatch: Stopwatch) -> None:
     time.sleep(30)
 
 
-def _fail(order: Order, stopwatch: Stopwatch) -> None:
+def _fail(order: Workload, stopwatch: Stopwatch) -> None:
     raise OSError(f"no way to {order.url}")
 
 
-LOSER = Contestant("loser", PIKA, "publish", _lose)
+LOSER = Variant("loser", PIKA, "publish", _lose)
 
 
 @pytest.fixture(autouse=True)
 def _findable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the processes of contestants find the functions above."""
+    """Let the processes of variants find the functions above."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
 
 
@@ -64,27 +73,27 @@ def queue(broker: Broker) -> Iterator[str]:
         yield queue
 
 
-@pytest.mark.parametrize("contestant", list(_contestants()), ids=str)
+@pytest.mark.parametrize("variant", list(_contestants()), ids=str)
 def test_every_contestant_publishes_or_consumes_every_message(
-    broker: Broker, queue: str, contestant: Contestant
+    broker: Broker, queue: str, variant: Variant
 ) -> None:
-    if contestant.library.version is None:
-        pytest.skip(f"{contestant.library.name} is not installed")
-    count = SLOW if contestant.library.name == "amqpstorm" and contestant.role == "publish" else COUNT
+    if variant.library.version is None:
+        pytest.skip(f"{variant.library.name} is not installed")
+    count = SLOW if variant.library.name == "amqpstorm" and variant.role == "publish" else COUNT
     _purge(broker, queue)
-    if contestant.role == "consume":
-        fill(broker.url, queue, count, contestant.body_bytes)
+    if variant.role == "consume":
+        fill(broker.url, queue, count, variant.body_bytes)
 
-    seconds = contestant.run(broker.url, queue, count)
+    seconds = variant.run(broker.url, queue, count)
 
-    expected = count if contestant.role == "publish" else 0
+    expected = count if variant.role == "publish" else 0
     assert seconds > 0
     assert runner.settled_count(broker, queue, expected) == expected
 
 
 def test_a_suite_runs_each_contestant_once_a_round(broker: Broker) -> None:
     (suite,) = find_suites(["ledger"])
-    suite = dataclasses.replace(suite, contestants=suite.contestants[:2], rounds=1)
+    suite = dataclasses.replace(suite, variants=suite.variants[:2], rounds=1)
     runs: list[str] = []
     outcome = run_suite(broker, suite, repeats=2, seconds=0.02, on_run=runs.append)
 
@@ -111,7 +120,7 @@ def test_the_command_shows_a_table_and_writes_runs_and_a_report(
 
 def test_several_processes_share_the_messages(broker: Broker, queue: str) -> None:
     (suite,) = find_suites(["processes"])
-    two = next(each for each in suite.contestants if each.name == suite.focus and each.processes == 2)
+    two = next(each for each in suite.variants if each.name == suite.focus and each.processes == 2)
 
     assert run_once(broker, two, queue, 301) > 0  # which finds them all in the queue
 
@@ -132,7 +141,7 @@ def test_who_takes_too_long_is_ended(broker: Broker, queue: str) -> None:
     sleeper = dataclasses.replace(LOSER, name="sleeper", work=_sleep)
     started_s = time.monotonic()
     with pytest.raises(BenchError, match=r"sleeper took longer than 1 s with 5 messages"):
-        run_in_processes(sleeper, Order(broker.url, queue, 5), limit_s=1)
+        run_in_processes(sleeper, Workload(broker.url, queue, 5), limit_s=1)
 
     assert time.monotonic() - started_s < 3
 
@@ -140,7 +149,7 @@ def test_who_takes_too_long_is_ended(broker: Broker, queue: str) -> None:
 def test_what_a_contestant_raises_is_told_without_the_password(broker: Broker, queue: str) -> None:
     failing = dataclasses.replace(LOSER, name="failing", work=_fail)
     with pytest.raises(BenchError, match=r"failing failed \(OSError: no way to amqp") as raised:
-        run_in_processes(failing, Order(broker.url, queue, 5))
+        run_in_processes(failing, Workload(broker.url, queue, 5))
 
     assert "***" in str(raised.value)
     assert broker.url not in str(raised.value)

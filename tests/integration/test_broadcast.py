@@ -11,7 +11,7 @@ import pytest
 
 from rmqlab.engine import Event
 from rmqlab.errors import BrokerError
-from rmqlab.measure import Subscriber, run_broadcast
+from rmqlab.experiments import Subscriber, run_broadcast
 
 EVENTS = [Event("engine-1", "processed", {"number": number}) for number in range(20)]
 BILLING, ARCHIVE = "engine:events:billing", "engine:events:archive"

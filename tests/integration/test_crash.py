@@ -16,8 +16,9 @@ from rmqlab.amqp import Consumer, Crash, Publisher, Recovery, ack_each, ack_ever
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
-from rmqlab.measure import Ledger, Load, crash_consumer, publish_load
-from rmqlab.measure._acks import _Work
+from rmqlab.experiments import crash_consumer
+from rmqlab.experiments._acknowledgement import _Work
+from rmqlab.measure import Ledger, Load, publish_load
 
 QUEUE = "rmqlab-test-crash"
 COUNT = 30

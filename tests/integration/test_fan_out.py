@@ -17,16 +17,7 @@ import pytest
 from rmqlab.amqp import Consumer, Publisher, ack_every, confirm_window, connect, fire_and_forget
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError
-from rmqlab.measure import (
-    ConstantRate,
-    Ledger,
-    Load,
-    PoissonRate,
-    Report,
-    fan_out,
-    publish_load,
-    run_grid,
-)
+from rmqlab.measure import ConstantRate, Ledger, Load, PoissonRate, Report, fan_out, publish_load, run_grid
 
 QUEUE = "test:load"
 

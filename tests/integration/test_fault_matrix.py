@@ -10,10 +10,10 @@ import pytest
 
 from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology
 from rmqlab.broker import Broker, start_broker
-from rmqlab.faults import CLIENTS, KINDS, QUEUE_TYPES, Settings, run_trial
+from rmqlab.experiments.faults import CLIENTS, FAULTS, QUEUE_TYPES, Settings, run_trial
 from rmqlab.measure import Ledger, Load
 
-SHORT = Settings(lead_s=1.2, tail_s=0.2)
+SHORT = Settings(warmup_s=1.2, cooldown_s=0.2)
 RECOVER_S = 15  # a generous bound for machines that are busy; the median is far below
 
 
@@ -34,7 +34,7 @@ def own() -> Iterator[Broker]:
 @pytest.mark.parametrize("queue_type", QUEUE_TYPES)
 @pytest.mark.parametrize("fault", ["dropped connections", "restart", "kill"])
 def test_nothing_that_is_confirmed_is_lost(own: Broker, fault: str, queue_type: str) -> None:
-    trial = run_trial(own, CLIENTS["rmqlab, window 100"], KINDS[fault], queue_type, settings=SHORT)
+    trial = run_trial(own, CLIENTS["rmqlab, window 100"], FAULTS[fault], queue_type, settings=SHORT)
 
     assert not trial.hung, trial
     assert trial.lost_confirmed == 0
@@ -46,7 +46,7 @@ def test_nothing_that_is_confirmed_is_lost(own: Broker, fault: str, queue_type: 
 
 @pytest.mark.parametrize("client", ["rmqlab", "aio-pika", "kombu"])
 def test_each_client_is_used_in_a_way_that_recovers(own: Broker, client: str) -> None:
-    trial = run_trial(own, CLIENTS[client], KINDS["dropped connections"], "classic", settings=SHORT)
+    trial = run_trial(own, CLIENTS[client], FAULTS["dropped connections"], "classic", settings=SHORT)
 
     assert not trial.hung, trial
     assert trial.lost_confirmed == trial.unconfirmed == 0
@@ -56,7 +56,7 @@ def test_each_client_is_used_in_a_way_that_recovers(own: Broker, client: str) ->
 
 
 def test_what_goes_with_a_deleted_queue_is_not_lost_by_the_client(own: Broker) -> None:
-    trial = run_trial(own, CLIENTS["rmqlab"], KINDS["deleted queue"], "classic", settings=SHORT)
+    trial = run_trial(own, CLIENTS["rmqlab"], FAULTS["deleted queue"], "classic", settings=SHORT)
 
     assert not trial.hung, trial
     assert trial.lost_confirmed == trial.unconfirmed == 0

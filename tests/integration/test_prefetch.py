@@ -7,20 +7,18 @@ from types import SimpleNamespace
 import pytest
 
 from rmqlab.broker import Link
-from rmqlab.measure import (
-    ConstantDuration,
-    Load,
+from rmqlab.experiments import (
     Run,
     Workload,
     consume_load,
     deliveries_of,
     make_workload,
-    publish_load,
     round_trip_ms,
     run_workload,
     sharing,
     sharing_by_worker,
 )
+from rmqlab.measure import ConstantDuration, Load, publish_load
 
 WORKERS = 4
 DELAY_MS = 5.0
@@ -115,8 +113,8 @@ def test_a_message_of_somebody_else_is_no_work(broker, monkeypatch) -> None:
         publisher.publish(b"somebody else's")
         publish_load(publisher, load)
 
-    monkeypatch.setattr("rmqlab.measure._prefetch.publish_load", publish)
-    monkeypatch.setattr("rmqlab.measure._prefetch.time", SimpleNamespace(sleep=slept_s.append))
+    monkeypatch.setattr("rmqlab.experiments._prefetch.publish_load", publish)
+    monkeypatch.setattr("rmqlab.experiments._prefetch.time", SimpleNamespace(sleep=slept_s.append))
     consume_load(broker, durations_s, prefetch_count=1)
 
     assert slept_s == [0.05, 0.05]  # the third message of the load is the fourth to come

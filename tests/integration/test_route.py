@@ -14,7 +14,7 @@ from rmqlab.amqp import Binding, Exchange, Queue, Topology, confirm_each, connec
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, Task
 from rmqlab.errors import BrokerError, InvalidTaskError, TopologyMismatchError
-from rmqlab.measure import load_workload, route_workload, table_of_keys
+from rmqlab.experiments import load_workload, route_workload, table_of_keys
 
 TASK = Task("engine-123", "process", {"param": "value"})
 OWN, PRIORITY, UNROUTED = "engine:tasks:high-priority", "engine:tasks:priority", "engine:unrouted"

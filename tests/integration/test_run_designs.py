@@ -11,7 +11,7 @@ from rmqlab.amqp import Binding, Exchange, Queue, Topology, connect
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, Task
 from rmqlab.errors import BrokerError
-from rmqlab.measure import Job, Workload, run_workload, waits_by_priority
+from rmqlab.experiments import Job, Workload, run_workload, waits_by_priority
 
 OWN, PRIORITY = "engine:tasks:high-priority", "engine:tasks:priority"
 OWN_QUEUE = Topology(

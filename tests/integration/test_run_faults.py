@@ -14,15 +14,15 @@ from rmqlab import names
 from rmqlab.amqp import Queue, Topology, ack_every, auto_ack, connect
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
-from rmqlab.measure import (
+from rmqlab.experiments import (
     Run,
     Workload,
+    capture_failures,
     compare_runs,
     compare_tasks,
     crash_after,
     crash_before,
     load_workload,
-    quiet_failures,
     run_workload,
 )
 
@@ -72,7 +72,7 @@ def fail(workload: Workload) -> Callable[[Task], None]:
 
 
 def _run(broker: Broker, workload: Workload, queue: str, *, workers: int = 2, **options) -> Run:
-    with quiet_failures():
+    with capture_failures():
         return run_workload(
             broker,
             workload,
@@ -149,7 +149,7 @@ def test_a_run_whose_workers_have_all_crashed_ends_with_what_was_done(broker, wo
 
 def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
     work = crash_before(fail, 20)
-    with quiet_failures() as failures:
+    with capture_failures() as failures:
         run = run_workload(broker, workload, workers=2, execute=work, progress=False)
 
     totals = run.ledger.totals()
@@ -219,7 +219,7 @@ def test_a_worker_that_gives_back_by_reject_does_a_task_that_fails_once(broker) 
             outcomes.append(outcome)
 
     with (
-        quiet_failures(),
+        capture_failures(),
         EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=Record()) as worker,
     ):
         worker.run(count=2, time_s=30)

@@ -13,7 +13,7 @@ from rmqlab.amqp import ConnectionEvent, Recovery
 from rmqlab.broker import WRITTEN_AFTER_S, Broker, Link, start_broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
-from rmqlab.measure import notice_cut, run_through
+from rmqlab.experiments import measure_partition_detection, run_with_faults
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,13 +39,13 @@ def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> N
     told: list[ConnectionEvent] = []
     work_s = 0.02
 
-    run = run_through(
+    run = run_with_faults(
         own,
         {"closed": own.close_connections, "kill": own.kill},
         recovery=Recovery(on_event=told.append),
         execute=lambda _: time.sleep(work_s),
         workers=3,
-        calm_s=0.3,
+        steady_s=0.3,
         progress=False,
     )
 
@@ -57,7 +57,7 @@ def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> N
     assert recoveries.groupby("fault").size().to_dict() == {"closed": 4, "kill": 4}
     assert recoveries["recover_s"].notna().all()
     assert run.in_hand() <= run.delivered_again()
-    assert len(told) == len(run.told)
+    assert len(told) == len(run.connection_events)
     outages = run.outages().set_index("fault")
     assert outages["up_s"]["kill"] > outages["down_s"]["kill"]
     # A client may be back sooner than we notice that the broker is.
@@ -66,13 +66,13 @@ def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> N
 
 
 def test_faults_may_be_repeated(own: Broker) -> None:
-    run = run_through(
+    run = run_with_faults(
         own,
         {"closed": own.close_connections},
         workers=1,
         rate_msg_s=10,
         repeats=2,
-        calm_s=0.1,
+        steady_s=0.1,
         progress=False,
     )
 
@@ -83,13 +83,13 @@ def test_what_is_not_well_again_within_the_time_limit_is_an_error(own: Broker) -
     recovery = Recovery(first_wait_s=30, longest_wait_s=30)
 
     with pytest.raises(BrokerError, match="Not all was well again within 1 s"):
-        run_through(
+        run_with_faults(
             own,
             {"closed": own.close_connections},
             recovery=recovery,
             execute=lambda _: time.sleep(3),  # while it works, no task is done
             workers=1,
-            calm_s=0,
+            steady_s=0,
             time_limit_s=1,
             progress=False,
         )
@@ -108,7 +108,7 @@ def test_an_api_counts_what_it_publishes_again(own: Broker) -> None:
 
 
 def test_a_cut_network_is_noticed_after_some_heartbeats(broker: Broker) -> None:
-    noticed = notice_cut(broker, heartbeats_s=[1, 60], within_s=6).set_index("heartbeat_s")
+    noticed = measure_partition_detection(broker, heartbeats_s=[1, 60], within_s=6).set_index("heartbeat_s")
 
     assert 1 < noticed["task_moved_s"][1] < 6
     assert noticed["task_moved_s"].isna()[60]

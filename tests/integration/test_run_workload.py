@@ -17,7 +17,7 @@ from rmqlab.amqp import connect
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, Task
 from rmqlab.errors import BrokerError
-from rmqlab.measure import Job, Workload, load_workload, run_each, run_workload
+from rmqlab.experiments import Job, Workload, load_workload, run_each, run_workload
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ from rmqlab import names
 from rmqlab.amqp import connect
 from rmqlab.broker import start_broker
 from rmqlab.engine import Task
-from rmqlab.measure import Job, Workload, run_workload
+from rmqlab.experiments import Job, Workload, run_workload
 
 first = threading.Lock()
 

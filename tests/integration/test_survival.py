@@ -17,12 +17,13 @@ import pytest
 from rmqlab.amqp import Publisher, Queue, confirm_each, confirm_window, connect, fire_and_forget
 from rmqlab.broker import Broker, Link
 from rmqlab.errors import BrokerError
-from rmqlab.measure import ConstantRate, Load, Unlimited, count_survivors, publish_for, publish_load
+from rmqlab.experiments import measure_durability, publish_for
+from rmqlab.measure import ConstantRate, Load, Unlimited, publish_load
 
 QUEUE = "engine:tasks"
 PERSISTENT = {"persistent": pika.BasicProperties(delivery_mode=2)}
 CONFIRMS = {"none": fire_and_forget(), "confirmed": confirm_window()}
-COUNTS = ["published", "trusted", "survived", "lost", "in_doubt"]
+COUNTS = ["published", "presumed_safe", "survived", "lost", "in_doubt"]
 DELAY_MS = 5.0
 
 
@@ -32,7 +33,7 @@ def _on_channel(broker: Broker, act: Callable[[pika.channel.Channel], object]) -
 
 
 def _count(broker: Broker, fault: Callable[[], object], **queues: Queue) -> pd.DataFrame:
-    frame = count_survivors(
+    frame = measure_durability(
         broker,
         fault,
         queues=queues or {"classic": Queue(name=QUEUE)},
@@ -68,8 +69,8 @@ def test_all_survives_where_nothing_happens(broker) -> None:
 
     assert (fates["published"] > 0).all()
     assert (fates["lost"] == 0).all()
-    assert (fates["survived"] == fates["trusted"]).all()
-    assert (fates["published"] == fates["trusted"] + fates["in_doubt"]).all()
+    assert (fates["survived"] == fates["presumed_safe"]).all()
+    assert (fates["published"] == fates["presumed_safe"] + fates["in_doubt"]).all()
     assert fates["in_doubt"]["none"] == 0
     assert (fates["rabbitmq"] == broker.version).all()
 
@@ -82,9 +83,9 @@ def test_what_is_gone_is_lost_whatever_was_confirmed(broker) -> None:
 
     fates = _count(broker, delete_both)
 
-    assert (fates["trusted"] > 0).all()
+    assert (fates["presumed_safe"] > 0).all()
     assert (fates["survived"] == 0).all()
-    assert (fates["lost"] == fates["trusted"]).all()
+    assert (fates["lost"] == fates["presumed_safe"]).all()
 
 
 def test_refused_messages_are_in_doubt_and_not_lost(broker) -> None:

@@ -11,14 +11,14 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from rmqlab.bench import BenchError, Contestant, Library, Outcome, Result, Suite, find_suites
-from rmqlab.bench import _child as child
-from rmqlab.bench import _runner as runner
-from rmqlab.bench._figures import plot_rates, to_svg
-from rmqlab.bench._frames import summarize, to_frame
-from rmqlab.bench._model import PIKA, Order, Stopwatch
-from rmqlab.bench._report import write_report
-from rmqlab.bench._tables import cells, finding, headings, times
+from rmqlab.experiments.clients import BenchError, Library, Outcome, Result, Suite, Variant, find_suites
+from rmqlab.experiments.clients import _child as child
+from rmqlab.experiments.clients import _runner as runner
+from rmqlab.experiments.clients._figures import plot_rates, to_svg
+from rmqlab.experiments.clients._frames import summarize, to_frame
+from rmqlab.experiments.clients._model import PIKA, Stopwatch, Workload
+from rmqlab.experiments.clients._report import write_report
+from rmqlab.experiments.clients._tables import cells, finding, headings, times
 
 mpl.use("agg")
 
@@ -33,21 +33,21 @@ WHERE: dict[str, str | int] = {
 }
 
 
-def _do_nothing(order: Order, stopwatch: Stopwatch) -> None: ...
+def _do_nothing(order: Workload, stopwatch: Stopwatch) -> None: ...
 
 
-def _contestant(name: str, group: str = "", *, baseline: bool = False) -> Contestant:
-    return Contestant(name, PIKA, "publish", _do_nothing, group=group, baseline=baseline)
+def _contestant(name: str, group: str = "", *, baseline: bool = False) -> Variant:
+    return Variant(name, PIKA, "publish", _do_nothing, group=group, baseline=baseline)
 
 
 BASE, FAST = _contestant("base", baseline=True), _contestant("fast")
 SUITE = Suite("publish", "A title", "A method.", "fast", (BASE, FAST))
 
 
-def _results(suite: Suite, seconds: dict[Contestant, list[float]]) -> list[Result]:
+def _results(suite: Suite, seconds: dict[Variant, list[float]]) -> list[Result]:
     return [
-        Result(suite.name, contestant, number, 100, taken)
-        for contestant, rounds in seconds.items()
+        Result(suite.name, variant, number, 100, taken)
+        for variant, rounds in seconds.items()
         for number, taken in enumerate(rounds, start=1)
     ]
 
@@ -59,10 +59,10 @@ def frame() -> pd.DataFrame:
 
 
 def test_a_ratio_is_that_of_the_rates_in_the_same_round(frame: pd.DataFrame) -> None:
-    fast = frame[frame["contestant"] == "fast"]
+    fast = frame[frame["variant"] == "fast"]
 
     assert list(fast["ratio"]) == pytest.approx([10, 10, 1])
-    assert list(frame[frame["contestant"] == "base"]["ratio"]) == [1, 1, 1]
+    assert list(frame[frame["variant"] == "base"]["ratio"]) == [1, 1, 1]
 
 
 def test_a_frame_has_one_row_a_run_with_parameters_and_provenance(frame: pd.DataFrame) -> None:
@@ -76,7 +76,7 @@ def test_a_summary_tells_medians_and_spread_the_fastest_first(frame: pd.DataFram
     summary = summarize(frame, [SUITE])
 
     fast, base = summary.to_dict("records")
-    assert (fast["contestant"], base["contestant"]) == ("fast", "base")
+    assert (fast["variant"], base["variant"]) == ("fast", "base")
     assert fast["runs"] == 3
     assert fast["rate_msg_s"] == pytest.approx(500)
     assert (fast["rate_msg_s_low"], fast["rate_msg_s_high"]) == pytest.approx((100, 1000))
@@ -85,13 +85,13 @@ def test_a_summary_tells_medians_and_spread_the_fastest_first(frame: pd.DataFram
 
 
 def test_each_group_is_measured_by_its_own_baseline() -> None:
-    contestants = tuple(
+    variants = tuple(
         _contestant(name, group, baseline=name == "base")
         for group in ("16 B", "4 KiB")
         for name in ("base", "fast")
     )
-    suite = dataclasses.replace(SUITE, contestants=contestants)
-    seconds = dict(zip(contestants, ([1.0], [0.5], [4.0], [1.0]), strict=True))
+    suite = dataclasses.replace(SUITE, variants=variants)
+    seconds = dict(zip(variants, ([1.0], [0.5], [4.0], [1.0]), strict=True))
     summary = summarize(to_frame(_results(suite, seconds), WHERE), [suite])
 
     assert list(summary["group"]) == ["16 B", "16 B", "4 KiB", "4 KiB"]
@@ -142,8 +142,8 @@ def test_a_count_is_above_0_and_no_more_than_a_broker_holds_with_ease() -> None:
 
 def test_every_group_has_one_baseline_one_focus_and_names_of_its_own() -> None:
     for suite in find_suites([]):
-        groups: dict[str, list[Contestant]] = {}
-        for each in suite.contestants:
+        groups: dict[str, list[Variant]] = {}
+        for each in suite.variants:
             groups.setdefault(each.group, []).append(each)
         for group, members in groups.items():
             assert [each.baseline for each in members].count(True) == 1, (suite.name, group)
@@ -159,7 +159,7 @@ def test_a_suite_is_found_by_its_name_and_an_unknown_one_is_an_error() -> None:
 
 def test_a_library_that_is_not_installed_is_left_out_with_a_word_on_how_to_install_it() -> None:
     absent = dataclasses.replace(_contestant("other"), library=ABSENT)
-    suite = dataclasses.replace(SUITE, contestants=(BASE, absent))
+    suite = dataclasses.replace(SUITE, variants=(BASE, absent))
 
     assert runner.installed(suite) == (BASE,)
     assert (
@@ -169,7 +169,7 @@ def test_a_library_that_is_not_installed_is_left_out_with_a_word_on_how_to_insta
     assert runner.missing([SUITE]) == ""
 
 
-# --- the process of a contestant -------------------------------------------------------------
+# --- the process of a variant -------------------------------------------------------------
 
 
 def test_a_stopwatch_waits_at_its_gate_before_it_starts() -> None:
@@ -185,7 +185,7 @@ def test_an_error_in_a_contestants_process_is_told_in_one_line_without_the_passw
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     url = "amqp://user:password@127.0.0.1:1/"
-    order = dataclasses.asdict(Order(url, "q", 1))
+    order = dataclasses.asdict(Workload(url, "q", 1))
     job = {"work": f"{__name__}:fail", "arguments": {}, "order": order}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(job) + "\n"))
     monkeypatch.setattr(child.os, "_exit", lambda code: None)
@@ -196,12 +196,12 @@ def test_an_error_in_a_contestants_process_is_told_in_one_line_without_the_passw
     assert said == {"error": "OSError: nobody at amqp://user:***@127.0.0.1:1/"}
 
 
-def fail(order: Order, stopwatch: Stopwatch) -> None:
+def fail(order: Workload, stopwatch: Stopwatch) -> None:
     raise OSError(f"nobody at {order.url}\nand more")
 
 
 def test_an_order_does_not_show_the_password() -> None:
-    assert "password" not in repr(Order("amqp://user:password@host/", "q", 1))
+    assert "password" not in repr(Workload("amqp://user:password@host/", "q", 1))
 
 
 # --- figures and the report ------------------------------------------------------------------

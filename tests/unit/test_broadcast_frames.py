@@ -12,9 +12,10 @@ import pandas as pd
 import pika
 import pytest
 
-from rmqlab import plots
+from rmqlab import experiments
 from rmqlab.engine import Event
-from rmqlab.measure import Broadcast, Ledger, Subscriber, by_message_id, run_broadcast
+from rmqlab.experiments import Broadcast, Subscriber, run_broadcast
+from rmqlab.measure import Ledger, by_message_id
 
 mpl.use("agg")  # no window, whatever the machine has
 
@@ -207,10 +208,10 @@ SPREAD = pd.DataFrame(
 @pytest.fixture(params=["attendance", "backlog", "spread"])
 def figure(request: pytest.FixtureRequest, run: Broadcast) -> mpl.figure.Figure:
     if request.param == "attendance":
-        return plots.plot_attendance(run.events())
+        return experiments.plot_attendance(run.events())
     if request.param == "backlog":
-        return plots.plot_backlog(run.backlog(), run.events())
-    return plots.plot_spread(SPREAD)
+        return experiments.plot_backlog(run.backlog(), run.events())
+    return experiments.plot_spread(SPREAD)
 
 
 def test_axes_say_what_they_show_and_the_title_states_a_finding(figure, tmp_path) -> None:
@@ -226,7 +227,7 @@ def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:
         [Subscriber("durable", queue="q", away=range(2)), Subscriber("late", away=range(1))],
         *((0, "api", 0), (1, "api", 1), (2, "late", 1), (3, "durable", 0), (4, "durable", 1)),
     )
-    (axes,) = plots.plot_attendance(kept.events()).axes
+    (axes,) = experiments.plot_attendance(kept.events()).axes
 
     assert axes.get_title(loc="left") == "Published while they were away: 2 events kept, 1 missed"
     assert [text.get_text() for text in axes.texts] == ["2 received", "1 received"]
@@ -234,7 +235,7 @@ def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:
 
 
 def test_backlog_names_who_falls_behind(run: Broadcast) -> None:
-    left, right = plots.plot_backlog(run.backlog(), run.events()).axes
+    left, right = experiments.plot_backlog(run.backlog(), run.events()).axes
 
     assert left.get_title(loc="left") == "Up to 3 events wait for slow, up to 1 for others"
     assert "(s)" in left.get_xlabel()
@@ -245,13 +246,13 @@ def test_backlog_names_who_falls_behind(run: Broadcast) -> None:
 def test_one_subscriber_can_be_drawn_too() -> None:
     alone = _broadcast([Subscriber("one")], (0, "api", 0), (1, "one", 0), (2, "one", 0))
 
-    assert plots.plot_attendance(alone.events()).axes
-    assert len(plots.plot_backlog(alone.backlog(), alone.events()).axes) == 2
-    assert plots.plot_spread(SPREAD.head(1)).axes
+    assert experiments.plot_attendance(alone.events()).axes
+    assert len(experiments.plot_backlog(alone.backlog(), alone.events()).axes) == 2
+    assert experiments.plot_spread(SPREAD.head(1)).axes
 
 
 def test_spread_draws_the_medians_of_repeats() -> None:
-    (axes,) = plots.plot_spread(SPREAD).axes
+    (axes,) = experiments.plot_spread(SPREAD).axes
     last, first = axes.get_lines()
 
     assert list(last.get_xdata()) == [1, 32]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from rmqlab.errors import BrokerError
-from rmqlab.measure._crew import Crew
+from rmqlab.experiments._pool import WorkerPool
 
 
 class Idle:
@@ -28,12 +28,12 @@ class Idle:
 
 
 def test_all_workers_together_have_one_time_limit_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rmqlab.measure._crew.READY_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("rmqlab.experiments._pool.READY_TIMEOUT_S", 0.5)
 
-    def hire(number: int) -> Idle:
+    def make_worker(number: int) -> Idle:
         time.sleep(0.4 * (number + 1))  # each within the limit of the one before it
         return Idle()
 
     with pytest.raises(BrokerError, match=r"Not all of 4 workers could connect within 0.5 s. Next: "):
-        with Crew(4, hire):
+        with WorkerPool(4, make_worker):
             pass

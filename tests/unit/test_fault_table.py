@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from rmqlab.errors import RmqlabError
-from rmqlab.faults import CLIENTS, KINDS, QUEUE_TYPES, Trial, find_cells, summarize, to_frame
-from rmqlab.faults._command import faults
-from rmqlab.faults._job import Pace
-from rmqlab.faults._trial import _first_after_s, _longest_gap_s
+from rmqlab.experiments.faults import CLIENTS, FAULTS, QUEUE_TYPES, Trial, find_cells, summarize, to_frame
+from rmqlab.experiments.faults._command import faults
+from rmqlab.experiments.faults._job import Pace
+from rmqlab.experiments.faults._trial import _first_after_s, _longest_gap_s
 
 TRIAL = Trial(
     client="rmqlab",
@@ -60,9 +60,9 @@ def _one_trial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rmqlab.faults._command._quiet", lambda: None)  # which lasts
-    monkeypatch.setattr("rmqlab.faults._command.start_broker", lambda own: FakeBroker())
-    monkeypatch.setattr("rmqlab.faults._matrix.run_matrix", run_one)
+    monkeypatch.setattr("rmqlab.experiments.faults._command._quiet", lambda: None)  # which lasts
+    monkeypatch.setattr("rmqlab.experiments.faults._command.start_broker", lambda own: FakeBroker())
+    monkeypatch.setattr("rmqlab.experiments.faults._matrix.run_matrix", run_one)
 
 
 @pytest.mark.usefixtures("_one_trial")
@@ -86,7 +86,7 @@ def test_a_matrix_that_cannot_be_kept_ends_with_the_next_step(tmp_path: Path) ->
 def test_every_client_meets_every_fault_on_every_type_of_queue() -> None:
     cells = find_cells()
 
-    assert len(cells) == len(set(map(str, cells))) == len(CLIENTS) * len(KINDS) * len(QUEUE_TYPES)
+    assert len(cells) == len(set(map(str, cells))) == len(CLIENTS) * len(FAULTS) * len(QUEUE_TYPES)
 
 
 @pytest.mark.parametrize(("clients", "kinds", "what"), [(["x"], [], "client"), ([], ["x"], "fault")])

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rmqlab.engine import Crash
-from rmqlab.measure import crash_after, crash_before, quiet_failures
+from rmqlab.experiments import capture_failures, crash_after, crash_before
 from rmqlab.measure._machine import busy_core_s
 
 LOGGER = logging.getLogger("rmqlab.amqp")
@@ -81,7 +81,7 @@ def _fail(message: str) -> None:
 
 
 def test_failures_are_counted_instead_of_logged(caplog) -> None:
-    with quiet_failures() as failures:
+    with capture_failures() as failures:
         _fail("7")
         _fail("8")
 
@@ -91,7 +91,7 @@ def test_failures_are_counted_instead_of_logged(caplog) -> None:
 
 
 def test_what_is_no_failure_is_still_logged(caplog) -> None:
-    with quiet_failures() as failures:
+    with capture_failures() as failures:
         LOGGER.error("message 9 rejected: unwanted")
 
     assert failures.count == 0
@@ -100,7 +100,7 @@ def test_what_is_no_failure_is_still_logged(caplog) -> None:
 
 
 def test_failures_are_logged_again_afterwards(caplog) -> None:
-    with pytest.raises(KeyboardInterrupt), quiet_failures():
+    with pytest.raises(KeyboardInterrupt), capture_failures():
         raise KeyboardInterrupt
     _fail("7")
 
@@ -109,7 +109,7 @@ def test_failures_are_logged_again_afterwards(caplog) -> None:
 
 
 def test_failures_of_several_threads_are_all_counted() -> None:
-    with quiet_failures() as failures, ThreadPoolExecutor(8) as threads:
+    with capture_failures() as failures, ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: _fail(str(number)), range(400)))
 
     assert failures.count == 400

@@ -211,7 +211,7 @@ consumer = st.integers(0, len(CONSUMERS) - 1)
 few = st.integers(0, 5)
 fates = st.sampled_from(["queue", "queue", "queue", "queue", "return", "vanish", "refuse"])
 intruders = st.sampled_from([b"", b"short", _body(500), _body(2**32 - 1), b"\xff" * 40])
-happenings = st.lists(
+faults = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), publisher, fates),
         st.tuples(st.just("publish"), publisher, fates),
@@ -247,7 +247,7 @@ def _any_of(message: Message, outcome: str) -> bool:
 
 
 @settings(max_examples=300, deadline=None, database=None)
-@given(happenings)
+@given(faults)
 def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
     world = _happen(events)
     messages, deliveries = world.messages, world.deliveries
@@ -276,7 +276,7 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
 
 
 @settings(max_examples=200, deadline=None, database=None)
-@given(happenings)
+@given(faults)
 def test_a_ledger_knows_of_each_message_what_happened_to_it(events: list[Any]) -> None:
     world = _happen(events)
     account = world.ledger.account()
@@ -309,7 +309,7 @@ def test_a_ledger_knows_of_each_message_what_happened_to_it(events: list[Any]) -
 
 
 @settings(max_examples=200, deadline=None, database=None)
-@given(happenings)
+@given(faults)
 def test_a_ledger_balances_with_the_queue(events: list[Any]) -> None:
     world = _happen(events)
     queued = sum(message.place in ("queue", "held") for message in world.messages)
@@ -330,7 +330,7 @@ def test_a_ledger_balances_with_the_queue(events: list[Any]) -> None:
 
 
 @settings(max_examples=100, deadline=None, database=None)
-@given(happenings)
+@given(faults)
 def test_what_several_processes_saw_merges_to_what_one_would_have_seen(events: list[Any]) -> None:
     one, several = _happen(events).ledger, _happen(events, split=True).ledger
 
@@ -340,7 +340,7 @@ def test_what_several_processes_saw_merges_to_what_one_would_have_seen(events: l
 
 
 @settings(max_examples=50, deadline=None, database=None)
-@given(happenings)
+@given(faults)
 def test_frames_hold_together(events: list[Any]) -> None:
     world = _happen(events)
     report = Report(world.ledger.account())

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rmqlab.measure import meanwhile
+from rmqlab.experiments import run_when
 
 LIMIT_S = 10
 
@@ -18,7 +18,7 @@ def test_it_is_done_when_the_condition_holds() -> None:
         done.set()
         return "done"
 
-    with meanwhile(act, when=begun.is_set) as outcome:
+    with run_when(act, when=begun.is_set) as outcome:
         assert not done.wait(0.05)
         begun.set()
         assert done.wait(LIMIT_S)
@@ -35,33 +35,33 @@ def test_the_block_is_left_when_it_is_over() -> None:
         threading.Event().wait(0.1)
         over.append(True)
 
-    with meanwhile(act, when=lambda: True):
+    with run_when(act, when=lambda: True):
         begun.wait(LIMIT_S)
 
     assert over == [True]
 
 
 def test_nothing_is_done_if_the_block_ends_first() -> None:
-    with meanwhile(lambda: pytest.fail("done"), when=lambda: False) as outcome:
+    with run_when(lambda: pytest.fail("done"), when=lambda: False) as outcome:
         pass
 
     assert outcome.cancelled()
 
 
 def test_what_it_raises_is_raised_where_the_block_ends() -> None:
-    with pytest.raises(ZeroDivisionError), meanwhile(lambda: 1 / 0, when=lambda: True) as outcome:
+    with pytest.raises(ZeroDivisionError), run_when(lambda: 1 / 0, when=lambda: True) as outcome:
         outcome.exception(LIMIT_S)
 
 
 def test_what_the_condition_raises_is_raised_too() -> None:
-    with pytest.raises(ZeroDivisionError), meanwhile(lambda: None, when=lambda: bool(1 / 0)) as outcome:
+    with pytest.raises(ZeroDivisionError), run_when(lambda: None, when=lambda: bool(1 / 0)) as outcome:
         outcome.exception(LIMIT_S)
 
 
 def test_an_interrupted_block_leaves_no_thread() -> None:
     before = threading.active_count()
 
-    with pytest.raises(KeyboardInterrupt), meanwhile(lambda: None, when=lambda: False):
+    with pytest.raises(KeyboardInterrupt), run_when(lambda: None, when=lambda: False):
         raise KeyboardInterrupt
 
     assert threading.active_count() == before

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from rmqlab.engine import Task
-from rmqlab.measure import Job, Ledger, Run, Runs, Workload, by_message_id
+from rmqlab.experiments import Job, Run, Runs, Workload
+from rmqlab.measure import Ledger, by_message_id
 
 # Times are those of a clock that started long ago; the workers begin at 100.
 STARTED_S = 100.0

@@ -12,7 +12,8 @@ import pytest
 from rmqlab.amqp import ConnectionEvent
 from rmqlab.broker import Outage
 from rmqlab.errors import BrokerError
-from rmqlab.measure import Endured, Ledger, by_message_id, try_programs
+from rmqlab.experiments import FaultRun, observe_exits
+from rmqlab.measure import Ledger, by_message_id
 
 S = 1_000_000_000
 
@@ -32,7 +33,7 @@ def _event(kind, name: str, at_s: float, *messages: str) -> ConnectionEvent:
 
 
 @pytest.fixture
-def endured() -> Endured:
+def endured() -> FaultRun:
     """Two tasks: one delivered before and again after a restart from 2 s to 5 s, one only after."""
     clock = Clock()
     ledger = Ledger(clock=clock)
@@ -52,13 +53,13 @@ def endured() -> Endured:
     deliver(1.5, 1, 0, False)
     deliver(6.5, 1, 0, True, "acked")
     deliver(6.6, 2, 1, False, "acked")
-    return Endured(
+    return FaultRun(
         ledger=ledger,
-        happenings=(
+        faults=(
             (int(1.9 * S), Outage("restart", 2 * S, 5 * S)),
             (7 * S, Outage("closed", 7 * S, 7 * S)),
         ),
-        told=(
+        connection_events=(
             _event("lost", "worker-1", 2, "0"),
             _event("lost", "engine-api", 2),
             _event("retrying", "worker-1", 3),
@@ -73,7 +74,7 @@ def endured() -> Endured:
     )
 
 
-def test_outages_count_from_the_first_task_and_tell_the_longest_silence(endured: Endured) -> None:
+def test_outages_count_from_the_first_task_and_tell_the_longest_silence(endured: FaultRun) -> None:
     outages = endured.outages()
 
     assert outages["fault"].tolist() == ["restart", "closed"]
@@ -82,7 +83,7 @@ def test_outages_count_from_the_first_task_and_tell_the_longest_silence(endured:
     assert outages["silent_s"].tolist() == pytest.approx([5, 0])
 
 
-def test_a_client_recovers_from_when_the_broker_is_back(endured: Endured) -> None:
+def test_a_client_recovers_from_when_the_broker_is_back(endured: FaultRun) -> None:
     recoveries = endured.recoveries().set_index(["fault", "client"])["recover_s"]
 
     assert recoveries["restart", "worker-1"] == pytest.approx(0.5)
@@ -91,7 +92,7 @@ def test_a_client_recovers_from_when_the_broker_is_back(endured: Endured) -> Non
     assert math.isnan(recoveries["closed", "engine-api"])
 
 
-def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(endured: Endured) -> None:
+def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(endured: FaultRun) -> None:
     told = (
         _event("lost", "worker-1", 7.1),
         _event("recovered", "worker-1", 7.3),
@@ -101,7 +102,9 @@ def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(e
         _event("recovered", "worker-2", 7.3),
         _event("lost", "worker-2", 7.4),
     )
-    recoveries = dataclasses.replace(endured, told=told).recoveries().set_index("client")["recover_s"]
+    recoveries = (
+        dataclasses.replace(endured, connection_events=told).recoveries().set_index("client")["recover_s"]
+    )
 
     assert recoveries["worker-1"] == pytest.approx(1)
     assert math.isnan(recoveries["worker-2"])
@@ -109,7 +112,7 @@ def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(e
 
 @pytest.mark.parametrize("frame", ["events", "outages"])
 def test_a_frame_accounts_for_the_messages_once(
-    endured: Endured, frame: str, monkeypatch: pytest.MonkeyPatch
+    endured: FaultRun, frame: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account, calls = Ledger.account, []
     monkeypatch.setattr(Ledger, "account", lambda ledger: calls.append(1) or account(ledger))
@@ -118,13 +121,13 @@ def test_a_frame_accounts_for_the_messages_once(
     assert len(calls) == 1
 
 
-def test_events_and_tasks_in_hand_are_shown(endured: Endured) -> None:
+def test_events_and_tasks_in_hand_are_shown(endured: FaultRun) -> None:
     events = endured.events()
 
     assert events["event"].tolist()[:3] == ["lost", "lost", "retrying"]
     assert events["in_hand"].sum() == 1
     assert endured.in_hand() == endured.delivered_again() == {0}
-    assert repr(endured) == "<Endured 2 faults: 2 tasks>"
+    assert repr(endured) == "<FaultRun 2 faults: 2 tasks>"
 
 
 def test_programs_die_return_or_go_on() -> None:
@@ -134,12 +137,12 @@ def test_programs_die_return_or_go_on() -> None:
         broken.wait(10)
         raise ConnectionResetError("gone")
 
-    found = try_programs(
+    found = observe_exits(
         {"dies": die, "returns": lambda: broken.wait(10), "goes on": lambda: closed.wait(10)},
         {"break": broken.set},
         begin=lambda: None,
         end=closed.set,
-        patience_s=0.3,
+        timeout_s=0.3,
     ).set_index("program")
 
     assert found["outcome"].to_dict() == {name: name for name in ("dies", "returns", "goes on")}
@@ -150,7 +153,7 @@ def test_programs_die_return_or_go_on() -> None:
 def test_programs_start_anew_for_each_fault() -> None:
     started = []
 
-    found = try_programs(
+    found = observe_exits(
         {"short": lambda: started.append(1)},
         {"one": lambda: None, "two": lambda: None},
         begin=lambda: None,
@@ -162,16 +165,16 @@ def test_programs_start_anew_for_each_fault() -> None:
 
 
 def test_a_program_that_nothing_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rmqlab.measure._outage.END_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("rmqlab.experiments._exits.END_TIMEOUT_S", 0.05)
     for_ever = threading.Event()
 
     with pytest.raises(BrokerError, match="'stubborn' still runs"):
-        try_programs(
+        observe_exits(
             {"stubborn": lambda: for_ever.wait(10)},
             {"nothing": lambda: None},
             begin=lambda: None,
             end=lambda: None,
-            patience_s=0,
+            timeout_s=0,
         )
     for_ever.set()
 
@@ -183,7 +186,7 @@ def test_programs_are_ended_when_their_fault_cannot_happen() -> None:
         raise OSError("no such fault")
 
     with pytest.raises(OSError, match="no such fault"):
-        try_programs(
+        observe_exits(
             {"program": lambda: closed.wait(10)}, {"fault": fail}, begin=lambda: None, end=closed.set
         )
 

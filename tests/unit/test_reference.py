@@ -13,7 +13,7 @@ import pika
 import pytest
 
 from rmqlab.errors import DataError
-from rmqlab.measure import _reference, beside_reference
+from rmqlab.measure import _reference, compare_to_reference
 
 MINE = pd.DataFrame(
     {
@@ -42,7 +42,7 @@ def keep(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_value_stands_beside_that_of_the_reference_run(folder: Path) -> None:
     (folder / "05_prefetch.csv").write_text("prefetch,rate_msg_s,jain\n10,8000.4,0.51\n1,2999.9,1\n")
 
-    beside = beside_reference(MINE, "05_prefetch", by="prefetch", values=["rate_msg_s", "jain"])
+    beside = compare_to_reference(MINE, "05_prefetch", by="prefetch", values=["rate_msg_s", "jain"])
 
     assert list(beside.columns) == [
         *("prefetch", "rate_msg_s", "rate_msg_s_reference", "jain", "jain_reference")
@@ -57,7 +57,7 @@ def test_each_value_stands_beside_that_of_the_reference_run(folder: Path) -> Non
 def test_without_a_reference_run_its_columns_are_empty(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "rmqlab.measure")
 
-    beside = beside_reference(MINE, "05_prefetch", by="prefetch", values="rate_msg_s")
+    beside = compare_to_reference(MINE, "05_prefetch", by="prefetch", values="rate_msg_s")
 
     assert beside["rate_msg_s_reference"].isna().all()
     assert beside["rate_msg_s_reference"].dtype == float
@@ -67,8 +67,8 @@ def test_without_a_reference_run_its_columns_are_empty(caplog: pytest.LogCapture
 def test_a_reference_run_without_the_columns_is_as_good_as_none(folder: Path) -> None:
     (folder / "old.csv").write_text("prefetch,other\n1,2\n")
 
-    assert beside_reference(MINE, "old", by="prefetch", values="jain")["jain_reference"].isna().all()
-    assert beside_reference(MINE, "old", by="acks", values="jain")["jain_reference"].isna().all()
+    assert compare_to_reference(MINE, "old", by="prefetch", values="jain")["jain_reference"].isna().all()
+    assert compare_to_reference(MINE, "old", by="acks", values="jain")["jain_reference"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,9 @@ def test_rows_are_found_whatever_the_type_of_what_tells_them_apart(
     first, second = stored.split("\n")
     (folder / "any.csv").write_text(f"case,time_s\n{second},2\n{first},1\n")
 
-    beside = beside_reference(pd.DataFrame({"case": mine, "time_s": 0.5}), "any", by="case", values="time_s")
+    beside = compare_to_reference(
+        pd.DataFrame({"case": mine, "time_s": 0.5}), "any", by="case", values="time_s"
+    )
 
     assert list(beside["time_s_reference"]) == [1, 2]
 
@@ -100,11 +102,11 @@ def test_a_float_that_differs_a_little_is_another(folder: Path) -> None:
     (folder / "any.csv").write_text("case,time_s\n0.3,1\n")
     mine = pd.DataFrame({"case": [0.1 + 0.2], "time_s": [1.0]})
 
-    assert beside_reference(mine, "any", by="case", values="time_s")["time_s_reference"].isna().all()
+    assert compare_to_reference(mine, "any", by="case", values="time_s")["time_s_reference"].isna().all()
 
 
 def test_counts_are_not_rounded(keep: None) -> None:
-    beside = beside_reference(MINE, "counts", by="prefetch", values="messages")
+    beside = compare_to_reference(MINE, "counts", by="prefetch", values="messages")
 
     assert list(beside["messages"]) == list(beside["messages_reference"]) == [12345, 12345, 999]
 
@@ -112,10 +114,10 @@ def test_counts_are_not_rounded(keep: None) -> None:
 def test_a_kept_run_is_what_the_next_one_is_laid_beside(
     folder: Path, keep: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = beside_reference(MINE, "05_kept", by=["prefetch", "acks"], values=["rate_msg_s", "jain"])
+    now = compare_to_reference(MINE, "05_kept", by=["prefetch", "acks"], values=["rate_msg_s", "jain"])
     monkeypatch.delenv("RMQLAB_KEEP_REFERENCE")
     slower = MINE.assign(rate_msg_s=MINE["rate_msg_s"] / 2)
-    later = beside_reference(slower, "05_kept", by=["prefetch", "acks"], values=["rate_msg_s", "jain"])
+    later = compare_to_reference(slower, "05_kept", by=["prefetch", "acks"], values=["rate_msg_s", "jain"])
 
     assert list(now["rate_msg_s"]) == list(now["rate_msg_s_reference"])
     assert list(later["rate_msg_s_reference"]) == list(now["rate_msg_s"])
@@ -123,7 +125,7 @@ def test_a_kept_run_is_what_the_next_one_is_laid_beside(
 
 
 def test_a_kept_run_says_where_and_when_it_was_measured(folder: Path, keep: None) -> None:
-    beside_reference(MINE, "05_kept", by="prefetch", values="jain")
+    compare_to_reference(MINE, "05_kept", by="prefetch", values="jain")
 
     stored = pd.read_csv(folder / "05_kept.csv", dtype=str)
     assert list(stored.columns) == [*("prefetch", "jain", "rabbitmq", "pika", "python", "cores", "measured")]
@@ -134,7 +136,7 @@ def test_a_kept_run_says_where_and_when_it_was_measured(folder: Path, keep: None
 
 @pytest.mark.parametrize(("on", "version"), [(None, ""), (SimpleNamespace(version="4.3.6"), "4.3.6")])
 def test_the_broker_is_told_where_the_frame_does_not_say(folder: Path, keep: None, on, version) -> None:
-    beside_reference(MINE.drop(columns="rabbitmq"), "kept", by="prefetch", values="jain", broker=on)
+    compare_to_reference(MINE.drop(columns="rabbitmq"), "kept", by="prefetch", values="jain", broker=on)
 
     stored = pd.read_csv(folder / "kept.csv", dtype=str, keep_default_na=False)
     assert set(stored["rabbitmq"]) == {version}
@@ -142,14 +144,14 @@ def test_the_broker_is_told_where_the_frame_does_not_say(folder: Path, keep: Non
 
 def test_only_the_setting_1_keeps_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMQLAB_KEEP_REFERENCE", "0")
-    beside_reference(MINE, "kept", by="prefetch", values="jain")
+    compare_to_reference(MINE, "kept", by="prefetch", values="jain")
 
     assert list(folder.iterdir()) == []
 
 
 def test_a_run_whose_rows_are_alike_is_not_kept(folder: Path, keep: None) -> None:
     with pytest.raises(ValueError, match="acks do not tell all rows apart"):
-        beside_reference(MINE, "kept", by="acks", values="jain")
+        compare_to_reference(MINE, "kept", by="acks", values="jain")
 
     assert list(folder.iterdir()) == []
 
@@ -157,18 +159,22 @@ def test_a_run_whose_rows_are_alike_is_not_kept(folder: Path, keep: None) -> Non
 def test_rows_that_are_alike_are_laid_beside_the_same_reference(folder: Path) -> None:
     (folder / "any.csv").write_text("acks,jain\nauto,0.2\neach,0.7\n")
 
-    assert list(beside_reference(MINE, "any", by="acks", values="jain")["jain_reference"]) == [0.7, 0.7, 0.2]
+    assert list(compare_to_reference(MINE, "any", by="acks", values="jain")["jain_reference"]) == [
+        0.7,
+        0.7,
+        0.2,
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "../secrets", "05-prefetch", "05 prefetch", "Run", "a.csv", "a\n"])
 def test_a_name_is_no_path(name: str) -> None:
     with pytest.raises(ValueError, match="name is"):
-        beside_reference(MINE, name, by="prefetch", values="jain")
+        compare_to_reference(MINE, name, by="prefetch", values="jain")
 
 
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match="no column 'jian'; it has prefetch, acks"):
-        beside_reference(MINE, "any", by="prefetch", values="jian")
+        compare_to_reference(MINE, "any", by="prefetch", values="jian")
 
 
 @pytest.mark.parametrize("content", [b"", b'a,b\n"1', b"\xff\xfe\x00"])
@@ -176,13 +182,13 @@ def test_a_file_that_is_broken_says_what_to_do(folder: Path, content: bytes) -> 
     (folder / "broken.csv").write_bytes(content)
 
     with pytest.raises(DataError, match=r"broken\.csv cannot be read .*Next: get the file"):
-        beside_reference(MINE, "broken", by="prefetch", values="jain")
+        compare_to_reference(MINE, "broken", by="prefetch", values="jain")
 
 
 def test_the_index_of_a_frame_does_not_matter(folder: Path) -> None:
     (folder / "any.csv").write_text("prefetch,jain\n1,0.1\n10,0.2\n0,0.3\n")
     shuffled = MINE.sort_values("prefetch").set_index("messages")
 
-    beside = beside_reference(shuffled, "any", by="prefetch", values="jain")
+    beside = compare_to_reference(shuffled, "any", by="prefetch", values="jain")
     assert list(beside["jain_reference"]) == [0.3, 0.1, 0.2]
     assert list(beside.index) == [0, 1, 2]

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rmqlab import plots
+from rmqlab import experiments
 from rmqlab.engine import Task
-from rmqlab.measure import Job, Workload, compare_waits, waits_by_priority
+from rmqlab.experiments import Job, Workload, compare_waits, waits_by_priority
 
 mpl.use("agg")
 
@@ -55,7 +55,7 @@ def test_what_was_published_before_the_workers_began_waits_from_then() -> None:
 
 
 def test_a_task_of_high_priority_stands_beside_the_normal_one_published_last_before_it() -> None:
-    beside = waits_by_priority({"one": ONE}, _is_high)["beside_ms"]
+    beside = waits_by_priority({"one": ONE}, _is_high)["matched_normal_ms"]
 
     assert list(beside.isna()) == [True, True, True, False, False]
     assert list(beside.iloc[3:].round(6)) == [200, 200]
@@ -64,7 +64,7 @@ def test_a_task_of_high_priority_stands_beside_the_normal_one_published_last_bef
 def test_neighbors_are_of_the_same_design() -> None:
     waits = waits_by_priority({"one": ONE, "two": _run(("high", 0, 0.02), ("normal", 0, 0.03))}, _is_high)
 
-    assert waits.loc[waits["design"] == "two", "beside_ms"].isna().all()
+    assert waits.loc[waits["design"] == "two", "matched_normal_ms"].isna().all()
 
 
 def test_designs_are_compared_in_their_order() -> None:
@@ -75,7 +75,7 @@ def test_designs_are_compared_in_their_order() -> None:
     row = compared.iloc[0].drop("design").astype(float).round(6).to_dict()
     assert row == {
         "high_ms": 150,
-        "beside_ms": 200,
+        "matched_normal_ms": 200,
         "normal_ms": 150,
         "normal_p95_ms": 195,
         "makespan_s": 0.31,
@@ -88,7 +88,7 @@ WAITS = pd.DataFrame(
         "priority": ["normal", "high"] * 4,
         "published_s": [0.0, 0.1, 0.2, 0.3] * 2,
         "wait_ms": [100.0, 100.0, 120.0, 120.0, 2000.0, 0.1, 1000.0, 30.0],
-        "beside_ms": [None, 100.0, None, 120.0, None, 2000.0, None, 1000.0],
+        "matched_normal_ms": [None, 100.0, None, 120.0, None, 2000.0, None, 1000.0],
     }
 )
 
@@ -96,8 +96,8 @@ WAITS = pd.DataFrame(
 @pytest.fixture(params=["day", "design"])
 def figure(request: pytest.FixtureRequest) -> Figure:
     if request.param == "day":
-        return plots.plot_waits_over_day(WAITS[WAITS["design"] == "one queue"])
-    return plots.plot_waits_by_design(WAITS)
+        return experiments.plot_waits_over_day(WAITS[WAITS["design"] == "one queue"])
+    return experiments.plot_waits_by_design(WAITS)
 
 
 def test_a_figure_of_waits_has_units_and_states_a_finding(figure: Figure, tmp_path) -> None:
@@ -110,7 +110,7 @@ def test_a_figure_of_waits_has_units_and_states_a_finding(figure: Figure, tmp_pa
 
 
 def test_each_design_has_its_two_distributions_and_the_lines_are_named_once() -> None:
-    figure = plots.plot_waits_by_design(WAITS)
+    figure = experiments.plot_waits_by_design(WAITS)
 
     one, own = figure.axes
     assert one.get_title(loc="left") == "one queue:\n110 against 110 ms"
@@ -124,6 +124,6 @@ def test_each_design_has_its_two_distributions_and_the_lines_are_named_once() ->
 
 
 def test_waits_too_short_for_the_scale_are_drawn_at_its_edge() -> None:
-    own = plots.plot_waits_by_design(WAITS).axes[1]
+    own = experiments.plot_waits_by_design(WAITS).axes[1]
 
     assert own.get_lines()[1].get_xdata()[0] == own.get_xlim()[0] == 1

@@ -9,7 +9,8 @@ import pytest
 
 from rmqlab.engine import Task
 from rmqlab.errors import DataError
-from rmqlab.measure import ConstantDuration, Load, ParetoDuration, Workload, load_workload, make_workload
+from rmqlab.experiments import Workload, load_workload, make_workload
+from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
 FILE = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
 HEADER = "engine_id,action,flight,origin,destination,delay_min,arrival_min,duration_min"

@@ -1,0 +1,154 @@
+"""What becomes of tasks when workers crash or fail, and what acknowledging many at once costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, label, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DONE, AGAIN, LOST = "0.82", COLORS[0], COLORS[1]
+DARK = "0.2"
+
+
+def plot_fates(tasks: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw which tasks were done, which of them were delivered again, and which were lost.
+
+    Args:
+        tasks: for each run's name, one row a task, from `Run.tasks`: message, outcome,
+            deliveries.
+
+    Returns:
+        A figure with one axes, in which each run is a band and each task a stroke.
+    """
+    with new_figure(1, 1) as (figure, (axes,)):
+        parts = []
+        for row, (name, run) in enumerate(tasks.items()):
+            is_done = run["outcome"] == "acked"
+            fates = {
+                "done": (is_done, DONE, 1.0),
+                "delivered again": (is_done & (run["deliveries"] > 1), AGAIN, 2.0),
+                "lost": (~is_done, LOST, 1.2),
+            }
+            for which, color, width in fates.values():
+                messages = run.loc[which, "message"]
+                axes.vlines(messages, row - 0.3, row + 0.3, color=color, linewidth=width)
+            counts = {fate: int(which.sum()) for fate, (which, _, _) in fates.items()}
+            colors = {"done": DARK, "delivered again": AGAIN, "lost": LOST}
+            for place, (fate, count) in enumerate(counts.items()):
+                x = place * len(run) * 0.28
+                axes.text(x, row - 0.38, f"{fate}: {count}", color=colors[fate], va="bottom")
+            parts.append(f"{name} loses {counts['lost']}" if counts["lost"] else f"{name} none")
+        axes.set_yticks(range(len(tasks)), list(tasks))
+        axes.set_ylim(len(tasks) - 0.5, -0.75)
+        axes.grid(visible=False)
+        axes.set(xlabel="task, in the order of publishing")
+        axes.set_ylabel("acknowledgement")
+        axes.set_title(f"One worker crashes: {', '.join(parts)}")
+    return figure
+
+
+def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how the good tasks get on beside those that always fail, and how often these fail.
+
+    Args:
+        tasks: for each run's name, one row a task, from `Run.tasks`: settled_s, outcome,
+            deliveries. What was never acknowledged counts as failing if it was delivered
+            and given back, or rejected.
+
+    Returns:
+        A figure with two axes: good tasks done over time on the left, deliveries of failing
+        tasks on the right.
+    """
+    with new_figure(1, 2) as (figure, (left, right)):
+        ends, failures = {}, {}
+        for number, (name, run) in enumerate(tasks.items()):
+            color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+            done_s = run.loc[run["outcome"] == "acked", "settled_s"].sort_values().to_numpy()
+            end_s = float(run["settled_s"].max())
+            times, counts = [0.0, *done_s, end_s], [*range(len(done_s) + 1), len(done_s)]
+            left.step(times, counts, where="post", color=color)
+            left.plot(times[-1], counts[-1], marker, color=color)
+            ends[name] = (times[-1], counts[-1], color)
+            failures[name] = int(run.loc[run["outcome"] != "acked", "deliveries"].sum())
+        _label_ends(left, ends)
+        worst = min(ends, key=lambda name: ends[name][1])
+        most = max(end[1] for end in ends.values())
+        left.set(xlabel="time (s)", ylabel="good tasks done", ylim=(0, most * 1.3), xlim=(0, None))
+        left.set_title(f"{worst}: {ends[worst][1]} of {most} good tasks")
+        _bars(right, failures, [end[2] for end in ends.values()])
+        right.set_title(f"{failures[worst]:,} failures instead of {min(failures.values())}")
+    return figure
+
+
+def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:
+    """Name the lines where they end; of several that end at one height, each later one a row higher."""
+    latest_s = max(time_s for time_s, _, _ in ends.values())
+    heights = [count for _, count, _ in ends.values()]
+    taken: list[int] = []
+    for name, (time_s, count, color) in sorted(ends.items(), key=lambda end: end[1][0]):
+        row = taken.count(count)
+        taken.append(count)
+        is_above = heights.count(count) > 1
+        if time_s > latest_s * 0.6:
+            label(axes, name, time_s, count, color, offset=(-6, 8 + 13 * row))
+        else:
+            label(axes, name, time_s, count, color, offset=(9, 8 + 13 * row if is_above else -4))
+
+
+def _bars(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
+    rows = range(len(counts))
+    axes.barh(rows, list(counts.values()), color=colors, height=0.55)
+    axes.set_xscale("log")
+    axes.set_xlim(1, max(counts.values()) * 12)
+    for row, count in zip(rows, counts.values(), strict=True):
+        axes.annotate(f"{count:,}", (count, row), (5, 0), textcoords="offset points", va="center")
+    axes.set_yticks(rows, list(counts))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="failed deliveries (log scale)", ylabel="")
+
+
+def plot_ack_batches(batches: pd.DataFrame) -> Figure:
+    """Draw throughput, and what a crash repeats, against how many messages are acknowledged at once.
+
+    Args:
+        batches: one row a batch size, in ascending order, as `summarize_repeats` gives them:
+            n, acked_msg_s with its acked_msg_s_low and acked_msg_s_high, repeated.
+
+    Returns:
+        A figure with two axes: messages per second on the left, repeated messages on the
+        right.
+    """
+    sizes, rates, repeated = batches["n"], batches["acked_msg_s"], batches["repeated"]
+    with new_figure(1, 2) as (figure, (left, right)):
+        left.fill_between(
+            sizes, batches["acked_msg_s_low"], batches["acked_msg_s_high"], color=MEASURED, alpha=0.15
+        )
+        left.plot(sizes, rates, marker=MARKERS[0], color=MEASURED)
+        left.set(ylabel="throughput (msg/s)", ylim=(0, None))
+        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        factor = rates.max() / rates.iloc[0]
+        left.set_title(f"The gain: up to {factor:.1f} times the rate")
+        right.plot(sizes, repeated, marker=MARKERS[1], color=COLORS[1])
+        right.set_yscale("symlog", linthresh=1)
+        right.set(ylabel="messages done twice after a crash", ylim=(-0.3, repeated.max() * 4 + 1))
+        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        for size, count in zip(sizes, repeated, strict=True):
+            label(right, f"{count:,.0f}", size, count, COLORS[1], offset=(-7, 4) if count else (7, 4))
+        right.set_title(f"The price: up to {repeated.max():,.0f} are done twice")
+        for axes in (left, right):
+            axes.set_xscale("log")
+            axes.set(xlabel="messages per acknowledgement (n)")
+            axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axes.spines["bottom"].set_color(GREY)
+    return figure

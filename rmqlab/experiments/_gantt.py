@@ -1,0 +1,118 @@
+"""Gantt charts: what each consumer worked on, and when it had nothing to do."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba_array
+from matplotlib.patches import Patch
+
+from rmqlab.figures import COLORS, MEASURED, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Two shades in turn: where one task ends and the next begins stays visible.
+SHADES = (MEASURED, COLORS[5])
+MARKED = {"redelivered": COLORS[1], "requeued": COLORS[4]}
+LANE_IN = 0.3
+LANES_IN = 8.0  # of all axes together, at most
+FRAME_IN = 0.6  # an axes' title, and what is around it
+FOOT_IN = 0.4
+LABEL_IN = 0.18
+BAR = 0.8  # of a lane
+
+
+def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
+    """Draw what each consumer worked on over time, as one bar a delivery, and idle as empty.
+
+    Args:
+        deliveries: one row a delivery, from `Report.deliveries`: consumer, begun_s,
+            settled_s, delivered_s, redelivered, outcome. What was never settled has no bar.
+        by: a column, such as `prefetch`, for whose values to draw axes below each other; None
+            draws all in one.
+
+    Returns:
+        A figure of axes that share their time, which begins at the first delivery of each.
+        Deliveries that the broker flagged as redelivered, and those that were requeued, have
+        colors of their own.
+
+    Raises:
+        ValueError: there are no deliveries.
+    """
+    if deliveries.empty:
+        raise ValueError("there are no deliveries to draw")
+    cases = {None: deliveries} if by is None else dict(list(deliveries.groupby(by, sort=False)))
+    lanes = sorted(set(deliveries["consumer"]), key=_natural)
+    lane_in = min(LANE_IN, LANES_IN / len(lanes) / len(cases))
+    height_in = (lane_in * len(lanes) + FRAME_IN) * len(cases) + FOOT_IN
+    with new_figure(len(cases), 1, height_in=height_in, share_x=True) as (figure, grid):
+        marked: set[str] = set()
+        ends_s = []
+        for axes, (case, rows) in zip(grid, cases.items(), strict=True):
+            marked |= _bars(axes, rows, lanes)
+            end_s = rows["settled_s"].max() - rows["delivered_s"].min()
+            axes.set_title(_title(by, case, end_s))
+            ends_s.append(end_s)
+            shown = range(0, len(lanes), math.ceil(LABEL_IN / lane_in))
+            axes.set_yticks(shown, [lanes[place] for place in shown])
+            axes.set_ylim(len(lanes) - 0.5, -0.5)
+            axes.tick_params(axis="y", length=0)
+            axes.grid(visible=False, axis="y")
+        if last_s := np.nanmax([0, *ends_s]):
+            grid[0].set_xlim(0, last_s)
+        grid[-1].set_xlabel("time from the first delivery (s)")
+        if len(cases) > 1:
+            figure.supylabel("consumer", fontsize=11)
+        else:
+            grid[0].set_ylabel("consumer")
+        if marked:
+            handles = [Patch(color=color, label=kind) for kind, color in MARKED.items() if kind in marked]
+            grid[0].legend(
+                handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.3
+            )
+    return figure
+
+
+def _bars(axes: Axes, rows: pd.DataFrame, lanes: list[str]) -> set[str]:
+    """Draw the bars of one case, all at once; and say which colors beyond the shades they have."""
+    bars = rows[rows["settled_s"].notna()].sort_values("begun_s", kind="stable")
+    start_s = rows["delivered_s"].min()
+    lane = bars["consumer"].map({name: place for place, name in enumerate(lanes)}).to_numpy()
+    left, right = (bars["begun_s"] - start_s).to_numpy(), (bars["settled_s"] - start_s).to_numpy()
+    low, high = lane - BAR / 2, lane + BAR / 2
+    corners = np.stack([left, low, left, high, right, high, right, low], axis=1).reshape(-1, 4, 2)
+    turn = bars.groupby("consumer").cumcount().to_numpy() % len(SHADES)
+    colors = np.array(SHADES, dtype=object)[turn]
+    is_marked = {
+        "requeued": (bars["outcome"] == "requeued").to_numpy(),
+        "redelivered": bars["redelivered"].to_numpy(bool),
+    }
+    for kind, which in is_marked.items():
+        colors[which] = MARKED[kind]
+    axes.add_collection(PolyCollection(list(corners), facecolors=to_rgba_array(list(colors)), linewidths=0))
+    return {kind for kind, color in MARKED.items() if (colors == color).any()}
+
+
+def _title(by: str | None, case: object, end_s: float) -> str:
+    done = "nothing done" if math.isnan(end_s) else f"done after {_seconds(end_s)} s"
+    if by is None:
+        return done.capitalize()
+    if by == "prefetch" and case == 0:
+        return f"no limit: {done}"
+    return f"{case}: {done}" if isinstance(case, str) else f"{by} {case}: {done}"
+
+
+def _seconds(time_s: float) -> str:
+    return f"{time_s:.1f}" if time_s >= 1 else f"{time_s:.2g}"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Give what to sort names by, so that worker-10 comes after worker-9."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,128 @@
+"""Several engine workers or subscribers at once, each in a thread and with a connection of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Protocol
+
+from rmqlab.amqp import Crash
+from rmqlab.errors import BrokerError
+
+READY_TIMEOUT_S = 30
+STOP_EVERY_S = 0.05
+
+
+class Member(Protocol):
+    """Who can be in a crew, such as an `EngineWorker` or an `EventSubscriber`."""
+
+    def run(self) -> object:
+        """Consume until `stop` is called."""
+        ...
+
+    def stop(self) -> None:
+        """Let `run` return soon; called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class WorkerPool:
+    """Workers that connect one by one and then begin to consume together.
+
+    Use it as a context manager: entering waits until every worker is connected, leaving
+    lets each finish the task in hand and closes it. A worker that crashes is gone; one that
+    fails otherwise ends the crew.
+
+    Args:
+        size: how many workers.
+        make_worker: makes worker number i, in the thread that will run it.
+
+    Attributes:
+        crashed: numbers of the workers that have crashed so far.
+    """
+
+    def __init__(self, size: int, make_worker: Callable[[int], Member]) -> None:
+        self._size = size
+        self._make_worker = make_worker
+        self._workers: list[Member] = []
+        self.crashed: set[int] = set()
+        self._connected = threading.Semaphore(0)
+        self._begin = threading.Event()
+        self._dismissed = threading.Event()
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
+        self._futures: list[Future[None]] = []
+
+    def __enter__(self) -> WorkerPool:
+        self._futures = [self._threads.submit(self._work, number) for number in range(self._size)]
+        try:
+            deadline_s = time.monotonic() + READY_TIMEOUT_S
+            for _ in range(self._size):
+                if not self._connected.acquire(timeout=max(deadline_s - time.monotonic(), 0)):
+                    raise BrokerError(
+                        f"Not all of {self._size} workers could connect within {READY_TIMEOUT_S} s. "
+                        "Next: see how busy the machine and the broker are"
+                    )
+            self.check()
+        except BaseException:
+            self._dismiss()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dismiss()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def begin(self) -> None:
+        """Let all workers consume."""
+        self._begin.set()
+
+    def check(self) -> None:
+        """Raise what ended a worker, if one has ended."""
+        for future in self._futures:
+            if future.done():
+                future.result()
+
+    def _work(self, number: int) -> None:
+        try:
+            worker = self._make_worker(number)
+        finally:
+            self._connected.release()
+        with contextlib.closing(worker):
+            self._workers.append(worker)
+            self._begin.wait()
+            if not self._dismissed.is_set():
+                try:
+                    worker.run()
+                except Crash:
+                    self.crashed.add(number)
+
+    def _dismiss(self) -> None:
+        self._dismissed.set()
+        self._begin.set()
+        interrupt: KeyboardInterrupt | None = None
+        while True:
+            try:
+                # Again and again: a worker may have connected only after the last call.
+                for worker in list(self._workers):
+                    worker.stop()
+                if not wait(self._futures, timeout=STOP_EVERY_S).not_done:
+                    break
+            except KeyboardInterrupt as again:  # the threads end soon: leave none behind
+                interrupt = again
+        self._threads.shutdown()
+        if interrupt:
+            raise interrupt

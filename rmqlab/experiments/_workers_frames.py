@@ -1,0 +1,240 @@
+"""Runs of the engine's workload, and the tidy frames that tell what happened in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rmqlab.experiments._workload import Workload
+from rmqlab.measure._ledger import Ledger
+from rmqlab.measure._recorders import REQUEUED
+from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One workload, run once.
+
+    Attributes:
+        workload: what was to be done; job number i is message i of the ledger.
+        ledger: what happened.
+        rabbitmq: version of the broker.
+        workers: how many workers there were.
+        prefetch: how many unacknowledged messages each was handed at a time; 0 is no limit.
+        started_ns: when the workers began, in nanoseconds of the ledger's clock.
+        busy_core_s: how long the machine's cores were busy meanwhile, with whatever ran on
+            it, in core-seconds.
+    """
+
+    workload: Workload
+    ledger: Ledger
+    rabbitmq: str
+    workers: int
+    prefetch: int
+    started_ns: int
+    busy_core_s: float = float("nan")
+
+    def __repr__(self) -> str:
+        return f"<Run of {len(self.workload)} tasks by {self.workers} workers>"
+
+    @property
+    def makespan_s(self) -> float:
+        """How long it took from the workers' beginning to the last task's end, in seconds."""
+        messages = self.ledger.account().messages
+        times = ("published_ns", "delivered_ns", "settled_ns")
+        last_ns = max(int(messages[name].max(initial=0)) for name in times)
+        return (last_ns - self.started_ns) / NS_PER_S
+
+    def tasks(self) -> pd.DataFrame:
+        """Show what became of each task.
+
+        Returns:
+            One row a task: message (its number), engine_id, workers (in the run), worker
+            (the last to have it), published_s, delivered_s (first), settled_s (last) in
+            seconds from the workers' beginning, wait_ms (from then, or from its publishing
+            if that is later, to its delivery), work_ms (delivery to settling), outcome, deliveries.
+        """
+        import pandas as pd
+
+        account = self.ledger.account()
+        messages = account.messages
+        workers = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
+        known = pd.DataFrame(
+            {
+                "worker": workers[messages["consumer"]],
+                "published_s": messages["published_ns"],
+                "delivered_s": messages["delivered_ns"],
+                "settled_s": messages["settled_ns"],
+                "outcome": OUTCOME_WORDS[messages["outcome"]],
+                "deliveries": messages["deliveries"].astype(np.int64),
+            },
+            index=messages["number"],
+        )
+        times = ["published_s", "delivered_s", "settled_s"]
+        known[times] = (known[times].where(known[times] > 0) - self.started_ns) / NS_PER_S
+        tasks = known.reindex(range(len(self.workload)))
+        tasks["deliveries"] = tasks["deliveries"].fillna(0).astype(int)
+        tasks.insert(0, "workers", self.workers)
+        tasks.insert(0, "engine_id", [job.task.engine_id for job in self.workload])
+        tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
+        tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
+        return tasks.rename_axis("message").reset_index()
+
+    def summary(self) -> pd.DataFrame:
+        """Show the run in one row.
+
+        Returns:
+            workers, prefetch, published, received (deliveries), acked, rejected,
+            redelivered, work_s (of one worker for all of it), makespan_s, ideal_s (if the
+            work were shared without loss), rate_msg_s, efficiency (ideal over real),
+            overhead_ms (of a worker's time, what each task took beyond its work), busy_core_s
+            (of all the machine's cores, with whatever ran on it), and where it was measured:
+            rabbitmq, pika, cores.
+        """
+        import pandas as pd
+
+        totals = self.ledger.totals()
+        makespan_s = self.makespan_s
+        ideal_s = self.workload.work_s / self.workers
+        row = {
+            "workers": self.workers,
+            "prefetch": self.prefetch,
+            "published": totals.published,
+            "received": totals.received,
+            "acked": totals.acked,
+            "rejected": totals.rejected,
+            "redelivered": totals.redelivered,
+            "work_s": self.workload.work_s,
+            "makespan_s": makespan_s,
+            "ideal_s": ideal_s,
+            "rate_msg_s": totals.acked / makespan_s,
+            "efficiency": ideal_s / makespan_s,
+            "overhead_ms": (makespan_s - ideal_s) * self.workers / len(self.workload) * 1000,
+            "busy_core_s": self.busy_core_s,
+            "rabbitmq": self.rabbitmq,
+            "pika": version("pika"),
+            "cores": os.cpu_count(),
+        }
+        return pd.DataFrame([row])
+
+    def depth(self) -> pd.DataFrame:
+        """Show how many tasks wait in the queue, and how many are in workers' hands.
+
+        A task that is delivered again was back in the queue just before, even where nobody
+        saw it return: its worker was lost.
+
+        Returns:
+            One row a change: workers, time_s (from the workers' beginning), ready (in the
+            queue), unacked (delivered, not yet settled).
+        """
+        import pandas as pd
+
+        account = self.ledger.account()
+        published_ns = account.messages["published_ns"]
+        # By message, each one's deliveries in the order of time.
+        deliveries = account.deliveries[np.argsort(account.place, kind="stable")]
+        is_again = deliveries["number"][1:] == deliveries["number"][:-1]
+        next_ns = np.zeros(len(deliveries), np.int64)
+        next_ns[:-1] = np.where(is_again, deliveries["delivered_ns"][1:], 0)
+        came_back = (next_ns > 0) & ((deliveries["settled_ns"] == 0) | (deliveries["settled_ns"] > next_ns))
+        settled_ns = np.where(came_back, next_ns, deliveries["settled_ns"])
+        requeued = came_back | (deliveries["outcome"] == REQUEUED)
+        is_settled = settled_ns > 0
+        count, ends = len(deliveries), int(is_settled.sum())
+        frame = pd.DataFrame(
+            {
+                "time_ns": np.concatenate([published_ns, deliveries["delivered_ns"], settled_ns[is_settled]]),
+                # Of what happens to a message at one moment, in the order in which it does.
+                "turn": np.concatenate(
+                    [np.full(len(published_ns), -1), np.arange(count) * 2, np.flatnonzero(is_settled) * 2 + 1]
+                ),
+                "ready": np.concatenate(
+                    [np.ones(len(published_ns), int), np.full(count, -1), requeued[is_settled].astype(int)]
+                ),
+                "unacked": np.concatenate(
+                    [np.zeros(len(published_ns), int), np.ones(count, int), np.full(ends, -1)]
+                ),
+            }
+        ).sort_values(["time_ns", "turn"], ignore_index=True)
+        return pd.DataFrame(
+            {
+                "workers": self.workers,
+                "time_s": (frame["time_ns"] - self.started_ns) / NS_PER_S,
+                "ready": frame["ready"].cumsum(),
+                "unacked": frame["unacked"].cumsum(),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Several runs side by side; its frames are those of `Run`, one below the other.
+
+    Attributes:
+        runs: the runs.
+    """
+
+    runs: tuple[Run, ...]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.runs)} runs>"
+
+    def tasks(self) -> pd.DataFrame:
+        """Show what became of each task, one row a task and run."""
+        import pandas as pd
+
+        return pd.concat([run.tasks() for run in self.runs], ignore_index=True)
+
+    def summary(self) -> pd.DataFrame:
+        """Show the runs, one row each."""
+        import pandas as pd
+
+        return pd.concat([run.summary() for run in self.runs], ignore_index=True)
+
+    def depth(self) -> pd.DataFrame:
+        """Show the depth of the queue over time in each run."""
+        import pandas as pd
+
+        return pd.concat([run.depth() for run in self.runs], ignore_index=True)
+
+
+def compare_runs(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
+    """Show runs of different designs below each other.
+
+    Args:
+        runs: the runs, by the name of what differs, such as `{"auto": …, "each": …}`.
+        by: what it is that differs, such as `ack`.
+
+    Returns:
+        One row a run: its name in the column `by`, and the columns of `Run.summary`.
+    """
+    return _below_each_other({name: run.summary() for name, run in runs.items()}, by)
+
+
+def compare_tasks(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
+    """Show what became of each task in runs of different designs.
+
+    Args:
+        runs: as for `compare_runs`.
+        by: as for `compare_runs`.
+
+    Returns:
+        One row a task and run: the run's name in the column `by`, and the columns of `Run.tasks`.
+    """
+    return _below_each_other({name: run.tasks() for name, run in runs.items()}, by)
+
+
+def _below_each_other(frames: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
+    import pandas as pd
+
+    for name, frame in frames.items():
+        frame.insert(0, by, name)
+    return pd.concat(frames.values(), ignore_index=True)

@@ -1,0 +1,115 @@
+"""aio-pika's `connect_robust`, with a loop around `publish`.
+
+A robust connection opens itself, its channels and its consumers again. What was not
+confirmed when it was lost fails, and is the application's to publish again.
+
+Source: https://docs.aio-pika.com
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from rmqlab.experiments.faults._job import LONGEST_WAIT_S, PATIENCE_S, PREFETCH, Deliveries, Job, Pace
+
+if TYPE_CHECKING:
+    from aio_pika.abc import (
+        AbstractChannel,
+        AbstractIncomingMessage,
+        AbstractQueue,
+        AbstractRobustConnection,
+    )
+
+MODULES = ("aiormq.connection", "aio_pika.exceptions", "aio_pika.robust_connection")
+PAUSE_S = 0.05
+
+
+def publish(job: Job) -> None:
+    """Publish each message until it is confirmed."""
+    _run(job, _publish(job))
+
+
+def consume(job: Job) -> None:
+    """Acknowledge each message; the robust channel declares the queue again where it is gone."""
+    _run(job, _consume(job))
+
+
+def _run(job: Job, work: Coroutine[Any, Any, None]) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+
+        def cancel() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(task.cancel)
+
+        job.at_stop(cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+async def _connect(job: Job) -> AbstractRobustConnection:
+    import aio_pika
+
+    return await aio_pika.connect_robust(
+        job.url, heartbeat=job.heartbeat_s, reconnect_interval=LONGEST_WAIT_S
+    )
+
+
+async def _declare(channel: AbstractChannel, job: Job) -> AbstractQueue:
+    """Declare the queue, as the channel itself does again whenever it recovers."""
+    return await channel.declare_queue(job.queue, durable=True, arguments=dict(job.arguments))
+
+
+async def _publish(job: Job) -> None:
+    import aio_pika
+    from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
+
+    recorder = job.ledger.publisher()
+    pace = Pace(job.rate_msg_s)
+    number = 0
+    async with await _connect(job) as connection:
+        channel = await connection.channel(publisher_confirms=True)
+        await _declare(channel, job)
+        while not job.ending.is_set():
+            await asyncio.sleep(pace.wait_s())
+            message = aio_pika.Message(job.load.body(number), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            recorder.published(number)
+            while True:
+                try:
+                    await channel.default_exchange.publish(message, job.queue, timeout=PATIENCE_S)
+                    break
+                except asyncio.CancelledError:
+                    # A connection that is given up for want of heartbeats cancels what waits on it.
+                    if job.stopping.is_set():
+                        raise
+                    job.republished += 1
+                except (TimeoutError, *CONNECTION_EXCEPTIONS, DeliveryError):
+                    job.republished += 1
+                    await asyncio.sleep(PAUSE_S)
+            recorder.confirmed(number, number)
+            number += 1
+
+
+async def _consume(job: Job) -> None:
+    from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+    deliveries = Deliveries(job, "consumer")
+
+    async def on_message(message: AbstractIncomingMessage) -> None:
+        tag = deliveries.add(bool(message.redelivered), message.body)
+        with contextlib.suppress(*CONNECTION_EXCEPTIONS):  # it comes again
+            await message.ack()
+            deliveries.acked(tag)
+
+    async with await _connect(job) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=PREFETCH)
+        queue = await _declare(channel, job)
+        await queue.consume(on_message)
+        await asyncio.Event().wait()

@@ -1,0 +1,102 @@
+"""What this package offers: `Publisher` and `Consumer` with a `Recovery`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections import deque
+
+import pika
+
+from rmqlab.amqp import Confirms, Consumer, Publisher, Queue, Recovery, Topology, confirm_each, confirm_window
+from rmqlab.errors import StoppedError
+from rmqlab.experiments.faults._job import LONGEST_WAIT_S, PREFETCH, Job, Pace
+
+WINDOW = 100
+
+
+def publish_each(job: Job) -> None:
+    """Wait for each message's confirm before the next, as the other clients do."""
+    _publish(job, confirm_each())
+
+
+def publish_window(job: Job) -> None:
+    """Keep up to 100 messages unconfirmed, and so publish these again after a loss."""
+    _publish(job, confirm_window(WINDOW))
+
+
+def consume(job: Job) -> None:
+    """Acknowledge each message, and declare the queue again where it is gone."""
+    with Consumer(
+        job.url,
+        job.queue,
+        prefetch_count=PREFETCH,
+        topology=_topology(job),
+        recovery=_recovery(job),
+        observer=job.ledger.consumer(),
+    ) as consumer:
+        job.at_stop(consumer.stop)
+        consumer.run()
+
+
+class _UntilConfirmed:
+    """Tells the ledger of each message, and keeps those that are to be published again.
+
+    A broker that refuses a message (`basic.nack`), as it does when it loses the queue just then,
+    leaves it to the application what is to become of it. This one tries again.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._recorder = job.ledger.publisher()
+        self._messages: list[int] = []  # of each number of the publisher
+        self.message = 0  # that is being published
+        self.refused: deque[int] = deque()
+
+    def published(self, number: int) -> None:  # noqa: ARG002
+        self._messages.append(self.message)
+        self._recorder.published(self.message)
+
+    def confirmed(self, first: int, last: int) -> None:
+        for message in self._messages[first : last + 1]:
+            self._recorder.confirmed(message, message)
+
+    def nacked(self, first: int, last: int) -> None:
+        self.refused.extend(self._messages[first : last + 1])
+
+    def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
+        self._recorder.returned(properties, body)
+
+
+def _publish(job: Job, confirms: Confirms) -> None:
+    observer = _UntilConfirmed(job)
+    publisher = Publisher(
+        job.url,
+        routing_key=job.queue,
+        confirms=confirms,
+        topology=_topology(job),
+        recovery=_recovery(job),
+        observer=observer,
+    )
+    job.at_stop(publisher.stop)
+    pace, following, again = Pace(job.rate_msg_s), itertools.count(), 0
+    try:
+        with contextlib.suppress(StoppedError), publisher:
+            while True:
+                if job.ending.is_set():
+                    publisher.flush()
+                    if not observer.refused:
+                        break
+                publisher.wait(pace.wait_s())
+                again += bool(observer.refused)
+                observer.message = observer.refused.popleft() if observer.refused else next(following)
+                publisher.publish(job.load.body(observer.message))
+    finally:
+        job.republished = publisher.republished + again
+
+
+def _topology(job: Job) -> Topology:
+    return Topology(queues=(Queue(name=job.queue, type=job.arguments["x-queue-type"]),))  # type: ignore[arg-type]
+
+
+def _recovery(job: Job) -> Recovery:
+    return Recovery(longest_wait_s=LONGEST_WAIT_S, heartbeat_s=job.heartbeat_s)
