@@ -54,7 +54,7 @@ class Kernel:
 
     def import_all(self) -> None:
         """Import what lessons import: pandas cannot be imported again when that was interrupted."""
-        cell = nbformat.v4.new_code_cell("import matplotlib.pyplot, pandas\nfrom rmqlab import plots")
+        cell = nbformat.v4.new_code_cell("import matplotlib.pyplot, pandas\nfrom rmqlab import experiments")
         self.client.execute_cell(cell, 0)
 
     def run(self, index: int) -> None:

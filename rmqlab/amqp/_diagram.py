@@ -16,7 +16,7 @@ EdgeKind = Literal["publish", "binding", "dead letter", "alternate"]
 PUBLISHERS: Key = ("publishers", "publishers")
 SPECIAL_NAMES = {("exchange", ""): "default exchange", ("queue", ""): "named by the broker"}
 
-# Okabe and Ito's colors, as in rmqlab.plots, which a package below it cannot import; the fills
+# Okabe and Ito's colors, as in rmqlab.figures, which a package below it cannot import; the fills
 # are tints of the same.
 INK, GREY = "#222222", "#737373"
 BORDERS = {"publishers": "#009E73", "exchange": "#E69F00", "queue": "#0072B2"}

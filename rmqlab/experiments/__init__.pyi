@@ -15,6 +15,7 @@ from ._priority import compare_waits, waits_by_priority
 from ._priority_figures import plot_waits_by_design, plot_waits_over_day
 from ._recovery import FaultRun, run_with_faults
 from ._recovery_figures import plot_outages, plot_recoveries
+from ._result import Result
 from ._routing import route_workload, table_of_keys
 from ._run_when import run_when
 from ._workers import publish_task, run_each, run_workload
@@ -27,6 +28,7 @@ __all__ = [
     "Failures",
     "FaultRun",
     "Job",
+    "Result",
     "Run",
     "Runs",
     "Subscriber",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = str(files("rmqlab") / "rmqlab.mplstyle")
-# Colors of Okabe and Ito, as in `rmqlab.plots`; each library has a marker of its own as well.
+# Colors of Okabe and Ito, as in `rmqlab.figures`; each library has a marker of its own as well.
 LOOKS = {
     "rmqlab": ("#0072B2", "o"),
     "pika": ("#D55E00", "s"),
