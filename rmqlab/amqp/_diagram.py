@@ -1,19 +1,14 @@
-"""Draw a topology: as text, in Mermaid's language, and as an SVG picture."""
+"""Draw a topology: as text, and as an SVG picture."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 from xml.sax.saxutils import escape
 
-Key = tuple[str, str]  # kind and name
-EdgeKind = Literal["publish", "binding", "dead letter", "alternate"]
+from rmqlab.amqp._graph import PUBLISHERS, Edge, EdgeKind, Graph, Key, Node
 
-PUBLISHERS: Key = ("publishers", "publishers")
 SPECIAL_NAMES = {("exchange", ""): "default exchange", ("queue", ""): "named by the broker"}
 
 # Okabe and Ito's colors, as in rmqlab.figures, which a package below it cannot import; the fills
@@ -35,67 +30,6 @@ LINE_HEIGHT, PADDING = 16, 10
 PORT = 22  # between two arrows that enter a node
 GAP, CURVE, MARGIN = 20, 48, 16  # between nodes, for the curves between columns, around all
 ARROW, LANE, DUMMY = 9, 12, 16
-SWEEPS, WORTH = 6, 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A box: what it stands for, and the lines below its name; `known` if the topology has it."""
-
-    key: Key
-    lines: tuple[str, ...]
-    known: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """An arrow from one box to another."""
-
-    source: Key
-    target: Key
-    label: str
-    kind: EdgeKind
-
-
-@dataclass(slots=True)
-class Graph:
-    """The boxes and arrows of a drawing, in the order in which they were added."""
-
-    nodes: dict[Key, Node] = field(default_factory=dict)
-    edges: list[Edge] = field(default_factory=list)
-
-    def add(self, kind: str, name: str, lines: tuple[str, ...]) -> None:
-        """Add a box for something that the topology has."""
-        self.nodes[kind, name] = Node((kind, name), lines, known=True)
-
-    def link(self, source: Key, target: Key, label: str, kind: EdgeKind) -> None:
-        """Add an arrow, once, and boxes for ends that the topology only refers to."""
-        for key in (source, target):
-            self.nodes.setdefault(key, Node(key, (), known=False))
-        edge = Edge(source, target, label, kind)
-        if edge not in self.edges:
-            self.edges.append(edge)
-
-    def add_publishers(self, closed: Set[Key]) -> None:
-        """Let publishers send to whatever nothing else sends to, or only what it sends to itself.
-
-        To a queue they send by way of the default exchange. To `closed` exchanges they cannot.
-        """
-        sources = {key: {edge.source for edge in self.edges if edge.target == key} for key in self.nodes}
-        targets = {key: {edge.target for edge in self.edges if edge.source == key} for key in self.nodes}
-        entered: set[Key] = set()
-        for key in sorted(self.nodes, key=lambda key: key[0] != "exchange"):
-            circle = _reached(key, sources)
-            if key in closed or circle & entered or not circle <= _reached(key, targets):
-                continue
-            entered.add(key)
-            if key[0] == "queue":
-                self.link(("exchange", ""), key, key[1], "binding")
-        if ("exchange", "") in self.nodes:
-            entered.add(("exchange", ""))
-        for key in list(self.nodes):
-            if key in entered and key[0] == "exchange":
-                self.link(PUBLISHERS, key, "", "publish")
 
 
 def text(graph: Graph) -> str:
@@ -111,26 +45,6 @@ def text(graph: Graph) -> str:
                 label = f"{dash} {_clean(edge.label)} " if edge.label else ""
                 out.append(f"    {label}{head} {_titled(edge.target)}")
     return "\n".join(out) or "(an empty topology)"
-
-
-def mermaid(graph: Graph) -> str:
-    """Draw as a flowchart in Mermaid's language."""
-    shapes = {"publishers": ("([", "])"), "exchange": ("{{", "}}"), "queue": ("[", "]")}
-    ids = {key: f"n{number}" for number, key in enumerate(graph.nodes)}
-    out = ["flowchart LR"]
-    for key, node in graph.nodes.items():
-        left, right = shapes[key[0]]
-        lines = "<br/>".join(_quoted(line) for line in (_name(key), *node.lines))
-        out.append(f'    {ids[key]}{left}"{lines}"{right}')
-    for edge in graph.edges:
-        arrow = "-->" if edge.kind in ("publish", "binding") else "-.->"
-        label = f'|"{_quoted(edge.label)}"|' if edge.label else ""
-        out.append(f"    {ids[edge.source]} {arrow}{label} {ids[edge.target]}")
-    for kind, border in BORDERS.items():
-        if members := ",".join(ids[key] for key in graph.nodes if key[0] == kind):
-            out.append(f"    classDef {kind} fill:{FILLS[kind]},stroke:{border},color:{INK}")
-            out.append(f"    class {members} {kind}")
-    return "\n".join(out)
 
 
 def svg(graph: Graph) -> str:
@@ -182,7 +96,6 @@ class _Layout:
             self.columns[place.layer].append(place)
         self.chains = [self._chain(edge, number in back) for number, edge in enumerate(graph.edges)]
         self.widths = [self._width(column) for column in self.columns]
-        self._order()
         self._measure()
 
     def _chain(self, edge: Edge, back: bool) -> _Chain:
@@ -202,50 +115,6 @@ class _Layout:
                 widths.append(_text_width(_short(_name(place.node.key), MAX_NAME), NAME_SIZE))
                 widths += [_text_width(_short(line, MAX_LINE), SMALL_SIZE) for line in place.node.lines]
         return max(widths) + 2 * PADDING
-
-    def _order(self) -> None:
-        """Put each place at the mean of its neighbours, where that makes far fewer arrows cross.
-
-        A little is not worth it: a reader expects the order in which the topology was written.
-        """
-        links = [
-            pair
-            for chain in self.chains
-            if not chain.back
-            for pair in zip(chain.places, chain.places[1:])  # noqa: B905
-        ]
-        before, after = defaultdict(list), defaultdict(list)
-        for left, right in links:
-            before[id(right)].append(left)
-            after[id(left)].append(right)
-        best, fewest = [list(column) for column in self.columns], self._crossings(links) * WORTH
-        for sweep in range(SWEEPS):
-            neighbours = after if sweep % 2 else before
-            for column in reversed(self.columns) if sweep % 2 else self.columns:
-                rows = {id(each): row for other in self.columns for row, each in enumerate(other)}
-
-                def mean(
-                    place: _Place, rows: dict[int, int] = rows, near: dict[int, list[_Place]] = neighbours
-                ) -> float:
-                    found = [rows[id(each)] for each in near[id(place)]]
-                    return sum(found) / len(found) if found else rows[id(place)]
-
-                column.sort(key=mean)
-            if (crossings := self._crossings(links)) < fewest:
-                best, fewest = [list(column) for column in self.columns], crossings
-        self.columns = best
-
-    def _crossings(self, links: Sequence[tuple[_Place, _Place]]) -> int:
-        rows = {id(each): row for column in self.columns for row, each in enumerate(column)}
-        spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for left, right in links:
-            spans[left.layer].append((rows[id(left)], rows[id(right)]))
-        return sum(
-            (a[0] - b[0]) * (a[1] - b[1]) < 0
-            for each in spans.values()
-            for at, a in enumerate(each)
-            for b in each[:at]
-        )
 
     def _measure(self) -> None:
         """Give every place its coordinates."""
@@ -357,16 +226,6 @@ class _Layout:
         return box
 
 
-def _reached(start: Key, ways: Mapping[Key, Set[Key]]) -> set[Key]:
-    """Find all nodes that one can get to, the first one included."""
-    found, left = {start}, [start]
-    while left:
-        new = ways[left.pop()] - found
-        found |= new
-        left += new
-    return found
-
-
 def _against_the_flow(graph: Graph) -> set[int]:
     """Find the edges, by number, without which there is no circle: those that close one."""
     ways: dict[Key, list[tuple[int, Key]]] = {key: [] for key in graph.nodes}
@@ -444,14 +303,6 @@ def _text(value: str, x: float, y: float, *, size: int, color: str, anchor: str 
         f'<text x="{_px(x)}" y="{_px(y)}" font-size="{size}" fill="{color}" text-anchor="{anchor}" '
         f'xml:space="preserve">{escape(value)}</text>'
     )
-
-
-def _quoted(value: str) -> str:
-    """Write a text for a label in Mermaid's quotes, where a number stands for a special sign."""
-    value = _clean(value)
-    # Mermaid takes what begins like the item of a list for Markdown.
-    plain = r"[^\w]" if re.match(r"\s*([-+*]|\d+[.)])(\s|$)", value) else r"[^\w :/.,=()-]"
-    return re.sub(plain, lambda match: f"#{ord(match[0])};", value)
 
 
 def _px(value: float) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,9 +14,11 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from rmqlab.amqp import _diagram
 from rmqlab.amqp._connect import connect
+from rmqlab.amqp._graph import given, graph_of
+from rmqlab.amqp._refusals import ARGUMENTS, step
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
-from rmqlab.errors import BrokerError, ChannelClosedError, TopologyMismatchError
+from rmqlab.errors import BrokerError
 
 __all__ = ["Binding", "Exchange", "ExchangeType", "Overflow", "Queue", "QueueType", "Topology"]
 
@@ -26,55 +27,11 @@ QueueType = Literal["classic", "quorum"]
 Overflow = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
 
 # What every broker has, and nobody may declare or delete.
-PREDEFINED: dict[str, ExchangeType] = {
-    "amq.direct": "direct",
-    "amq.fanout": "fanout",
-    "amq.topic": "topic",
-    "amq.headers": "headers",
-    "amq.match": "headers",
-    "amq.rabbitmq.trace": "topic",
-}
-RESERVED = "amq."
+PREDEFINED = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace")
 GENERATED = "amq.gen-"  # how the names begin that the broker gives
-MAX_NAME_BYTES = 255  # AMQP has one byte for the length
-MAX_LONG = 2**63 - 1
-MAX_MS = 315_360_000_000  # ten years: RabbitMQ takes no longer time
-HEADERS_MATCH = ("all", "any", "all-with-x", "any-with-x")
-
-# The fields that travel as arguments, by RabbitMQ's names for those.
-ARGUMENTS = {
-    "alternate-exchange": "alternate_exchange",
-    "x-queue-type": "type",
-    "x-dead-letter-exchange": "dead_letter_exchange",
-    "x-dead-letter-routing-key": "dead_letter_routing_key",
-    "x-message-ttl": "message_ttl_ms",
-    "x-expires": "expires_ms",
-    "x-max-length": "max_length",
-    "x-max-length-bytes": "max_length_bytes",
-    "x-overflow": "overflow",
-    "x-max-priority": "max_priority",
-    "x-single-active-consumer": "single_active_consumer",
-    "x-delivery-limit": "delivery_limit",
-}
-# What the numbers go from and to, as RabbitMQ 3.10, 4.0 and 4.3 take them alike.
-LIMITS = {
-    "message_ttl_ms": (0, MAX_MS),
-    "expires_ms": (1, MAX_MS),
-    "max_length": (0, MAX_LONG),
-    "max_length_bytes": (0, MAX_LONG),
-    "max_priority": (0, 255),
-    "delivery_limit": (-1, MAX_LONG),
-}
-# The broker cuts its text after 255 bytes, so that all but the argument may be missing.
-INEQUIVALENT = re.compile(
-    r"inequivalent arg '(?P<argument>.*?)' ?for (?:.* but current is (?P<found>.+))?", re.DOTALL
-)
-TYPED_VALUE = re.compile(r"the value '(.*)' of type '[^']*'", re.DOTALL)
-
 
 # Calls one of a channel's methods by name, and gives the broker's answer.
 Call = Callable[..., Any]
-Refusal: TypeAlias = amqp_errors.ChannelClosedByBroker | ChannelClosedError
 Where: TypeAlias = Broker | str | BlockingChannel | Session
 
 
@@ -84,12 +41,22 @@ class _Described:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        given = (f"{name}={value!r}" for name, value in _given(self))
-        return f"{type(self).__name__}({', '.join(given)})"
+        settings = (f"{name}={value!r}" for name, value in given(self))
+        return f"{type(self).__name__}({', '.join(settings)})"
+
+
+class _Named(_Described):
+    """What has a name, as errors call it: `queue 'engine:tasks'`."""
+
+    __slots__ = ()
+    name: str
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()} {self.name!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Exchange(_Described):
+class Exchange(_Named):
     """An exchange: where publishers send messages, and what routes these to queues.
 
     Attributes:
@@ -103,7 +70,7 @@ class Exchange(_Described):
         arguments: whatever else the broker is to be told, by RabbitMQ's names.
 
     Raises:
-        ValueError: a field has a value that no RabbitMQ from 3.10 to 4.3 takes.
+        ValueError: the type is unknown, which would cost the connection, or the name has two lines.
 
     Sources: https://www.rabbitmq.com/docs/exchanges, https://www.rabbitmq.com/docs/ae
     """
@@ -117,24 +84,17 @@ class Exchange(_Described):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        it = f"Exchange {self.name!r}"
-        if not self.name:
-            raise ValueError(f"{it}: the name is empty, which is the default exchange; it is never declared")
-        _check_name(it, "name", self.name)
-        if self.name.startswith(RESERVED):
+        _check_name(self.name)
+        if self.type not in get_args(ExchangeType):
             raise ValueError(
-                f"{it}: the name begins with {RESERVED!r}, which the broker keeps for its own; "
-                "its predefined exchanges need no declaration"
+                f"Exchange {self.name!r}: type is {self.type!r}; it is one of "
+                f"{', '.join(map(repr, get_args(ExchangeType)))}"
             )
-        _check_choice(it, "type", self.type, get_args(ExchangeType))
-        _check_flags(it, self, "durable", "auto_delete", "internal")
-        if self.alternate_exchange is not None:
-            _check_name(it, "alternate_exchange", self.alternate_exchange)
-        _keep_arguments(it, self)
+        _keep_arguments(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Queue(_Described):
+class Queue(_Named):
     """A queue: where messages wait for consumers.
 
     A field that is None is not told to the broker, whose default, or policy, then holds.
@@ -163,8 +123,8 @@ class Queue(_Described):
         arguments: whatever else the broker is to be told, by RabbitMQ's names.
 
     Raises:
-        ValueError: a field has a value, or two together have values, that no RabbitMQ from 3.10
-            to 4.3 takes, or that have no effect in any.
+        ValueError: the name has two lines, or fields have values that together have no effect. What
+            a broker refuses, it refuses when the queue is declared.
 
     Sources: https://www.rabbitmq.com/docs/queues, https://www.rabbitmq.com/docs/quorum-queues,
         https://www.rabbitmq.com/docs/dlx, https://www.rabbitmq.com/docs/ttl,
@@ -190,56 +150,24 @@ class Queue(_Described):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        it = f"Queue {self.name!r}"
-        _check_name(it, "name", self.name)
-        if self.name.startswith(RESERVED) and not self.name.startswith(GENERATED):
-            raise ValueError(f"{it}: the name begins with {RESERVED!r}, which the broker keeps for its own")
-        _check_choice(it, "type", self.type, get_args(QueueType))
-        _check_flags(it, self, "durable", "exclusive", "auto_delete", "single_active_consumer")
-        for name, (low, high) in LIMITS.items():
-            _check_number(it, name, getattr(self, name), low, high)
-        if self.overflow is not None:
-            _check_choice(it, "overflow", self.overflow, get_args(Overflow))
-        for name in ("dead_letter_exchange", "dead_letter_routing_key"):
-            if getattr(self, name) is not None:
-                _check_name(it, name, getattr(self, name))
-        self._check_pairs(it)
-        _keep_arguments(it, self)
-
-    def _check_pairs(self, it: str) -> None:
-        if self.type == "quorum":
-            self._check_quorum(it)
-        elif self.delivery_limit is not None:
+        _check_name(self.name)
+        if self.type != "quorum" and self.delivery_limit is not None:
             raise ValueError(
-                f"{it}: delivery_limit is {self.delivery_limit}, but only quorum queues have one; "
-                "a classic queue takes None"
+                f"Queue {self.name!r}: delivery_limit is {self.delivery_limit}, but only quorum queues have "
+                "one; a classic queue takes None"
             )
         if self.overflow is not None and self.max_length is None and self.max_length_bytes is None:
             raise ValueError(
-                f"{it}: overflow is {self.overflow!r} without a limit; set max_length or "
+                f"Queue {self.name!r}: overflow is {self.overflow!r} without a limit; set max_length or "
                 "max_length_bytes, or leave overflow None (a policy that sets a limit also sets overflow)"
             )
-        if self.dead_letter_routing_key is not None and self.dead_letter_exchange is None:
+        if self.type == "quorum" and self.overflow == "reject-publish-dlx":
+            # The broker takes it, warns in its log, and drops the oldest message.
             raise ValueError(
-                f"{it}: dead_letter_routing_key is {self.dead_letter_routing_key!r} without a "
-                "dead_letter_exchange; name one ('' is the default exchange), or leave both None"
+                f"Queue {self.name!r}: overflow is 'reject-publish-dlx'; a quorum queue takes 'drop-head' "
+                "or 'reject-publish'"
             )
-
-    def _check_quorum(self, it: str) -> None:
-        accepted = {
-            "durable": (True,),
-            "exclusive": (False,),
-            "auto_delete": (False,),
-            "max_priority": (None,),
-            # The broker takes the third, warns in its log, and drops the oldest message.
-            "overflow": (None, "drop-head", "reject-publish"),
-        }
-        for name, values in accepted.items():
-            if (value := getattr(self, name)) not in values:
-                choices = " or ".join(repr(each) for each in values)
-                raise ValueError(f"{it}: {name} is {value!r}; a quorum queue takes {choices}")
-        if not self.name:
-            raise ValueError(f"{it}: the name is empty; the broker gives names to classic queues only")
+        _keep_arguments(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -255,7 +183,7 @@ class Binding(_Described):
         arguments: the headers to match, and `x-match`, for an exchange of type headers.
 
     Raises:
-        ValueError: there is not exactly one destination, or a name cannot be right.
+        ValueError: there is not exactly one destination.
 
     Sources: https://www.rabbitmq.com/docs/exchanges, https://www.rabbitmq.com/docs/e2e
     """
@@ -267,32 +195,21 @@ class Binding(_Described):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        it = f"Binding from {self.exchange!r}"
         if (self.queue is None) == (self.destination_exchange is None):
-            raise ValueError(f"{it}: set one of queue and destination_exchange, and only one")
-        names = {"exchange": self.exchange, "routing_key": self.routing_key}
-        if self.queue is None:
-            names["destination_exchange"] = self._destination
-        else:
-            names["queue"] = self.queue
-        for name, value in names.items():
-            _check_name(it, name, value)
-        for name in ("exchange", "destination_exchange"):
-            if names.get(name) == "":
-                raise ValueError(
-                    f"{it}: {name} is '', the default exchange, which takes no bindings; "
-                    "it already has each queue, by the queue's name"
-                )
-        _keep_arguments(it, self)
+            raise ValueError(
+                f"Binding from {self.exchange!r}: set one of queue and destination_exchange, and only one"
+            )
+        _keep_arguments(self)
 
     @property
-    def _destination(self) -> str:
+    def destination(self) -> str:
+        """Name of the queue, or of the other exchange, that messages go to."""
         return (self.destination_exchange if self.queue is None else self.queue) or ""
 
     def __str__(self) -> str:
         kind = "exchange" if self.queue is None else "queue"
         key = f" with {self.routing_key!r}" if self.routing_key else ""
-        return f"binding from exchange {self.exchange!r} to {kind} {self._destination!r}{key}"
+        return f"binding from exchange {self.exchange!r} to {kind} {self.destination!r}{key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -304,10 +221,7 @@ class Topology(_Described):
     Attributes:
         exchanges: the exchanges to declare; the predefined ones need not be among them.
         queues: the queues to declare; one of them may leave its name to the broker.
-        bindings: the bindings, between exchanges and queues named above, or predefined.
-
-    Raises:
-        ValueError: two share a name, or a binding names what is not there.
+        bindings: the bindings, between exchanges and queues named above, or others that are there.
 
     Source: https://www.rabbitmq.com/tutorials/amqp-concepts
     """
@@ -317,31 +231,8 @@ class Topology(_Described):
     bindings: tuple[Binding, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, kind in (("exchanges", Exchange), ("queues", Queue), ("bindings", Binding)):
-            object.__setattr__(self, name, _tuple_of(kind, name, getattr(self, name)))
-        for name in ("exchanges", "queues"):
-            names = [each.name for each in getattr(self, name)]
-            if twice := sorted({each for each in names if names.count(each) > 1}):
-                raise ValueError(f"{name}: {twice[0]!r} is there twice; a name stands for one of them")
-        for binding in self.bindings:
-            self._check_binding(binding)
-
-    def _check_binding(self, binding: Binding) -> None:
-        types = PREDEFINED | {each.name: each.type for each in self.exchanges}
-        for name in (binding.exchange, binding.destination_exchange):
-            if name is not None and name not in types:
-                raise ValueError(
-                    f"bindings: the {binding} names the exchange {name!r}, which is not one of exchanges "
-                    f"({_names(self.exchanges)}) and not predefined ({', '.join(PREDEFINED)})"
-                )
-        if binding.queue is not None and binding.queue not in {each.name for each in self.queues}:
-            raise ValueError(
-                f"bindings: the {binding} names the queue {binding.queue!r}, which is not one of queues "
-                f"({_names(self.queues)})"
-            )
-        if types[binding.exchange] == "headers":
-            match = binding.arguments.get("x-match", "all")
-            _check_choice(f"bindings: the {binding}", "x-match", match, HEADERS_MATCH)
+        for each in dataclasses.fields(self):
+            object.__setattr__(self, each.name, tuple(getattr(self, each.name)))
 
     def declare(self, where: Where) -> Topology:
         """Declare the exchanges, then the queues, then the bindings.
@@ -378,7 +269,7 @@ class Topology(_Described):
         named: dict[str, str] = {}
         with _calls_to(where) as call:
             for exchange in self.exchanges:
-                with _step("declare", exchange, done):
+                with step("declare", exchange, done):
                     call(
                         "exchange_declare",
                         exchange=exchange.name,
@@ -389,11 +280,11 @@ class Topology(_Described):
                         arguments=_arguments(exchange),
                     )
             for queue in self.queues:
-                with _step("declare", queue, done):
+                with step("declare", queue, done):
                     named[queue.name] = _declare_queue(call, queue)
             bindings = tuple(_with_names(each, named) for each in self.bindings)
             for binding in bindings:
-                with _step("declare", binding, done):
+                with step("declare", binding, done):
                     _bind(call, binding)
         queues = tuple(dataclasses.replace(each, name=named[each.name]) for each in self.queues)
         return dataclasses.replace(self, queues=queues, bindings=bindings)
@@ -417,7 +308,7 @@ class Topology(_Described):
             # All other bindings go with the exchanges and queues they belong to.
             for binding in self.bindings:
                 if binding.exchange in PREDEFINED and binding.destination_exchange in PREDEFINED:
-                    with _step("delete", binding, done):
+                    with step("delete", binding, done):
                         call(
                             "exchange_unbind",
                             destination=binding.destination_exchange,
@@ -427,56 +318,24 @@ class Topology(_Described):
                         )
             for queue in self.queues:
                 if queue.name:
-                    with _step("delete", queue, done):
+                    with step("delete", queue, done):
                         call("queue_delete", queue=queue.name)
             for exchange in self.exchanges:
-                with _step("delete", exchange, done):
+                with step("delete", exchange, done):
                     call("exchange_delete", exchange=exchange.name)
 
     def text(self) -> str:
         """Draw the topology as lines of text, the same for the same topology."""
-        return _diagram.text(self._graph())
-
-    def mermaid(self) -> str:
-        """Draw the topology as a flowchart in Mermaid's language, for a Markdown cell or a page.
-
-        Source: https://mermaid.js.org/syntax/flowchart.html
-        """
-        return _diagram.mermaid(self._graph())
+        return _diagram.text(graph_of(self))
 
     def svg(self) -> str:
         """Draw the topology as an SVG picture, the same for the same topology."""
-        return _diagram.svg(self._graph())
+        return _diagram.svg(graph_of(self))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         # No text/vnd.mermaid: JupyterLab prefers it, and then puts what Mermaid drew in the place
         # of our SVG, different each time, into the notebook that is saved.
         return {"image/svg+xml": self.svg(), "text/plain": self.text()}
-
-    def _graph(self) -> _diagram.Graph:
-        """Turn what is named here, or only referred to, into nodes and edges."""
-        graph = _diagram.Graph()
-        for exchange in self.exchanges:
-            graph.add("exchange", exchange.name, _settings(exchange))
-        for queue in self.queues:
-            graph.add("queue", queue.name, _settings(queue))
-        for binding in self.bindings:
-            destination = ("exchange" if binding.queue is None else "queue", binding._destination)
-            label = ", ".join(filter(None, [binding.routing_key, _headers(binding.arguments)]))
-            graph.link(("exchange", binding.exchange), destination, label, "binding")
-        for queue in self.queues:
-            if queue.dead_letter_exchange is not None:
-                target = _dead_letter_target(queue, {each.name for each in self.queues})
-                key = queue.dead_letter_routing_key if target[0] == "exchange" else None
-                label = "dead letter" + (f", {key}" if key else "")
-                graph.link(("queue", queue.name), target, label, "dead letter")
-        for exchange in self.exchanges:
-            if exchange.alternate_exchange is not None:
-                target = ("exchange", exchange.alternate_exchange)
-                graph.link(("exchange", exchange.name), target, "unroutable", "alternate")
-        internal = {each.name for each in self.exchanges if each.internal}
-        graph.add_publishers({("exchange", name) for name in internal})
-        return graph
 
 
 def _declare_queue(call: Call, queue: Queue) -> str:
@@ -505,7 +364,7 @@ def _bind(call: Call, binding: Binding) -> None:
 def _with_names(binding: Binding, named: Mapping[str, str]) -> Binding:
     if binding.queue is None:
         return binding
-    return dataclasses.replace(binding, queue=named[binding.queue])
+    return dataclasses.replace(binding, queue=named.get(binding.queue, binding.queue))
 
 
 @contextlib.contextmanager
@@ -546,83 +405,6 @@ def _close(thing: BlockingChannel | pika.BlockingConnection) -> None:
             thing.close()
 
 
-@contextlib.contextmanager
-def _step(verb: Literal["declare", "delete"], what: _Described, done: list[str]) -> Iterator[None]:
-    """Turn the broker's refusal into an error that tells what, why, and what was done before."""
-    it = _called(what)
-    try:
-        yield
-    except (amqp_errors.ChannelClosedByBroker, ChannelClosedError) as error:
-        before = f"; {verb}d before it: {', '.join(done)}" if done else f"; nothing was {verb}d before it"
-        mismatch = _mismatch(what, it, error, before) if verb == "declare" else None
-        if mismatch:
-            raise mismatch from error
-        raise BrokerError(
-            f"The broker refuses to {verb} the {it} ({error.reply_text}){before}. "
-            "Next: see that the user may do so, and that what it refers to is there"
-        ) from error
-    except amqp_errors.AMQPError as error:
-        before = f"; {verb}d before it: {', '.join(done)}" if done else ""
-        raise BrokerError(
-            f"The broker was lost while the {it} was being {verb}d ({error!r}){before}. "
-            "Next: see that the broker runs, and call this again"
-        ) from error
-    done.append(it)
-
-
-def _called(what: _Described) -> str:
-    if isinstance(what, Exchange | Queue):
-        return f"{type(what).__name__.lower()} {what.name!r}"
-    return str(what)
-
-
-def _mismatch(what: _Described, it: str, error: Refusal, before: str) -> TopologyMismatchError | None:
-    """Read from the broker's words which setting differs; None if they are about something else."""
-    advice = "Next: delete it, or describe it as the broker has it"
-    if isinstance(what, Queue) and error.reply_code == 405:  # noqa: PLR2004 # resource-locked
-        has = "True" if not what.exclusive else "False, or True for another connection"
-        return TopologyMismatchError(
-            f"The {it} has exclusive {has} on the broker, and not {what.exclusive}{before}. {advice}",
-            name=what.name,
-            field="exclusive",
-            wanted=what.exclusive,
-            found=True if not what.exclusive else None,
-        )
-    read = INEQUIVALENT.search(error.reply_text or "")
-    if read is None or not isinstance(what, Exchange | Queue):
-        return None
-    argument = read["argument"]
-    name = ARGUMENTS.get(argument, argument)
-    known = name in {each.name for each in dataclasses.fields(what)}
-    wanted = getattr(what, name) if known else what.arguments.get(argument)
-    found = read["found"]
-    if found is None or (found.endswith("...") and len(error.reply_text.encode()) >= MAX_NAME_BYTES):
-        found_value, found_text = None, f"another {name} on the broker than {wanted!r}"
-    else:
-        found_value = _read(found, name, wanted)
-        found_text = f"{name} {found_value!r} on the broker, and not {wanted!r}"
-    return TopologyMismatchError(
-        f"The {it} has {found_text}{before}. {advice}",
-        name=what.name,
-        field=name,
-        wanted=wanted,
-        found=found_value,
-    )
-
-
-def _read(text: str, name: str, wanted: object) -> object:
-    """Read a value as the broker writes it: `none`, `'5'`, or with its AMQP type."""
-    if text == "none":
-        return {"type": "classic", "single_active_consumer": False}.get(name)
-    typed = TYPED_VALUE.fullmatch(text)
-    value = typed[1] if typed else text.removeprefix("'").removesuffix("'")
-    is_flag = isinstance(wanted, bool) or (typed is not None and text.endswith("'bool'"))
-    if is_flag and value in ("true", "false"):
-        return value == "true"
-    is_number = name in LIMITS or isinstance(wanted, int)
-    return int(value) if is_number and re.fullmatch(r"-?\d+", value) else value
-
-
 def _arguments(what: Exchange | Queue) -> dict[str, object]:
     """Give the arguments of a declaration: the named fields, and the rest."""
     if isinstance(what, Exchange):
@@ -636,110 +418,12 @@ def _arguments(what: Exchange | Queue) -> dict[str, object]:
     )
 
 
-def _given(what: object) -> list[tuple[str, object]]:
-    """List the fields that have another value than their default."""
-    assert dataclasses.is_dataclass(what)
-    pairs = ((each, getattr(what, each.name)) for each in dataclasses.fields(what))
-    return [(each.name, value) for each, value in pairs if value not in (each.default, {})]
-
-
-def _settings(what: Exchange | Queue) -> tuple[str, ...]:
-    """Say in short lines what sort of exchange or queue it is, for the drawing."""
-    words = {
-        "durable": "transient",  # shown when it is not the default
-        "exclusive": "exclusive",
-        "auto_delete": "auto-delete",
-        "internal": "internal",
-        "single_active_consumer": "single active consumer",
-    }
-    drawn = {"name", "type", "dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"}
-    kind: list[str] = [what.type]
-    lines: list[str] = []
-    for name, value in _given(what):
-        if name == "arguments":
-            lines += [f"{key} {each}" for key, each in sorted(what.arguments.items())]
-        elif name in words:
-            kind.append(words[name])
-        elif name not in drawn:
-            lines.append(f"{name} {value}")
-    return (", ".join(kind), *lines)
-
-
-def _headers(arguments: Mapping[str, object]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
-
-
-def _dead_letter_target(queue: Queue, queues: set[str]) -> tuple[str, str]:
-    """Find where dead letters go: the default exchange hands them straight to a queue."""
-    key = queue.dead_letter_routing_key
-    if queue.dead_letter_exchange == "" and key in queues:
-        return "queue", key or ""
-    return "exchange", queue.dead_letter_exchange or ""
-
-
-def _names(things: Iterable[Exchange | Queue]) -> str:
-    return ", ".join(repr(each.name) for each in things) or "there are none"
-
-
-def _tuple_of(kind: type[object], name: str, things: Iterable[object]) -> tuple[object, ...]:
-    things = tuple(things)
-    for each in things:
-        if not isinstance(each, kind):
-            raise ValueError(f"{name}: {each!r} is no {kind.__name__}; {name} holds nothing else")
-    return things
-
-
-def _check_name(it: str, name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{it}: {name} is {value!r}; it is a text")
-    if len(value.encode()) > MAX_NAME_BYTES:
-        raise ValueError(f"{it}: {name} has {len(value.encode())} bytes; up to {MAX_NAME_BYTES} are accepted")
-    if "\n" in value or "\r" in value:
+def _check_name(name: str) -> None:
+    if "\n" in name or "\r" in name:
         # RabbitMQ takes them out of names, and pika waits for ever for the name it asked for.
-        raise ValueError(f"{it}: {name} is {value!r}; it goes on one line")
+        raise ValueError(f"name is {name!r}; it goes on one line")
 
 
-def _check_choice(it: str, name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{it}: {name} is {value!r}; it is one of {', '.join(map(repr, choices))}")
-
-
-def _check_flags(it: str, what: object, *names: str) -> None:
-    for name in names:
-        if not isinstance(getattr(what, name), bool):
-            raise ValueError(f"{it}: {name} is {getattr(what, name)!r}; it is True or False")
-
-
-def _check_number(it: str, name: str, value: object, low: int, high: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{it}: {name} is {value!r}; it is a whole number from {low} to {high}, or None")
-
-
-def _keep_arguments(it: str, what: Exchange | Queue | Binding) -> None:
-    """Keep a copy of the arguments, once it is sure that they can be sent."""
-    arguments = dict(what.arguments)
-    if not isinstance(what, Binding):
-        own = (
-            {"alternate-exchange"}
-            if isinstance(what, Exchange)
-            else ARGUMENTS.keys() - {"alternate-exchange"}
-        )
-        for key in arguments:
-            if key in own:
-                raise ValueError(
-                    f"{it}: arguments has {key!r}, which is the field {ARGUMENTS[key]}; set that"
-                )
-    try:
-        pika.data.encode_table([], arguments)
-    except (
-        amqp_errors.UnsupportedAMQPFieldException,
-        amqp_errors.ShortStringTooLong,
-        AttributeError,
-    ) as error:
-        raise ValueError(
-            f"{it}: arguments is {arguments!r}; keys are short texts, and values what AMQP has: texts, "
-            "numbers, bools, dates, lists and dictionaries of those"
-        ) from error
-    object.__setattr__(what, "arguments", arguments)
+def _keep_arguments(what: Exchange | Queue | Binding) -> None:
+    """Keep a copy of the arguments."""
+    object.__setattr__(what, "arguments", dict(what.arguments))

@@ -249,6 +249,35 @@ def test_what_else_the_broker_refuses_is_passed_on(channel) -> None:
     assert not isinstance(caught.value, TopologyMismatchError)
 
 
+@pytest.mark.parametrize(
+    ("topology", "words"),
+    [
+        (Topology(queues=(Queue(name="t:no", max_priority=256),)), "max.priority.*correct the setting"),
+        (Topology(queues=(Queue(name="t:no", message_ttl_ms=-1),)), "x-message-ttl.*correct the setting"),
+        (Topology(queues=(Queue(name="t:no", dead_letter_routing_key="k"),)), "dead-letter-routing-key|dlx"),
+        (Topology(queues=(Queue(name="t:no", type="quorum", durable=False),)), "durable.*correct"),
+        (Topology(queues=(Queue(name="t:no", type="quorum", auto_delete=True),)), "auto.delete.*correct"),
+        (Topology(queues=(Queue(name="amq.mine"),)), "reserved prefix 'amq"),
+        (Topology(exchanges=(Exchange(name="", type="direct"),)), "default exchange"),
+        (Topology(bindings=(Binding(exchange="t:none", queue="t:none"),)), "NOT_FOUND.*Next: see that"),
+    ],
+)
+def test_a_setting_that_the_broker_refuses_is_told_in_its_words(
+    channel, topology: Topology, words: str
+) -> None:
+    with pytest.raises(BrokerError, match=words) as caught:
+        topology.declare(channel)
+    assert "Next: " in str(caught.value)
+    assert channel.is_open
+
+
+def test_what_pika_cannot_send_is_told(channel) -> None:
+    with pytest.raises(ValueError, match="cannot be sent"):
+        Topology(queues=(Queue(name="x" * 256),)).declare(channel)
+    with pytest.raises(ValueError, match="cannot be sent"):
+        Topology(queues=(Queue(name="t:no", arguments={"x-odd": object()}),)).declare(channel)
+
+
 def test_a_queue_declared_by_hand_is_the_same_classic_queue(channel) -> None:
     channel.queue_declare("t:plain", durable=True)
     plain = Topology(queues=[Queue(name="t:plain")])
