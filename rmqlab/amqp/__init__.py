@@ -1,17 +1,7 @@
 """pika made ready for work."""
 
 from rmqlab.amqp._connect import connect
-from rmqlab.amqp._consume import (
-    Acks,
-    ConsumeObserver,
-    Consumer,
-    Crash,
-    FailurePolicy,
-    Outcome,
-    ack_each,
-    ack_every,
-    auto_ack,
-)
+from rmqlab.amqp._consume import Consumer, Crash, FailurePolicy
 from rmqlab.amqp._publish import (
     Confirms,
     Publisher,
@@ -23,6 +13,7 @@ from rmqlab.amqp._publish import (
 )
 from rmqlab.amqp._recovery import ConnectionEvent, Recovery
 from rmqlab.amqp._session import Hosts, Session
+from rmqlab.amqp._settle import Acks, ConsumeObserver, Outcome, ack_each, ack_every, auto_ack
 from rmqlab.amqp._topology import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType, Topology
 
 __all__ = [

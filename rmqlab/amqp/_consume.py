@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import itertools
 import logging
 import math
 import threading
@@ -12,14 +11,14 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import pika
 from pika.channel import Channel
 
 from rmqlab.amqp._recovery import Recovery, can_recover, tell
 from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, Hosts, Session
+from rmqlab.amqp._settle import Acks, ConsumeObserver, Outcome, Settlement, ack_each
 from rmqlab.amqp._topology import Topology
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, ConsumerCancelledError, RejectError, StoppedError, TimeLimitError
@@ -28,7 +27,6 @@ from rmqlab.interrupts import allowed, deferred
 logger = logging.getLogger("rmqlab.amqp")
 
 FailurePolicy = Literal["requeue", "reject-requeue", "reject", "dead-letter"]
-Outcome = Literal["acked", "requeued", "rejected"]
 Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], object]
 
@@ -39,43 +37,6 @@ FLUSH_AFTER_S = 0.05
 SEND_AFTER_S = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Acks:
-    """When a consumer acknowledges.
-
-    Attributes:
-        name: what it is called in frames.
-        every: how many messages one acknowledgement is for; None asks for no
-            acknowledgements: the broker forgets a message as it sends it.
-    """
-
-    name: str
-    every: int | None
-
-
-def auto_ack() -> Acks:
-    """Let the broker forget each message as it sends it: fast, and a crash loses messages."""
-    return Acks("auto", None)
-
-
-def ack_each() -> Acks:
-    """Acknowledge each message when its work is done."""
-    return Acks("each", 1)
-
-
-def ack_every(count: int) -> Acks:
-    """Acknowledge so many messages at once; and fewer when no more come, and at the end.
-
-    Raises:
-        ValueError: the count is below 1.
-
-    Source: https://www.rabbitmq.com/docs/confirms#consumer-acks-multiple-parameter
-    """
-    if count < 1:
-        raise ValueError(f"an acknowledgement of {count} messages; it goes from 1")
-    return Acks(f"every {count}", count)
-
-
 class Crash(BaseException):
     """Raised by a message's work to end its consumer as a crash would.
 
@@ -83,21 +44,6 @@ class Crash(BaseException):
     holds is acknowledged, requeued or rejected; the broker has read what was settled before.
     `run` raises it to its caller.
     """
-
-
-class ConsumeObserver(Protocol):
-    """Is told what happens to each message of a consumer, in the consumer's thread."""
-
-    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
-        """A message has arrived; a consumer's tags count from 1."""
-        ...
-
-    def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
-        """The broker is told what became of the message; with `multiple`, of all up to it.
-
-        With `auto_ack` the broker is told nothing, and this is when the work has ended.
-        """
-        ...
 
 
 class Consumer(Closing):
@@ -179,22 +125,18 @@ class Consumer(Closing):
         self._on_message = on_message
         self._prefetch_count = prefetch_count
         self._requeue = on_failure in ("requeue", "reject-requeue")
-        self._counted = on_failure == "reject-requeue"
-        self._observer = observer
-        self._observe_delivery = None if observer is None else observer.delivered
         self._stopping = threading.Event()
         self._cancelled = False
         self._consuming = False
         self._consumer_tag = ""
         self._is_dropped = False  # by ourselves: after an interrupt, when the broker did not answer
         self._connection_number = 0
-        # What is handed and not acknowledged: kept to tell what comes again after a loss.
-        self._in_hand: dict[int, str | None] = {}
         self._inbox: collections.deque[Message] = collections.deque()
         self._limit: int | None = None
         self._settled = 0
-        self._unacked = 0  # done, and not acknowledged yet
-        self._ack_tag = self._last_done = self._last_delivered = 0  # delivery tags
+        self._settlement = Settlement(
+            self._acks, observer, keeps=recovery is not None, counts=on_failure == "reject-requeue"
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name) if threaded else None
         with deferred:
             self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
@@ -314,8 +256,7 @@ class Consumer(Closing):
             tell(session.recovery, "cancelled", self.name, str(error))
             hindrance = self._subscribe_again()
         if hindrance is not None:
-            in_hand = tuple(self._in_hand.values())
-            tell(session.recovery, "lost", self.name, str(hindrance), messages=in_hand)
+            tell(session.recovery, "lost", self.name, str(hindrance), messages=self._settlement.unacked)
             self._forget_deliveries()
             session.recover(self._make_ready)
             self._is_dropped = False
@@ -342,8 +283,7 @@ class Consumer(Closing):
         self._connection_number += 1
         self._cancelled = False
         self._inbox.clear()
-        self._in_hand.clear()
-        self._unacked = self._ack_tag = self._last_done = self._last_delivered = 0
+        self._settlement.forget()
 
     # --- subscribing ----------------------------------------------------------------------
 
@@ -366,11 +306,10 @@ class Consumer(Closing):
                 self._work_off(end_s)
                 last_s = time.monotonic()
                 continue
-            if self._unacked and now_s - last_s >= FLUSH_AFTER_S:
-                self._flush()
-            wait_s = (
-                min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if self._unacked else math.inf) - now_s
-            )
+            is_pending = self._settlement.pending > 0
+            if is_pending and now_s - last_s >= FLUSH_AFTER_S:
+                self._settlement.flush(self._session.channel)
+            wait_s = min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if is_pending else math.inf) - now_s
             self._session.turn(wait_s)
 
     def _subscribe(self) -> None:
@@ -430,13 +369,8 @@ class Consumer(Closing):
             self._session.call(
                 channel.basic_cancel, time_limit_s=time_limit_s, consumer_tag=self._consumer_tag
             )
-        self._flush()
         self._inbox.clear()
-        if self._acks.every and self._last_delivered > self._last_done:
-            channel.basic_nack(self._last_delivered, multiple=True, requeue=True)
-            if self._observer is not None:
-                self._observer.settled(self._last_delivered, True, "requeued")
-        self._last_done = self._last_delivered
+        self._settlement.requeue_rest(channel)
         # A call that is answered, so that the broker has read the last acknowledgement.
         self._session.call(
             channel.basic_qos,
@@ -458,11 +392,7 @@ class Consumer(Closing):
     ) -> None:
         # Only kept here, so that the loop goes on between two messages, however long the work.
         self._inbox.append((method, properties, body))
-        self._last_delivered = method.delivery_tag
-        if self._session.recovery is not None:
-            self._in_hand[method.delivery_tag] = properties.message_id
-        if self._observe_delivery is not None:
-            self._observe_delivery(method.delivery_tag, method.redelivered, properties, body)
+        self._settlement.deliver(method, properties, body)
 
     def _work_off(self, end_s: float) -> None:
         """Work off what has come, sending acknowledgements in one piece where work is quick."""
@@ -485,7 +415,8 @@ class Consumer(Closing):
             else:
                 outcome = self._work_in_thread(method, properties, body)
         if connection_number == self._connection_number:
-            self._settle(method.delivery_tag, outcome)
+            self._settled += 1
+            self._settlement.settle(self._session.channel, method.delivery_tag, outcome)
 
     def _work(
         self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -514,44 +445,6 @@ class Consumer(Closing):
             self._session.turn()
             self._check()
         return work.result()
-
-    def _settle(self, tag: int, outcome: Outcome) -> None:
-        self._settled += 1
-        self._last_done = tag
-        if outcome != "acked":
-            self._in_hand.pop(tag, None)
-        every = self._acks.every
-        if every is None:
-            # The broker has long forgotten the message: only the observer is told of its end.
-            if self._observer is not None:
-                self._observer.settled(tag, False, outcome)
-            return
-        if outcome == "acked":
-            self._unacked += 1
-            self._ack_tag = tag
-            if self._unacked >= every:
-                self._flush()
-            return
-        if self._counted and outcome == "requeued":
-            self._session.channel.basic_reject(tag, requeue=True)
-        else:
-            self._session.channel.basic_nack(tag, requeue=outcome == "requeued")
-        if self._observer is not None:
-            self._observer.settled(tag, False, outcome)
-
-    def _flush(self) -> None:
-        """Acknowledge what is done and not acknowledged yet."""
-        if not self._unacked:
-            return
-        multiple = self._unacked > 1
-        # All up to this one are done: those that failed were refused one by one. It must not
-        # be the tag of one of these, which the broker knows no more.
-        self._session.channel.basic_ack(self._ack_tag, multiple=multiple)
-        self._unacked = 0
-        for tag in itertools.takewhile(self._ack_tag.__ge__, list(self._in_hand)):
-            del self._in_hand[tag]
-        if self._observer is not None:
-            self._observer.settled(self._ack_tag, multiple, "acked")
 
     def _settle_before_crash(self) -> None:
         """Wait until the broker has read what the observer was told of, so that the two agree."""

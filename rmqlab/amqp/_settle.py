@@ -1,0 +1,150 @@
+"""Which deliveries of a consumer are settled, and how the broker is told."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import pika
+from pika.channel import Channel
+
+Outcome = Literal["acked", "requeued", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acks:
+    """When a consumer acknowledges.
+
+    Attributes:
+        name: what it is called in frames.
+        every: how many messages one acknowledgement is for; None asks for no
+            acknowledgements: the broker forgets a message as it sends it.
+    """
+
+    name: str
+    every: int | None
+
+
+def auto_ack() -> Acks:
+    """Let the broker forget each message as it sends it: fast, and a crash loses messages."""
+    return Acks("auto", None)
+
+
+def ack_each() -> Acks:
+    """Acknowledge each message when its work is done."""
+    return Acks("each", 1)
+
+
+def ack_every(count: int) -> Acks:
+    """Acknowledge so many messages at once; and fewer when no more come, and at the end.
+
+    Raises:
+        ValueError: the count is below 1.
+
+    Source: https://www.rabbitmq.com/docs/confirms#consumer-acks-multiple-parameter
+    """
+    if count < 1:
+        raise ValueError(f"an acknowledgement of {count} messages; it goes from 1")
+    return Acks(f"every {count}", count)
+
+
+class ConsumeObserver(Protocol):
+    """Is told what happens to each message of a consumer, in the consumer's thread."""
+
+    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
+        """A message has arrived; a consumer's tags count from 1."""
+        ...
+
+    def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
+        """The broker is told what became of the message; with `multiple`, of all up to it.
+
+        With `auto_ack` the broker is told nothing, and this is when the work has ended.
+        """
+        ...
+
+
+class Settlement:
+    """What a consumer was delivered over one connection, and what it has told the broker of it.
+
+    Args:
+        acks: when it acknowledges.
+        observer: receives every delivery and every settlement; None receives nothing.
+        keeps: whether the identities of unacknowledged messages are kept.
+        counts: whether a message goes back by `basic.reject`, which every version counts
+            against a quorum queue's delivery limit, and not by `basic.nack`.
+
+    Attributes:
+        pending: how many messages are done, and not acknowledged yet.
+    """
+
+    def __init__(self, acks: Acks, observer: ConsumeObserver | None, *, keeps: bool, counts: bool) -> None:
+        self._acks = acks
+        self._observer = observer
+        self._keeps = keeps
+        self._counts = counts
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with a new channel: all that is not acknowledged comes again."""
+        self.pending = 0
+        self._unacked: dict[int, str | None] = {}  # identities by delivery tag
+        self._ack_tag = self._last_done = self._last_delivered = 0
+
+    @property
+    def unacked(self) -> tuple[str | None, ...]:
+        """Identities of the messages that are not acknowledged, where they are kept."""
+        return tuple(self._unacked.values())
+
+    def deliver(self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes) -> None:
+        """Note a delivery."""
+        tag = self._last_delivered = method.delivery_tag
+        if self._keeps:
+            self._unacked[tag] = properties.message_id
+        if self._observer is not None:
+            self._observer.delivered(tag, method.redelivered, properties, body)
+
+    def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
+        """Tell the broker how the work of a message ended; it may wait for others to be told with it."""
+        self._last_done = tag
+        every = self._acks.every
+        if outcome == "acked" and every is not None:
+            self.pending += 1
+            self._ack_tag = tag
+            if self.pending >= every:
+                self.flush(channel)
+            return
+        if outcome != "acked":
+            self._unacked.pop(tag, None)
+        # Without acknowledgements, the broker has long forgotten the message.
+        if every is not None:
+            if self._counts and outcome == "requeued":
+                channel.basic_reject(tag, requeue=True)
+            else:
+                channel.basic_nack(tag, requeue=outcome == "requeued")
+        self._notify(tag, False, outcome)
+
+    def flush(self, channel: Channel) -> None:
+        """Acknowledge what is done and not acknowledged yet."""
+        if not self.pending:
+            return
+        multiple = self.pending > 1
+        # All up to this one are done: those that failed were refused one by one. It must not
+        # be the tag of one of these, which the broker knows no more.
+        channel.basic_ack(self._ack_tag, multiple=multiple)
+        self.pending = 0
+        for tag in itertools.takewhile(self._ack_tag.__ge__, list(self._unacked)):
+            del self._unacked[tag]
+        self._notify(self._ack_tag, multiple, "acked")
+
+    def requeue_rest(self, channel: Channel) -> None:
+        """Acknowledge what is done, and put back what was delivered and is not."""
+        self.flush(channel)
+        if self._acks.every and self._last_delivered > self._last_done:
+            channel.basic_nack(self._last_delivered, multiple=True, requeue=True)
+            self._notify(self._last_delivered, True, "requeued")
+        self._last_done = self._last_delivered
+
+    def _notify(self, tag: int, multiple: bool, outcome: Outcome) -> None:
+        if self._observer is not None:
+            self._observer.settled(tag, multiple, outcome)
