@@ -1,20 +1,21 @@
 """pika made ready for work."""
 
-from rmqlab.amqp._connect import connect
-from rmqlab.amqp._consume import Consumer, Crash, FailurePolicy
-from rmqlab.amqp._publish import (
+from rmqlab.amqp._confirms import (
     Confirms,
-    Publisher,
     PublishObserver,
     confirm_batch,
     confirm_each,
     confirm_window,
     fire_and_forget,
 )
+from rmqlab.amqp._connect import connect
+from rmqlab.amqp._consume import Consumer, Crash, FailurePolicy
+from rmqlab.amqp._definitions import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType
+from rmqlab.amqp._publish import Publisher
 from rmqlab.amqp._recovery import ConnectionEvent, Recovery
 from rmqlab.amqp._session import Hosts, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Outcome, ack_each, ack_every, auto_ack
-from rmqlab.amqp._topology import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType, Topology
+from rmqlab.amqp._topology import Topology
 
 __all__ = [
     "Acks",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from rmqlab.amqp._definitions import Exchange, Queue, given
+
 if TYPE_CHECKING:
-    from rmqlab.amqp._topology import Exchange, Queue, Topology
+    from rmqlab.amqp._topology import Topology
 
 Key = tuple[str, str]  # kind and name
 EdgeKind = Literal["publish", "binding", "dead letter", "alternate"]
@@ -100,13 +101,6 @@ def graph_of(topology: Topology) -> Graph:
     internal = {each.name for each in topology.exchanges if each.internal}
     graph.add_publishers({("exchange", name) for name in internal})
     return graph
-
-
-def given(what: object) -> list[tuple[str, object]]:
-    """List the fields that have another value than their default."""
-    assert dataclasses.is_dataclass(what)
-    pairs = ((each, getattr(what, each.name)) for each in dataclasses.fields(what))
-    return [(each.name, value) for each, value in pairs if value not in (each.default, {})]
 
 
 def _settings(what: Exchange | Queue) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import pika
 
+from rmqlab.amqp._confirms import Confirms, PublishObserver, confirm_window
 from rmqlab.amqp._joined import Encoder
 from rmqlab.amqp._recovery import Recovery, can_recover, tell
 from rmqlab.amqp._session import Hosts, Session
@@ -23,83 +23,8 @@ Message = tuple[bytes, str | None, str | None, pika.BasicProperties | None]
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
 
-# How many messages go out in one piece when nothing else limits them.
-FREE_PIECE = 100
 # What has come from the broker is taken in so often while messages are published one by one.
 TURN_EVERY_S = 0.001
-# A window is refilled when so much of it is free again: often enough to keep the broker busy,
-# rarely enough that a piece is worth a system call.
-REFILL_PART = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Confirms:
-    """How long a publisher goes on without hearing from the broker.
-
-    When `limit` messages are unconfirmed, it waits until `low` or fewer are.
-
-    Attributes:
-        name: what it is called in frames.
-        limit: how many messages may be unconfirmed; None asks for no confirms.
-        low: how many may be left unconfirmed when the wait is over.
-        piece: how many messages are sent in one piece.
-    """
-
-    name: str
-    limit: int | None
-    low: int
-    piece: int
-
-
-def fire_and_forget() -> Confirms:
-    """Ask for no confirms: fast, and nobody learns of a message that is lost."""
-    return Confirms("none", None, 0, FREE_PIECE)
-
-
-def confirm_each() -> Confirms:
-    """Wait for the confirm of each message before the next: safe, and a round trip each."""
-    return Confirms("each", 1, 0, 1)
-
-
-def confirm_batch(size: int) -> Confirms:
-    """Send so many messages, then wait until all of them are confirmed.
-
-    Raises:
-        ValueError: the size is below 1.
-    """
-    return Confirms(f"batch {_at_least_one('batch', size)}", size, 0, min(size, FREE_PIECE))
-
-
-def confirm_window(size: int = 500) -> Confirms:
-    """Keep at most so many messages unconfirmed, and refill as confirms come in.
-
-    Raises:
-        ValueError: the size is below 1.
-
-    Source: https://www.rabbitmq.com/docs/confirms#publisher-confirms
-    """
-    room = max(_at_least_one("window", size) // REFILL_PART, 1)
-    return Confirms(f"window {size}", size, size - room, room)
-
-
-class PublishObserver(Protocol):
-    """Is told what happens to each message of a publisher, in the publisher's thread."""
-
-    def published(self, number: int) -> None:
-        """Message `number` is about to be sent; a publisher counts from 0."""
-        ...
-
-    def confirmed(self, first: int, last: int) -> None:
-        """The broker has taken charge of the messages from `first` to `last`."""
-        ...
-
-    def nacked(self, first: int, last: int) -> None:
-        """The broker has refused the messages from `first` to `last`."""
-        ...
-
-    def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
-        """No queue wanted this message. Its confirm comes after this."""
-        ...
 
 
 class Publisher:
@@ -478,9 +403,3 @@ class Publisher:
                 self.confirmed += last - first + 1
             if self._observer is not None:
                 (self._observer.nacked if is_refused else self._observer.confirmed)(first, last)
-
-
-def _at_least_one(what: str, size: int) -> int:
-    if size < 1:
-        raise ValueError(f"a {what} of {size} messages; it goes from 1")
-    return size
