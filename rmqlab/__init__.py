@@ -2,26 +2,17 @@
 
 The parts, each standing on the ones before it: `rmqlab.broker` (a running RabbitMQ),
 `rmqlab.amqp` (pika made ready for work), `rmqlab.engine` (the application of the lessons),
-`rmqlab.measure` (what became of every message), `rmqlab.experiments` (what the lessons measure, and
-its figures).
+`rmqlab.measure` (what happened to every message), `rmqlab.experiments` (what the lessons measure,
+and its figures).
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import TYPE_CHECKING, Any
+from rmqlab import errors
 
-from rmqlab.errors import RmqlabError
+# What is named in `__init__.pyi` is loaded when it is first used, so that `import rmqlab` is quick.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-if TYPE_CHECKING:
-    from rmqlab.broker import Broker, start_broker
-
-__all__ = ["Broker", "RmqlabError", "start_broker"]
-
-
-def __getattr__(name: str) -> Any:
-    # pika is loaded when it is first needed, so that `import rmqlab` is quick.
-    if name in ("Broker", "start_broker"):
-        from rmqlab import broker
-
-        return getattr(broker, name)
-    raise AttributeError(f"module 'rmqlab' has no attribute {name!r}")
+for _name in errors.__all__:
+    # A traceback shows an error by the name that one imports.
+    getattr(errors, _name).__module__ = __name__

@@ -57,8 +57,7 @@ def _broker_sources() -> list[Finding]:
     try:
         choice = chosen_source()
     except RmqlabError as error:
-        detail, _, fix = str(error).partition(". Next: ")
-        return [Finding("broker", False, detail, fix)]
+        return [Finding("broker", False, error.problem, error.next_step)]
     checks = check_sources()
     # As `start_broker` does: who names a broker gets no other when that one does not answer.
     if choice == "auto" and os.environ.get("AMQP_URL", "").strip():

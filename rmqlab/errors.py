@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 NOT_FOUND = 404  # AMQP's reply code
 
 __all__ = [
@@ -30,11 +32,23 @@ __all__ = [
 
 
 class RmqlabError(Exception):
-    """Base of every error of this package: one sentence, and the next step."""
+    """Base of every error of this package: one sentence, and the next step.
+
+    Attributes:
+        problem: what is wrong, in one sentence without its full stop.
+        next_step: what to do about it; empty where there is nothing to say.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.problem, _, self.next_step = message.partition(". Next: ")
 
     def _render_traceback_(self) -> list[str]:
-        """Tell IPython to show the sentence and not the stack above it."""
-        return [f"{type(self).__name__}: {self}"]
+        """Return what IPython shows: the sentence, and the line of the cell, without our own stack."""
+        stack = traceback.extract_tb(self.__traceback__)
+        cells = [each for each in stack if "ipython" in each.filename or "ipykernel" in each.filename]
+        lines = [f"  line {each.lineno} of the cell: {each.line}" for each in cells if each.line]
+        return [f"{type(self).__name__}: {self}", *lines[:1]]
 
 
 class AddressError(RmqlabError):

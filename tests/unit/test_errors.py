@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
 import pkgutil
 
 import pytest
@@ -60,4 +61,15 @@ def test_a_notebook_shows_the_sentence_without_the_stack() -> None:
     shown = captured.stdout + captured.stderr
 
     assert "DataError: It is so. Next: do this" in shown
+    assert "line 2 of the cell: raise DataError" in shown
     assert "Traceback" not in shown
+
+
+def test_an_error_carries_its_next_step() -> None:
+    error = pickle.loads(pickle.dumps(BrokerError("It is gone. Next: start it")))
+
+    assert (error.problem, error.next_step) == ("It is gone", "start it")
+
+
+def test_an_error_is_raised_under_the_name_that_users_import() -> None:
+    assert f"{BrokerError.__module__}.{BrokerError.__qualname__}" == "rmqlab.BrokerError"
