@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from types import TracebackType
 
 import pika
 
@@ -58,13 +57,8 @@ class EngineAPI:
     def __enter__(self) -> EngineAPI:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._publisher.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._publisher.__exit__(kind)
 
     @property
     def returned(self) -> int:
