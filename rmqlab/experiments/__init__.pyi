@@ -1,7 +1,8 @@
 from ._acknowledgement import crash_consumer
 from ._acknowledgement_figures import plot_ack_batches, plot_fates, plot_poison
-from ._broadcast import Broadcast, Subscriber, run_broadcast
+from ._broadcast import run_broadcast
 from ._broadcast_figures import plot_attendance, plot_backlog, plot_spread
+from ._broadcast_frames import Broadcast, Subscriber
 from ._confirms import publish_for
 from ._durability import measure_durability
 from ._durability_figures import plot_confirm_cost, plot_survival
