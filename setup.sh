@@ -105,11 +105,25 @@ install_node() {
         stop "  - install RabbitMQ (Debian, Ubuntu: apt-get install rabbitmq-server; macOS: brew install rabbitmq; conda: see environment.yml)"
     fi
     say "there is neither AMQP_URL, nor a container engine, nor a RabbitMQ here"
+    keep_from_starting rabbitmq-server epmd
     install rabbitmq-server
-    # The lab starts private nodes only when it needs one; the package's own one listens to all.
-    if command -v systemctl >/dev/null && systemctl is-active --quiet rabbitmq-server 2>/dev/null; then
-        say "stopping the system-wide RabbitMQ that the package has started: the lab does not use it"
-        as_root systemctl disable --now --quiet rabbitmq-server
+}
+
+# The lab starts private nodes, when it needs one. What the packages would start listens to all.
+keep_from_starting() {
+    local policy=/usr/sbin/policy-rc.d name units=()
+    if [[ -d /run/systemd/system ]]; then
+        for name; do # a unit that is there is somebody else's
+            systemctl cat "$name.service" >/dev/null 2>&1 || units+=("$name.service")
+        done
+        [[ " ${units[*]} " != *" epmd.service "* ]] || units+=(epmd.socket)
+        ((${#units[@]})) || return 0
+        say "masking ${units[*]}: the lab needs none of them, and 'systemctl unmask' gives them back"
+        quietly as_root systemctl mask "${units[@]}" || stop "systemctl could not mask them. Next: see above"
+    elif [[ ! -e $policy ]] && command -v invoke-rc.d >/dev/null; then
+        trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
     fi
 }
 

@@ -124,7 +124,7 @@ def test_constraints_pin_every_dependency() -> None:
         ("a path of one machine", r"(?<![\w.}])/(?:work|root)/|(?<![\w.}])/home/(?!<)[a-z]\w*"),
         (
             "the address of a registry",
-            r"\b(?:pypi\.org(?!/project/)|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org|docker\.io"
+            r"\b(?:pypi\.org|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org|docker\.io"
             r"|ghcr\.io|quay\.io|archive\.ubuntu\.com|conda\.anaconda\.org)\b",
         ),
         ("a private address", r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b"),

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from rmqlab.broker._address import Address, Greeting, greet
 from rmqlab.broker._source import (
+    PORTS,
     QUICK_STATISTICS,
     Check,
     Endpoint,
@@ -26,13 +28,14 @@ from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
     from docker import APIClient, DockerClient
-    from testcontainers.community.rabbitmq import RabbitMqContainer
+    from testcontainers.core.docker_client import DockerClient as TestcontainersClient
 
 logger = logging.getLogger("rmqlab.broker")
 
 DEFAULT_IMAGE = "rabbitmq:4.3-management"
 LABEL = "org.rmqlab"
 AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
+LOOPBACK, EVERYWHERE = "127.0.0.1", ""
 START_TIMEOUT_S = 90
 # For a question to the engine; pulling an image has no limit of ours.
 ENGINE_TIMEOUT_S = 5
@@ -58,7 +61,11 @@ def image() -> str:
 
 
 class Container:
-    """A container of a RabbitMQ image, its ports bound to loopback."""
+    """A container of a RabbitMQ image.
+
+    Its ports are bound to loopback. Where the engine is on another machine, they are bound to
+    all addresses of that one, as it alone knows by which of them we reach it.
+    """
 
     name: ClassVar[str] = "container"
 
@@ -94,12 +101,21 @@ class Container:
         Raises:
             BrokerUnavailableError: the image cannot be had, or the broker in it does not start.
         """
+        from testcontainers.core.docker_client import DockerClient
+
         _provide_image(image())
-        amqp_port, management_port = free_ports(2)
-        self._address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
-        self._start_first(self._create(self._address, management_port))
+        engine = DockerClient()
+        with contextlib.closing(engine.client):
+            host = engine.host()
+            if _is_this_machine(host):
+                host, bound_to, ports = LOOPBACK, LOOPBACK, free_ports(2)
+            else:  # which ports are free there cannot be known: the next attempt takes others
+                bound_to, ports = EVERYWHERE, secrets.SystemRandom().sample(PORTS, 2)
+            self._address = Address("amqp", host, ports[0], "rmqlab", secrets.token_urlsafe(16))
+            self._create(engine, {AMQP_PORT: (bound_to, ports[0]), MANAGEMENT_PORT: (bound_to, ports[1])})
         greeting = self.wait_until_ready()
-        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+        place = f"[{host}]" if ":" in host else host
+        return Endpoint(self._address, f"http://{place}:{ports[1]}", greeting.version, True)
 
     def run(self) -> Greeting:
         """Start the container that is there, and wait until its broker takes connections."""
@@ -123,8 +139,9 @@ class Container:
                     return greet(self._address)
         except BrokerUnavailableError as error:
             raise BrokerUnavailableError(
-                f"The container of {image()} took no connection for {START_TIMEOUT_S} s. "
-                "Next: see that it is an image of RabbitMQ, and how busy the machine is"
+                f"The container of {image()} took no connection at {self._address.host}:{self._address.port} "
+                f"for {START_TIMEOUT_S} s. Next: see that it is an image of RabbitMQ, how busy the machine "
+                "is, and that no firewall is in between"
             ) from error
         raise BrokerEndedError(
             f"The container of {image()} ended as it started. "
@@ -184,35 +201,30 @@ class Container:
                 if error.status_code != HTTPStatus.CONFLICT:  # another call removes it just now
                     raise
 
-    def _create(self, address: Address, management_port: int) -> RabbitMqContainer:
-        from testcontainers.community.rabbitmq import RabbitMqContainer
-        from testcontainers.core.config import testcontainers_config
+    def _create(self, engine: TestcontainersClient, ports: dict[int, tuple[str, int]]) -> None:
+        """Create and start the container.
 
-        # The guardian cleans up after us, whatever the source; Ryuk would be one more image.
-        testcontainers_config.ryuk_disabled = True
-        container = RabbitMqContainer(
-            image(), port=AMQP_PORT, username=address.username, password=address.password, vhost="/"
-        )
-        container.with_name(self._name)
-        container.with_kwargs(labels={LABEL: "broker"}, hostname="rmqlab")
-        container.with_env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", QUICK_STATISTICS)
-        # Ports of our choice, so that the URL outlives a restart; testcontainers' own way to
-        # bind a port takes no address.
-        ports: dict[str, Any] = {
-            f"{AMQP_PORT}/tcp": ("127.0.0.1", address.port),
-            f"{MANAGEMENT_PORT}/tcp": ("127.0.0.1", management_port),
-        }
-        container.ports = ports
-        return container
-
-    def _start_first(self, container: RabbitMqContainer) -> None:
+        Not by a `RabbitMqContainer`: that would start Ryuk as well, one more image, to clean up,
+        which the guardian does whatever the source; and it takes no address to bind a port to.
+        The ports are of our choice, so that the URL outlives a restart.
+        """
         from docker.errors import DockerException
-        from testcontainers.core.container import DockerContainer
 
+        settings = {
+            "RABBITMQ_DEFAULT_USER": self._address.username,
+            "RABBITMQ_DEFAULT_PASS": self._address.password,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": QUICK_STATISTICS,
+        }
         try:
-            # RabbitMqContainer.start would also wait, but would not notice a broker that
-            # ended, and asks only once a second.
-            DockerContainer.start(container)
+            engine.run(
+                image(),
+                detach=True,
+                name=self._name,
+                hostname="rmqlab",
+                labels={LABEL: "broker"},
+                environment=settings,
+                ports={f"{inside}/tcp": outside for inside, outside in ports.items()},
+            )
         except DockerException as error:
             raise BrokerEndedError(
                 f"The container engine does not start {image()} ({_reason(error)}). "
@@ -250,11 +262,26 @@ class Container:
             ) from error
 
 
+def _is_this_machine(host: str) -> bool:
+    """Return True if a host is this machine: only its addresses can be listened on."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(place)
+    except OSError:
+        return False
+    return True
+
+
 def _client(*, timeout_s: int) -> DockerClient:
     import docker
 
     place = os.environ.get("DOCKER_HOST", "")
-    client = docker.from_env(timeout=timeout_s, version=_api_versions.get(place, "auto"))
+    client = docker.from_env(
+        timeout=timeout_s,
+        version=_api_versions.get(place, "auto"),
+        use_ssh_client=place.startswith("ssh://"),  # as testcontainers does; the other way needs a package
+    )
     client.ping()
     _api_versions[place] = client.api.api_version
     return client
