@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test rehearse run notebooks reference bench faults lint clean
+.PHONY: help lab test check rehearse run notebooks reference bench faults lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,14 @@ lab: ## start a broker, and JupyterLab on the lessons (ARGS="--no-browser" on a 
 test: ## run the tests and every notebook (ARGS="notebooks" for these alone, "-n 0" in one process)
 	@./setup.sh test
 	@$(run) pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+check: ## what can be checked in a minute while one writes: style, types, layers, unit tests
+	@./setup.sh dev
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+	@$(run) pytest -q -n auto tests/unit $(ARGS)
 
 rehearse: ## run each lesson twice, interrupted, and without what it claims; twenty restarts: minutes
 	@./setup.sh test

@@ -40,7 +40,7 @@ def _run(program: str, **options: int) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-W", "ignore", "-c", WINDOWS + program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         **options,
     )
