@@ -23,14 +23,14 @@ from pika import exceptions as amqp_errors
 
 from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
-from rmqlab.broker._objects import Kind, declare, lock_out_other_labs, look
+from rmqlab.broker._objects import Kind, lock_out_other_labs, look, make
 from rmqlab.broker._short_connection import short_connection
 from rmqlab.errors import BrokerError, ConnectionLostError, NameTakenError
 
 Claim = tuple[Kind, str]
 
 
-class ClaimLostError(ConnectionLostError, amqp_errors.AMQPConnectionError):
+class ClaimLostError(ConnectionLostError, amqp_errors.AMQPConnectionError):  # type: ignore[misc]
     """The connection that claims a name was lost: for programs in plain pika, an error of pika's."""
 
 
@@ -175,10 +175,11 @@ class Claims:
 
     def taken(self, kind: Kind, name: str) -> NameTakenError:
         """Return the error that says that a name is somebody else's."""
+        article = "an" if kind == "exchange" else "a"
         return NameTakenError(
-            f"The virtual host {self._address.virtual_host!r} already has {'an' if kind == 'exchange' else 'a'} "
-            f"{kind} {name!r} that this lab did not make, and it may be in use. Next: end the lab that made it, "
-            "give the lab an empty virtual host in AMQP_URL, or a user with the tag 'administrator' "
+            f"The virtual host {self._address.virtual_host!r} already has {article} {kind} {name!r} "
+            "that this lab did not make, and it may be in use. Next: end the other lab or lesson that made "
+            "it, or give the lab an empty virtual host in AMQP_URL, or a user with the tag 'administrator' "
             "and the management plugin, so that it makes one"
         )
 
@@ -196,8 +197,7 @@ class Claims:
     ) -> None:
         self.add(kind, name)  # first, so that a kill at any moment leaves nothing behind
         try:
-            with connection.channel() as channel:
-                declare(channel, kind, name, **settings)
+            make(connection, kind, name, **settings)
         except Exception as error:
             is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
             if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:

@@ -23,7 +23,10 @@ LOOK_EVERY_S = 1.0
 # What was being started in the very moment when the parent went needs a second look.
 SECOND_LOOK_AFTER_S = 3.0
 END_TIMEOUT_S = 5
+# What its owner has told just before it went is in the pipe, and not yet read.
+LAST_NEWS_AFTER_S = 0.5
 DISMISSED = b"dismissed\n"
+CLAIMED, WITHDRAWN = "claimed", "withdrawn"
 
 
 class Guardian:
@@ -44,6 +47,14 @@ class Guardian:
         )
         order = {"owner": os.getpid(), "source": source, "leftovers": leftovers}
         self._tell(json.dumps(order).encode() + b"\n")
+
+    def claimed(self, kind: str, name: str) -> None:
+        """Add a name to those that are to be deleted in a shared virtual host."""
+        self._tell(json.dumps({CLAIMED: [kind, name]}).encode() + b"\n")
+
+    def withdrawn(self, kind: str, name: str) -> None:
+        """Take a name off those that are to be deleted in a shared virtual host."""
+        self._tell(json.dumps({WITHDRAWN: [kind, name]}).encode() + b"\n")
 
     def dismiss(self) -> None:
         """End the guardian: there is nothing left to tidy up."""
@@ -95,14 +106,18 @@ def watch() -> None:
     dismissed = threading.Event()
 
     def listen() -> None:
-        if sys.stdin.buffer.readline() == DISMISSED:
-            dismissed.set()
+        for line in sys.stdin.buffer:
+            if line == DISMISSED:
+                dismissed.set()
+                break
+            _note(json.loads(line), order["leftovers"])
         gone.set()
 
     threading.Thread(target=listen, daemon=True).start()
     while not gone.wait(LOOK_EVERY_S):
         # A forked child of the owner can hold the pipe open after the owner is gone.
         if os.name == "posix" and os.getppid() != order["owner"]:
+            gone.wait(LAST_NEWS_AFTER_S)
             break
     if not dismissed.is_set():
         tidy(order)
@@ -110,6 +125,15 @@ def watch() -> None:
         if not order["leftovers"].get("shared"):
             time.sleep(SECOND_LOOK_AFTER_S)
             tidy(order)
+
+
+def _note(news: dict[str, list[str]], leftovers: Leftovers) -> None:
+    """Keep the list of claims as its owner has it."""
+    claims = leftovers["claims"]
+    if CLAIMED in news:
+        claims.append(news[CLAIMED])
+    elif news[WITHDRAWN] in claims:
+        claims.remove(news[WITHDRAWN])
 
 
 def tidy(order: dict[str, Any]) -> None:

@@ -79,9 +79,10 @@ def _refusal(
     return None
 
 
-def declare(channel: BlockingChannel, kind: Kind, name: str, **settings: Any) -> None:
-    declare = channel.queue_declare if kind == "queue" else channel.exchange_declare
-    declare(name, **settings)
+def make(connection: pika.BlockingConnection, kind: Kind, name: str, **settings: Any) -> None:
+    """Declare a queue or an exchange; raises what pika raises."""
+    with connection.channel() as channel:
+        (channel.queue_declare if kind == "queue" else channel.exchange_declare)(name, **settings)
 
 
 def look(
@@ -117,6 +118,7 @@ def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
             return
         if time.monotonic() > deadline_s:
             raise NameTakenError(
-                f"Another lab has been making {name!r} for {LOCK_TIMEOUT_S} s. Next: end that lab, or try again"
+                f"Another lab has been making {name!r} for {LOCK_TIMEOUT_S} s. "
+                "Next: end that lab, or try again"
             )
         connection.sleep(LOOK_AGAIN_S)
