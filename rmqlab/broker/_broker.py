@@ -103,7 +103,7 @@ class Broker(Breakable):
             self._guardian = Guardian(self._source_name, self._source.leftovers())
             endpoint = self._source.start()
             if claims := self._claims:
-                claims.start(self._guardian)
+                claims.start(self._guardian.note)
             self._endpoint = endpoint
         except BaseException:  # an interrupt as well: it must leave nothing running
             with contextlib.suppress(Exception):

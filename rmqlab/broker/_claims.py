@@ -6,8 +6,9 @@ and purges of `pika.channel.Channel`, which all of pika goes through, are watche
 there before is claimed and made, and what is there already, and was not made by this run, is
 refused and not touched. At the end the claims are deleted, and nothing else.
 
-Between the look at a name and its making a stranger has about a millisecond, which AMQP cannot
-close. Two labs cannot come between each other.
+Two labs cannot come between each other. AMQP leaves two gaps to others: the millisecond between
+the look at a name and its making, and a name that the broker itself freed (`auto_delete`,
+`x-expires`) or another process deleted, and that somebody else then makes anew.
 """
 
 from __future__ import annotations
@@ -15,33 +16,25 @@ from __future__ import annotations
 import contextlib
 import socket
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Collection
+from typing import Any
 
 import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
-from rmqlab.broker._objects import Kind, lock_out_other_labs, look, make
-from rmqlab.broker._short_connection import short_connection
-from rmqlab.errors import BrokerError, ConnectionLostError, NameTakenError
+from rmqlab.broker._objects import (
+    NOT_FOUND,
+    Kind,
+    lock_out_other_labs,
+    look,
+    make,
+    short_connection,
+)
+from rmqlab.errors import NameTakenError
 
 Claim = tuple[Kind, str]
-
-
-class ClaimLostError(ConnectionLostError, amqp_errors.AMQPConnectionError):  # type: ignore[misc]
-    """The connection that claims a name was lost: for programs in plain pika, an error of pika's."""
-
-
-class Witness(Protocol):
-    """Who has to know of each claim at once, as it deletes them where this process cannot."""
-
-    def claimed(self, kind: str, name: str) -> None:
-        """Hear that a name is about to be made."""
-
-    def withdrawn(self, kind: str, name: str) -> None:
-        """Hear that a name is no longer this run's."""
 
 
 class Claims:
@@ -55,32 +48,33 @@ class Claims:
 
     def __init__(self, address: Address, cluster_name: str) -> None:
         self._address = address
-        self._cluster_name = cluster_name
+        self._place = (cluster_name, address.virtual_host)
         self._names: dict[Claim, None] = {}
-        self._witness: Witness | None = None
-        # Queues that go with their connections, by connection.
-        self._exclusive: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+        self._tell: Callable[[bool, str, str], None] = lambda *_: None
+        self._exclusive: set[str] = set()
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # that have exclusive queues
 
-    def start(self, witness: Witness) -> None:
+    def start(self, tell: Callable[[bool, str, str], None]) -> None:
         """Watch all declares of this process from now on.
 
         Args:
-            witness: hears of each claim before anything is made.
+            tell: hears whether a name is claimed or free again, its kind, and the name, each
+                time, and before anything is made. It deletes the claims if this process cannot.
         """
-        with _watched.lock:
-            self._witness = witness
-            _watched.watch(self)
+        self._tell = tell
+        _watched.watch(self)
 
     def stop(self) -> None:
         """Watch no more, and end the connections that have exclusive queues. Safe to call twice.
 
-        These queues are this run's, and may be bound to its exchanges. With every other source
-        of a broker `stop` ends all connections.
+        These queues may be bound to this run's exchanges, which could not be deleted otherwise.
+        With every other source of a broker `stop` ends all connections.
         """
-        with _watched.lock:
-            _watched.unwatch(self)
-        for connection in list(self._exclusive):
-            _cut_off(connection)
+        _watched.unwatch(self)
+        for connection in list(self._connections):
+            # Other threads may use it, so only its socket may be touched.
+            with contextlib.suppress(AttributeError, OSError):
+                connection._transport._sock.shutdown(socket.SHUT_RDWR)
 
     def made(self) -> list[Claim]:
         """Return what is claimed now, in the order it was made."""
@@ -88,30 +82,35 @@ class Claims:
             return list(self._names)
 
     def queues(self) -> set[str]:
-        """Return the names of this run's queues, exclusive ones of open connections included."""
+        """Return the names of this run's queues; exclusive ones may be gone."""
         with _watched.lock:
-            claimed = {name for kind, name in self._names if kind == "queue"}
-            return claimed.union(*(names for each, names in self._exclusive.items() if each.is_open))
-
-    def find_taken(self, wanted: Iterable[Claim]) -> Claim | None:
-        """Return the first of these names that somebody else has; None if they are free.
-
-        What another broker object of this process has claimed is not somebody else's.
-
-        Raises:
-            BrokerError: the broker cannot be asked.
-        """
-        with short_connection(self._address) as connection:
-            for kind, name in wanted:
-                if self._holder(kind, name) is None and look(connection, kind, name) in {"there", "locked"}:
-                    return kind, name
-        return None
+            return self._exclusive | {name for kind, name in self._names if kind == "queue"}
 
     def covers(self, connection: Any) -> bool:
         """Return True if a connection of pika's is to this broker and virtual host."""
         name = (connection.server_properties or {}).get("cluster_name") or ""
         name = name.decode() if isinstance(name, bytes) else name
-        return (connection.params.virtual_host, name) == (self._address.virtual_host, self._cluster_name)
+        return (name, connection.params.virtual_host) == self._place
+
+    def refuse_taken(self, *wanted: Claim, free: Collection[int] = (NOT_FOUND,)) -> None:
+        """Look whether somebody else has one of these names.
+
+        What another broker object of this process has claimed is not somebody else's.
+
+        Args:
+            wanted: the names.
+            free: what `look` returns of a name that this run may use.
+
+        Raises:
+            NameTakenError: somebody else has a name; says which.
+            BrokerError: the broker cannot be asked.
+        """
+        with _watched.lock:
+            unclaimed = [each for each in wanted if not self._holder(*each)]
+            with short_connection(self._address) if unclaimed else contextlib.nullcontext() as connection:
+                for each in unclaimed:
+                    if look(connection, *each) not in free:
+                        raise self._taken(*each)
 
     def declare(self, kind: Kind, name: str, settings: dict[str, Any]) -> None:
         """Claim a name and make what it names, before its caller declares it.
@@ -120,61 +119,54 @@ class Claims:
 
         Raises:
             NameTakenError: it is there already, and not this run's.
-            ClaimLostError: the broker cannot be asked.
+            BrokerError: the broker cannot be asked.
         """
-        with _watched.lock, _lost_as_pika_tells():
+        with _watched.lock:
             if self._holder(kind, name):
                 return
             with short_connection(self._address) as connection:
                 lock_out_other_labs(connection, name)
-                found = look(connection, kind, name)
-                if found in {"there", "locked"}:
-                    raise self.taken(kind, name)
-                if found == "missing":
-                    self._make(connection, kind, name, settings)
+                if look(connection, kind, name) != NOT_FOUND:
+                    raise self._taken(kind, name)
+                self._make(connection, kind, name, settings)
 
     def add(self, kind: Kind, name: str) -> None:
-        """Claim what is there already, such as a queue that the broker named."""
+        """Claim what is about to be made, or a queue that the broker has named."""
         with _watched.lock:
             self._names[kind, name] = None
-            if self._witness:
-                self._witness.claimed(kind, name)
+            self._tell(True, kind, name)
 
     def withdraw(self, kind: Kind, name: str) -> None:
-        """Withdraw a claim, as what it names is no longer there."""
+        """Withdraw a claim, as what it names is not there."""
         with _watched.lock:
-            for names in self._exclusive.values() if kind == "queue" else ():
-                names.discard(name)
             if holder := self._holder(kind, name):
                 del holder._names[kind, name]
-                if holder._witness:
-                    holder._witness.withdrawn(kind, name)
+                holder._tell(False, kind, name)
 
     def note_exclusive(self, connection: Any, name: str) -> None:
         """Remember a queue that goes with its connection."""
         with _watched.lock:
-            self._exclusive.setdefault(connection, set()).add(name)
+            self._exclusive.add(name)
+            self._connections.add(connection)
 
-    def may_touch(self, kind: Kind, name: str) -> bool:
-        """Return True if a name is this run's, False if it is nobody's.
+    def _make(
+        self, connection: pika.BlockingConnection, kind: Kind, name: str, settings: dict[str, Any]
+    ) -> None:
+        self.add(kind, name)  # first, so that a kill at any moment leaves nothing behind
+        try:
+            make(connection, kind, **settings)
+        except Exception as error:
+            is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
+            if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:
+                raise  # it may have been made
+            self.withdraw(kind, name)
 
-        What is exclusive is protected by the broker, and so is what the user has no right to.
+    def _holder(self, kind: Kind, name: str) -> Claims | None:
+        """Return who of this process's claims on this virtual host has a name."""
+        same = (each for each in (self, *_watched.active) if each._place == self._place)
+        return next((each for each in same if (kind, name) in each._names), None)
 
-        Raises:
-            NameTakenError: it is there, and not this run's.
-            ClaimLostError: the broker cannot be asked.
-        """
-        with _watched.lock, _lost_as_pika_tells():
-            if self._holder(kind, name):
-                return True
-            with short_connection(self._address) as connection:
-                found = look(connection, kind, name)
-        if found == "there":
-            raise self.taken(kind, name)
-        return found != "missing"
-
-    def taken(self, kind: Kind, name: str) -> NameTakenError:
-        """Return the error that says that a name is somebody else's."""
+    def _taken(self, kind: Kind, name: str) -> NameTakenError:
         article = "an" if kind == "exchange" else "a"
         return NameTakenError(
             f"The virtual host {self._address.virtual_host!r} already has {article} {kind} {name!r} "
@@ -182,41 +174,3 @@ class Claims:
             "it, or give the lab an empty virtual host in AMQP_URL, or a user with the tag 'administrator' "
             "and the management plugin, so that it makes one"
         )
-
-    def _holder(self, kind: Kind, name: str) -> Claims | None:
-        """Return who of this process's claims on this virtual host has a name."""
-        same = (each for each in [self, *_watched.active] if each._place == self._place)
-        return next((each for each in same if (kind, name) in each._names), None)
-
-    @property
-    def _place(self) -> tuple[str, str]:
-        return self._cluster_name, self._address.virtual_host
-
-    def _make(
-        self, connection: pika.BlockingConnection, kind: Kind, name: str, settings: dict[str, Any]
-    ) -> None:
-        self.add(kind, name)  # first, so that a kill at any moment leaves nothing behind
-        try:
-            make(connection, kind, name, **settings)
-        except Exception as error:
-            is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
-            if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:
-                raise  # it may have been made
-            self.withdraw(kind, name)
-
-
-@contextlib.contextmanager
-def _lost_as_pika_tells() -> Iterator[None]:
-    """Raise errors of the lab's own connection as those that programs in plain pika expect."""
-    try:
-        yield
-    except NameTakenError:
-        raise
-    except BrokerError as error:
-        raise ClaimLostError(str(error)) from error
-
-
-def _cut_off(connection: Any) -> None:
-    """End a connection of another thread, or of none: only its socket may be touched."""
-    with contextlib.suppress(AttributeError, OSError):
-        connection._transport._sock.shutdown(socket.SHUT_RDWR)

@@ -14,7 +14,7 @@ from rmqlab.broker._claims import Claim, Claims
 from rmqlab.broker._management import Management
 from rmqlab.broker._objects import clean_up
 from rmqlab.broker._source import Check, Endpoint, Leftovers, token
-from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, RmqlabError
+from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError, RmqlabError
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -57,7 +57,7 @@ class External:
         self.claims: Claims | None = None
         if self._virtual_host is None:
             self.claims = Claims(self._given, self._greeting.cluster_name)
-            _refuse_taken_names(self.claims)
+            _wait_for_free_names(self.claims)
 
     @classmethod
     def check(cls) -> Check:
@@ -101,7 +101,7 @@ class External:
             if leftovers["virtual_host"]:
                 with Management(leftovers["management_url"], given) as management:
                     management.delete_virtual_host(leftovers["virtual_host"])
-            else:
+            elif leftovers["claims"]:
                 clean_up(given, leftovers["claims"])
         except BrokerError as error:
             what = (
@@ -133,10 +133,15 @@ class External:
             return "administrator" in management.tags()
 
 
-def _refuse_taken_names(claims: Claims) -> None:
-    """Raise an error if somebody else has a name of the lessons, now and in a few seconds."""
+def _wait_for_free_names(claims: Claims) -> None:
+    """Raise NameTakenError if somebody else has a name of the lessons, now and in a few seconds."""
     deadline_s = time.monotonic() + TAKEN_TIMEOUT_S
-    while taken := claims.find_taken(LESSON_NAMES):
-        if time.monotonic() > deadline_s:
-            raise claims.taken(*taken)
-        time.sleep(LOOK_AGAIN_S)
+    while True:
+        try:
+            claims.refuse_taken(*LESSON_NAMES)
+        except NameTakenError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(LOOK_AGAIN_S)
+        else:
+            return

@@ -11,7 +11,7 @@ from pika import exceptions as amqp_errors
 
 from rmqlab import names
 from rmqlab.broker._management import Management
-from rmqlab.broker._short_connection import short_connection
+from rmqlab.broker._objects import RESOURCE_LOCKED, short_connection
 from rmqlab.broker._source import Endpoint
 from rmqlab.errors import BrokerError, ManagementError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOOK_EVERY_S = 0.02
-RESOURCE_LOCKED = 405  # AMQP's reply code
 
 
 def queues(endpoint: Endpoint, own: Collection[str] | None = None) -> pd.DataFrame:

@@ -26,7 +26,6 @@ END_TIMEOUT_S = 5
 # What its owner has told just before it went is in the pipe, and not yet read.
 LAST_NEWS_AFTER_S = 0.5
 DISMISSED = b"dismissed\n"
-CLAIMED, WITHDRAWN = "claimed", "withdrawn"
 
 
 class Guardian:
@@ -48,13 +47,9 @@ class Guardian:
         order = {"owner": os.getpid(), "source": source, "leftovers": leftovers}
         self._tell(json.dumps(order).encode() + b"\n")
 
-    def claimed(self, kind: str, name: str) -> None:
-        """Add a name to those that are to be deleted in a shared virtual host."""
-        self._tell(json.dumps({CLAIMED: [kind, name]}).encode() + b"\n")
-
-    def withdrawn(self, kind: str, name: str) -> None:
-        """Take a name off those that are to be deleted in a shared virtual host."""
-        self._tell(json.dumps({WITHDRAWN: [kind, name]}).encode() + b"\n")
+    def note(self, claimed: bool, kind: str, name: str) -> None:
+        """Add a name to those that are to be deleted in a shared virtual host, or take it off."""
+        self._tell(json.dumps([claimed, kind, name]).encode() + b"\n")
 
     def dismiss(self) -> None:
         """End the guardian: there is nothing left to tidy up."""
@@ -110,7 +105,9 @@ def watch() -> None:
             if line == DISMISSED:
                 dismissed.set()
                 break
-            _note(json.loads(line), order["leftovers"])
+            claimed, *claim = json.loads(line)
+            claims = order["leftovers"]["claims"]
+            (claims.append if claimed else claims.remove)(claim)
         gone.set()
 
     threading.Thread(target=listen, daemon=True).start()
@@ -125,15 +122,6 @@ def watch() -> None:
         if not order["leftovers"].get("shared"):
             time.sleep(SECOND_LOOK_AFTER_S)
             tidy(order)
-
-
-def _note(news: dict[str, list[str]], leftovers: Leftovers) -> None:
-    """Keep the list of claims as its owner has it."""
-    claims = leftovers["claims"]
-    if CLAIMED in news:
-        claims.append(news[CLAIMED])
-    elif news[WITHDRAWN] in claims:
-        claims.remove(news[WITHDRAWN])
 
 
 def tidy(order: dict[str, Any]) -> None:

@@ -9,18 +9,17 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pika import exceptions as amqp_errors
 from pika.channel import Channel
 
-from rmqlab.broker._objects import Kind
-from rmqlab.broker._short_connection import is_own_call
-from rmqlab.broker._source import token
+from rmqlab.broker._objects import NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, Kind
+from rmqlab.errors import BrokerError, NameTakenError
 
 if TYPE_CHECKING:
     from rmqlab.broker._claims import Claims
 
-PREDEFINED = "amq."  # begins the names that only the broker makes
-
-Callback = Callable[[Any], object]
+PREDEFINED = "amq."  # begins the names of the exchanges that are always there
+FREE_TO_DELETE = (NOT_FOUND, RESOURCE_LOCKED)  # what is exclusive, the broker protects from others
 
 lock = threading.RLock()
 active: list[Claims] = []
@@ -31,8 +30,9 @@ def watch(claims: Claims) -> None:
     """Hand what this process declares, deletes and purges in a virtual host to its claims."""
     with lock:
         active.append(claims)
-        if not _originals:
-            _patch()
+        for name in () if _originals else WATCHED:
+            _originals[name] = getattr(Channel, name)
+            setattr(Channel, name, _watched(name, _originals[name]))
 
 
 def unwatch(claims: Claims) -> None:
@@ -44,62 +44,50 @@ def unwatch(claims: Claims) -> None:
             _restore()
 
 
-def _before_queue_declare(claims: Claims, channel: Channel, call: dict[str, Any]) -> None:
-    name = call["queue"]
-    if call["passive"]:
+def _before_declare(kind: Kind, claims: Claims, channel: Channel, call: dict[str, Any]) -> None:
+    name = call[kind]
+    if call["passive"] or (kind == "exchange" and (not name or name.startswith(PREDEFINED))):
         return
-    if call["exclusive"]:
+    if call.get("exclusive"):
         connection = channel.connection
-        call["callback"] = _first(
-            lambda frame: claims.note_exclusive(connection, frame.method.queue), call["callback"]
-        )
-    elif not name:
-        call["callback"] = _first(lambda frame: claims.add("queue", frame.method.queue), call["callback"])
-    elif not name.startswith(PREDEFINED):
-        settings = {key: call[key] for key in ("durable", "auto_delete", "arguments")}
-        claims.declare("queue", name, settings)
-
-
-def _before_exchange_declare(claims: Claims, _: Channel, call: dict[str, Any]) -> None:
-    name = call["exchange"]
-    if name and not call["passive"] and not name.startswith(PREDEFINED):
-        keys = ("exchange_type", "durable", "auto_delete", "internal", "arguments")
-        claims.declare("exchange", name, {key: call[key] for key in keys})
+        _on_answer(call, lambda frame: claims.note_exclusive(connection, frame.method.queue))
+    elif name:
+        settings = {key: value for key, value in call.items() if key not in ("self", "callback")}
+        claims.declare(kind, name, settings)
+    else:
+        _on_answer(call, lambda frame: claims.add("queue", frame.method.queue))
 
 
 def _before_delete(kind: Kind, claims: Claims, _: Channel, call: dict[str, Any]) -> None:
-    name = call[kind]
-    if not name:
-        return
-    if claims.may_touch(kind, name):
-        call["callback"] = _first(lambda _: claims.withdraw(kind, name), call["callback"])
-    else:
-        call[kind] = f"{name[:100]}:{token()}"  # which is not there either, and cannot be a stranger's
+    if name := call[kind]:
+        claims.refuse_taken((kind, name), free=FREE_TO_DELETE)
+        _on_answer(call, lambda _: claims.withdraw(kind, name))
 
 
-def _before_queue_purge(claims: Claims, _: Channel, call: dict[str, Any]) -> None:
-    if call["queue"]:
-        claims.may_touch("queue", call["queue"])
+def _before_purge(claims: Claims, _: Channel, call: dict[str, Any]) -> None:
+    if name := call["queue"]:
+        claims.refuse_taken(("queue", name), free=FREE_TO_DELETE)
 
 
 WATCHED: dict[str, Callable[[Claims, Channel, dict[str, Any]], None]] = {
-    "queue_declare": _before_queue_declare,
-    "exchange_declare": _before_exchange_declare,
+    "queue_declare": functools.partial(_before_declare, "queue"),
+    "exchange_declare": functools.partial(_before_declare, "exchange"),
     "queue_delete": functools.partial(_before_delete, "queue"),
     "exchange_delete": functools.partial(_before_delete, "exchange"),
-    "queue_purge": _before_queue_purge,
+    "queue_purge": _before_purge,
 }
 
 
-def _first(note: Callback, callback: Callback | None) -> Callback:
-    """Return a callback that takes note of an answer, and then hands it on."""
+def _on_answer(call: dict[str, Any], note: Callable[[Any], object]) -> None:
+    """Take note of the broker's answer before the caller hears of it."""
+    callback = call["callback"]
 
-    def called(frame: Any) -> None:
+    def answered(frame: Any) -> None:
         note(frame)
         if callback:
             callback(frame)
 
-    return called
+    call["callback"] = answered
 
 
 def _watched(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,7 +100,12 @@ def _watched(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
             return original(channel, *values, **named)
         call = signature.bind(channel, *values, **named)
         call.apply_defaults()
-        WATCHED[name](claims, channel, call.arguments)
+        try:
+            WATCHED[name](claims, channel, call.arguments)
+        except NameTakenError:
+            raise
+        except BrokerError as error:  # programs in plain pika connect again after an error of pika's
+            raise amqp_errors.AMQPConnectionError(str(error)) from error
         return original(*call.args, **call.kwargs)
 
     return method
@@ -120,16 +113,12 @@ def _watched(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _claims_of(channel: Channel) -> Claims | None:
     """Return the newest claims on the virtual host of a channel that is open."""
-    if is_own_call() or not channel.is_open:
+    connection = channel.connection
+    client = connection.params.client_properties or {}
+    if not channel.is_open or client.get("connection_name") == OWN_NAME:
         return None
     with lock:
-        return next((each for each in reversed(active) if each.covers(channel.connection)), None)
-
-
-def _patch() -> None:
-    for name in WATCHED:
-        _originals[name] = getattr(Channel, name)
-        setattr(Channel, name, _watched(name, _originals[name]))
+        return next((each for each in reversed(active) if each.covers(connection)), None)
 
 
 def _restore() -> None:
