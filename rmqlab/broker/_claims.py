@@ -107,7 +107,9 @@ class Claims:
         """
         with _watched.lock:
             unclaimed = [each for each in wanted if not self._holder(*each)]
-            with short_connection(self._address) if unclaimed else contextlib.nullcontext() as connection:
+            if not unclaimed:
+                return
+            with short_connection(self._address) as connection:
                 for each in unclaimed:
                     if look(connection, *each) not in free:
                         raise self._taken(*each)
