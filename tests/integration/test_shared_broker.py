@@ -346,6 +346,25 @@ def test_what_the_lab_made_goes(site: Site, tmp_path: Path, commands: list[str],
     assert _eventually(lambda: site.definitions() == before)
 
 
+def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: Site) -> None:
+    dying = f"""
+import os
+from rmqlab.broker import _claims
+make = _claims.make
+
+def make_and_die(*arguments, **settings):
+    make(*arguments, **settings)
+    os.kill(os.getpid(), {signal.SIGKILL:d})
+
+_claims.make = make_and_die
+{OWNER}"""
+    with _process("-c", dying, **site.environment("user")) as process:
+        process.communicate(timeout=30)
+
+    assert process.returncode == -signal.SIGKILL
+    assert _eventually(lambda: site.names() == set())
+
+
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: Site, end: str) -> None:
     with _process("-c", OWNER, **site.environment("user")) as process:
