@@ -184,6 +184,13 @@ def _broker() -> Iterator[Broker]:
         running = start_broker()
     with running:
         err.print(f"RabbitMQ {running.version}, source: {running.source}")
+        if running.shared_virtual_host:
+            err.print(
+                f"The virtual host {running.shared_virtual_host!r} is shared with others. "
+                "The lab deletes what it makes there, and nothing else.",
+                markup=False,
+                soft_wrap=True,
+            )
         yield running
 
 

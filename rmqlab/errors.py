@@ -23,6 +23,7 @@ __all__ = [
     "LedgerError",
     "LessonError",
     "ManagementError",
+    "NameTakenError",
     "RejectError",
     "RmqlabError",
     "StoppedError",
@@ -119,6 +120,10 @@ class FaultError(BrokerError):
 
 class ManagementError(BrokerError):
     """The management HTTP API is not there, or refused what was asked."""
+
+
+class NameTakenError(BrokerError):
+    """A queue or an exchange that the lab did not make has the name that it would use."""
 
 
 class RejectError(RmqlabError):

@@ -8,8 +8,7 @@ EVENTS = "engine:events"  # a fanout exchange
 ROUTING = "engine:routing"  # a direct exchange
 HIGH_PRIORITY = "high-priority"  # a routing key
 
-# What a lesson may make in a virtual host that it does not have to itself, and so all that
-# is ever deleted there.
+# What the lessons make: a lab does not start in a shared virtual host where one of these is taken.
 QUEUES = (
     TASKS,
     "engine:tasks:high-priority",

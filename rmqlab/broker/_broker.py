@@ -16,7 +16,8 @@ import pika
 
 from rmqlab.broker import _frames
 from rmqlab.broker._address import Address
-from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
+from rmqlab.broker._claims import Claims
+from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING, External
 from rmqlab.broker._faults import Breakable
 from rmqlab.broker._guardian import Guardian, source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
@@ -52,6 +53,8 @@ class Broker(Breakable):
 
     def __repr__(self) -> str:
         state = f"RabbitMQ {self._endpoint.version}" if self._endpoint else "stopped"
+        if self.shared_virtual_host:
+            state += f", shared virtual host {self.shared_virtual_host!r}"
         return f"<Broker {self._source_name}, {state}>"
 
     def _repr_html_(self) -> str:
@@ -59,6 +62,8 @@ class Broker(Breakable):
         if self._endpoint:
             rows["RabbitMQ"] = self._endpoint.version
             rows["management API"] = "yes" if self._endpoint.management_url else "no"
+        if self.shared_virtual_host:
+            rows["virtual host"] = f"{self.shared_virtual_host}, shared with others"
         cells = "".join(
             f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items()
         )
@@ -102,7 +107,10 @@ class Broker(Breakable):
         atexit.register(self.stop)
         try:
             self._guardian = Guardian(self._source_name, self._source.leftovers())
-            self._endpoint = self._source.start()
+            endpoint = self._source.start()
+            if claims := self._claims:
+                claims.start(self._guardian.note)
+            self._endpoint = endpoint
         except BaseException:  # an interrupt as well: it must leave nothing running
             with contextlib.suppress(Exception):
                 self.stop()
@@ -118,6 +126,8 @@ class Broker(Breakable):
         tidied = False
         self._ending.set()
         try:
+            if claims := self._claims:
+                claims.stop()
             self._source.tidy(self._source.leftovers())
             if self._wait_for_outage():  # which may just have started the server again
                 self._source.tidy(self._source.leftovers())
@@ -134,6 +144,15 @@ class Broker(Breakable):
     def source(self) -> str:
         """Where the broker comes from: `external`, `container` or `node`."""
         return self._source_name
+
+    @property
+    def shared_virtual_host(self) -> str | None:
+        """The virtual host, where others use it as well; None where the lab has one to itself.
+
+        There the lab deletes what this process made, and nothing else.
+        """
+        shared = self._endpoint and not self._endpoint.whole_virtual_host
+        return self._running.address.virtual_host if shared else None
 
     @property
     def url(self) -> str:
@@ -186,7 +205,7 @@ class Broker(Breakable):
         return variables
 
     def queues(self) -> pd.DataFrame:
-        """Show the queues that the lab can see.
+        """Show the queues that the lab can see; of a shared virtual host, those that it made.
 
         Returns:
             One row a queue, by name: name, type, durable, exclusive, ready (messages that
@@ -195,7 +214,7 @@ class Broker(Breakable):
             about a second old with a broker that rmqlab started, five seconds with
             others, and empty without the management API, as are type, durable, exclusive.
         """
-        return _frames.queues(self._running)
+        return _frames.queues(self._running, self._own_queues())
 
     def wait_for_queue(
         self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10
@@ -243,6 +262,14 @@ class Broker(Breakable):
             ManagementError: this broker has no management API.
         """
         return _frames.consumers(self._running)
+
+    @property
+    def _claims(self) -> Claims | None:
+        return self._source.claims if isinstance(self._source, External) else None
+
+    def _own_queues(self) -> set[str] | None:
+        """Give the names of the queues that this run made; None if all are the lab's."""
+        return self._claims.queues() if self._claims else None
 
     @property
     def _running(self) -> Endpoint:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import os
+import time
 from typing import ClassVar
 
-import pika
-from pika import exceptions as amqp_errors
-
 from rmqlab import names
-from rmqlab.broker._address import Address, greet, quiet_pika
+from rmqlab.broker._address import Address, greet
+from rmqlab.broker._claims import Claim, Claims
 from rmqlab.broker._management import Management
+from rmqlab.broker._objects import clean_up
 from rmqlab.broker._source import Check, Endpoint, Leftovers, token
-from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, RmqlabError
+from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError, RmqlabError
 
 logger = logging.getLogger("rmqlab.broker")
 
-CONNECTION_ERRORS = (amqp_errors.AMQPError, OSError)
-NOT_FOUND = 404  # AMQP's reply code
 URL_SETTING = "AMQP_URL"
 MANAGEMENT_SETTING = "RMQLAB_MANAGEMENT_URL"
 MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
+# A lab that was killed a moment ago is still being cleaned up after.
+TAKEN_TIMEOUT_S = 3
+LOOK_AGAIN_S = 0.2
+LESSON_NAMES: tuple[Claim, ...] = (
+    *(("queue", name) for name in names.QUEUES),
+    *(("exchange", name) for name in names.EXCHANGES),
+)
 
 
 class External:
     """The broker that `AMQP_URL` names.
 
     Where the user may, the lab makes a virtual host of its own and deletes that at the end.
-    Elsewhere it uses the virtual host of the URL, refuses to start when a name that the
-    lessons use is taken there, and deletes just these names.
+    Elsewhere it uses the virtual host of the URL, refuses to start when a queue or an exchange
+    has a name there that the lessons use, and deletes just what this very run made.
+
+    Attributes:
+        claims: what this run made in a virtual host that is not its own; None in its own.
     """
 
     name: ClassVar[str] = "external"
@@ -47,9 +54,10 @@ class External:
         self._greeting = greet(self._given)
         self._management_url = self._find_management()
         self._virtual_host = f"rmqlab-{token()}" if self._is_administrator() else None
+        self.claims: Claims | None = None
         if self._virtual_host is None:
-            # Before anything else: from here on, `tidy` deletes these names.
-            _refuse_taken_names(self._given)
+            self.claims = Claims(self._given, self._greeting.cluster_name)
+            _wait_for_free_names(self.claims)
 
     @classmethod
     def check(cls) -> Check:
@@ -66,12 +74,13 @@ class External:
         return Check(True, f"RabbitMQ {greeting.version} at {address.host}:{address.port}")
 
     def leftovers(self) -> Leftovers:
-        """Give the virtual host, or else the names, to be deleted at the end."""
+        """Give the virtual host, or else what was made in a shared one, to be deleted at the end."""
         return {
             "url": self._given.url,
             "management_url": self._management_url,
             "virtual_host": self._virtual_host,
             "shared": self._virtual_host is None,
+            "claims": self.claims.made() if self.claims else [],
         }
 
     def start(self) -> Endpoint:
@@ -86,16 +95,20 @@ class External:
 
     @staticmethod
     def tidy(leftovers: Leftovers) -> None:
-        """Delete our virtual host, or else the names that the lessons use."""
+        """Delete our virtual host, or else what was made in a shared one."""
         given = Address.parse(leftovers["url"])
         try:
             if leftovers["virtual_host"]:
                 with Management(leftovers["management_url"], given) as management:
                     management.delete_virtual_host(leftovers["virtual_host"])
-            else:
-                _delete_names(given)
-        except (ManagementError, *CONNECTION_ERRORS) as error:
-            what = f"virtual host {leftovers['virtual_host']}" if leftovers["virtual_host"] else "queues"
+            elif leftovers["claims"]:
+                clean_up(given, leftovers["claims"])
+        except BrokerError as error:
+            what = (
+                f"virtual host {leftovers['virtual_host']}"
+                if leftovers["virtual_host"]
+                else "queues and exchanges"
+            )
             logger.warning("could not delete the lab's %s on %s: %s", what, given.masked, error)
 
     def _find_management(self) -> str | None:
@@ -120,35 +133,15 @@ class External:
             return "administrator" in management.tags()
 
 
-class NameTakenError(BrokerError):
-    """A name that the lessons use is taken in a virtual host that is not ours."""
-
-
-def _refuse_taken_names(address: Address) -> None:
-    with quiet_pika(), contextlib.closing(pika.BlockingConnection(address.parameters)) as connection:
-        for name in names.QUEUES:
-            if _exists(connection, name):
-                raise NameTakenError(
-                    f"The virtual host {address.virtual_host!r} already has a queue {name!r}, and "
-                    "it may be in use. Next: give the lab an empty virtual host in AMQP_URL, or a user "
-                    "with the tag 'administrator' and the management plugin, so that it makes one"
-                )
-
-
-def _exists(connection: pika.BlockingConnection, queue: str) -> bool:
-    try:
-        with connection.channel() as channel:
-            channel.queue_declare(queue, passive=True)
-    except amqp_errors.ChannelClosedByBroker as error:
-        return bool(error.reply_code != NOT_FOUND)
-    return True
-
-
-def _delete_names(address: Address) -> None:
-    with quiet_pika(), contextlib.closing(pika.BlockingConnection(address.parameters)) as connection:
-        for queue in names.QUEUES:
-            with contextlib.suppress(amqp_errors.ChannelClosedByBroker), connection.channel() as channel:
-                channel.queue_delete(queue)
-        for exchange in names.EXCHANGES:
-            with contextlib.suppress(amqp_errors.ChannelClosedByBroker), connection.channel() as channel:
-                channel.exchange_delete(exchange)
+def _wait_for_free_names(claims: Claims) -> None:
+    """Raise NameTakenError if somebody else has a name of the lessons, now and in a few seconds."""
+    deadline_s = time.monotonic() + TAKEN_TIMEOUT_S
+    while True:
+        try:
+            claims.refuse_taken(*LESSON_NAMES)
+        except NameTakenError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(LOOK_AGAIN_S)
+        else:
+            return

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab import names
-from rmqlab.broker._address import Address, quiet_pika
 from rmqlab.broker._management import Management
+from rmqlab.broker._objects import RESOURCE_LOCKED, short_connection
 from rmqlab.broker._source import Endpoint
 from rmqlab.errors import BrokerError, ManagementError
 
@@ -19,20 +19,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOOK_EVERY_S = 0.02
-RESOURCE_LOCKED = 405  # AMQP's reply code
 
 
-def queues(endpoint: Endpoint) -> pd.DataFrame:
-    """Give one row a queue; see `Broker.queues`."""
+def queues(endpoint: Endpoint, own: Collection[str] | None = None) -> pd.DataFrame:
+    """Give one row a queue; see `Broker.queues`.
+
+    Args:
+        endpoint: the broker.
+        own: names of the queues to show; None for all.
+    """
+    with short_connection(endpoint.address) as connection:
+        return _queues(endpoint, own, connection)
+
+
+def _queues(
+    endpoint: Endpoint, own: Collection[str] | None, connection: pika.BlockingConnection
+) -> pd.DataFrame:
     import pandas as pd
 
     if endpoint.management_url:
         known = {each["name"]: each for each in _list(endpoint, "queues")}
+        known = {name: each for name, each in known.items() if own is None or name in own}
     else:
-        known = {name: {} for name in names.QUEUES}
-    if not endpoint.whole_virtual_host:
-        known = {name: known[name] for name in names.QUEUES if name in known}
-    now = _depths(endpoint.address, list(known))
+        known = {name: {} for name in (names.QUEUES if own is None else own)}
+    now = _depths(connection, list(known))
     rows = [_queue_row(name, known[name], now[name]) for name in sorted(now)]
     columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
     frame = pd.DataFrame(rows, columns=columns)
@@ -40,23 +50,32 @@ def queues(endpoint: Endpoint) -> pd.DataFrame:
 
 
 def wait_for_queue(
-    endpoint: Endpoint, name: str, *, ready: int | None, consumers: int | None, timeout_s: float
+    endpoint: Endpoint,
+    name: str,
+    *,
+    ready: int | None,
+    consumers: int | None,
+    timeout_s: float,
 ) -> pd.DataFrame:
-    """Give the row of a queue once it is as wanted; see `Broker.wait_for_queue`."""
+    """Give the row of a queue once it is as wanted; see `Broker.wait_for_queue`.
+
+    It waits over one connection, as each that is opened takes the broker's time.
+    """
     deadline_s = time.monotonic() + timeout_s
-    while True:
-        now = _depths(endpoint.address, [name]).get(name)
-        if now and ready in (None, now[0]) and consumers in (None, now[1]):
-            frame = queues(endpoint)
-            return frame[frame["name"] == name].reset_index(drop=True)
-        if time.monotonic() > deadline_s:
-            found = f"has {now[0]} ready messages and {now[1]} consumers" if now else "does not exist"
-            wanted = {"ready": ready, "consumers": consumers}
-            raise BrokerError(
-                f"Queue {name!r} {found}, and not {wanted}, after {timeout_s:g} s. "
-                "Next: see who publishes to it or consumes from it"
-            )
-        time.sleep(LOOK_EVERY_S)
+    with short_connection(endpoint.address) as connection:
+        while True:
+            now = _depths(connection, [name]).get(name)
+            if now and ready in (None, now[0]) and consumers in (None, now[1]):
+                return _queues(endpoint, {name}, connection)
+            if time.monotonic() > deadline_s:
+                break
+            connection.sleep(LOOK_EVERY_S)
+    found = f"has {now[0]} ready messages and {now[1]} consumers" if now else "does not exist"
+    wanted = {"ready": ready, "consumers": consumers}
+    raise BrokerError(
+        f"Queue {name!r} {found}, and not {wanted}, after {timeout_s:g} s. "
+        "Next: see who publishes to it or consumes from it"
+    )
 
 
 def connections(endpoint: Endpoint) -> pd.DataFrame:
@@ -119,7 +138,9 @@ def _queue_row(name: str, known: dict[str, Any], now: tuple[int | None, int | No
     }
 
 
-def _depths(address: Address, queues: list[str]) -> dict[str, tuple[int | None, int | None]]:
+def _depths(
+    connection: pika.BlockingConnection, queues: list[str]
+) -> dict[str, tuple[int | None, int | None]]:
     """Ask each queue itself: statistics lag behind, a passive declare does not.
 
     Returns:
@@ -127,13 +148,12 @@ def _depths(address: Address, queues: list[str]) -> dict[str, tuple[int | None, 
         queue is exclusive to another connection.
     """
     depths: dict[str, tuple[int | None, int | None]] = {}
-    with quiet_pika(), contextlib.closing(pika.BlockingConnection(address.parameters)) as connection:
-        for queue in queues:
-            try:
-                with connection.channel() as channel:
-                    found = channel.queue_declare(queue, passive=True).method
-                    depths[queue] = (found.message_count, found.consumer_count)
-            except amqp_errors.ChannelClosedByBroker as error:
-                if error.reply_code == RESOURCE_LOCKED:  # somebody's exclusive queue
-                    depths[queue] = (None, None)
+    for queue in queues:
+        try:
+            with connection.channel() as channel:
+                found = channel.queue_declare(queue, passive=True).method
+                depths[queue] = (found.message_count, found.consumer_count)
+        except amqp_errors.ChannelClosedByBroker as error:
+            if error.reply_code == RESOURCE_LOCKED:  # somebody's exclusive queue
+                depths[queue] = (None, None)
     return depths

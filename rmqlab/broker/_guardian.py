@@ -23,6 +23,8 @@ LOOK_EVERY_S = 1.0
 # What was being started in the very moment when the parent went needs a second look.
 SECOND_LOOK_AFTER_S = 3.0
 END_TIMEOUT_S = 5
+# What its owner has told just before it went is in the pipe, and not yet read.
+LAST_NEWS_AFTER_S = 0.5
 DISMISSED = b"dismissed\n"
 
 
@@ -45,6 +47,10 @@ class Guardian:
         )
         order = {"owner": os.getpid(), "source": source, "leftovers": leftovers}
         self._tell(json.dumps(order).encode() + b"\n")
+
+    def note(self, claimed: bool, kind: str, name: str) -> None:
+        """Add a name to those that are to be deleted in a shared virtual host, or take it off."""
+        self._tell(json.dumps([claimed, kind, name]).encode() + b"\n")
 
     def dismiss(self) -> None:
         """End the guardian: there is nothing left to tidy up."""
@@ -96,14 +102,20 @@ def watch() -> None:
     dismissed = threading.Event()
 
     def listen() -> None:
-        if sys.stdin.buffer.readline() == DISMISSED:
-            dismissed.set()
+        for line in sys.stdin.buffer:
+            if line == DISMISSED:
+                dismissed.set()
+                break
+            claimed, *claim = json.loads(line)
+            claims = order["leftovers"]["claims"]
+            (claims.append if claimed else claims.remove)(claim)
         gone.set()
 
     threading.Thread(target=listen, daemon=True).start()
     while not gone.wait(LOOK_EVERY_S):
         # A forked child of the owner can hold the pipe open after the owner is gone.
         if os.name == "posix" and os.getppid() != order["owner"]:
+            gone.wait(LAST_NEWS_AFTER_S)
             break
     if not dismissed.is_set():
         tidy(order)

@@ -166,6 +166,14 @@ def test_without_management_the_engines_queue_is_still_shown(connection, without
     assert pd.isna(row["unacked"])
 
 
+def test_only_the_queues_that_are_asked_for_are_shown(broker: Broker, connection) -> None:
+    channel = connection.channel()
+    channel.queue_declare(names.TASKS, durable=True)
+    channel.queue_declare("other", exclusive=True)
+
+    assert list(_frames.queues(broker._running, {names.TASKS, "missing"})["name"]) == [names.TASKS]
+
+
 def test_without_management_a_queue_that_is_not_there_is_no_row(without_management) -> None:
     assert len(_frames.queues(without_management)) == 0
 
@@ -174,13 +182,3 @@ def test_without_management_a_queue_that_is_not_there_is_no_row(without_manageme
 def test_without_management_connections_and_consumers_cannot_be_told(frame, without_management) -> None:
     with pytest.raises(ManagementError, match=r"no management API.*Next: .*RMQLAB_MANAGEMENT_URL"):
         frame(without_management)
-
-
-def test_in_a_shared_virtual_host_only_the_labs_queues_are_shown(broker: Broker, connection) -> None:
-    channel = connection.channel()
-    channel.queue_declare(names.TASKS, durable=True)
-    channel.queue_declare("other", exclusive=True)
-
-    shared = dataclasses.replace(broker._running, whole_virtual_host=False)
-
-    assert list(_frames.queues(shared)["name"]) == [names.TASKS]

@@ -561,6 +561,7 @@ def test_a_shared_broker_that_is_gone_at_the_end_is_a_warning(caplog) -> None:
         "management_url": None,
         "virtual_host": None,
         "shared": True,
+        "claims": [["queue", names.TASKS]],
     }
     with caplog.at_level(logging.WARNING, "rmqlab"):
         External.tidy(gone)
@@ -618,12 +619,19 @@ def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_guardian(
     assert _eventually(lambda: api.virtual_hosts() == before)
 
 
+DECLARE = f"""
+    import pika
+    pika.BlockingConnection(broker.parameters).channel().queue_declare({names.TASKS!r}, durable=True)
+    print("declared", flush=True)
+"""
+
+
 @pytest.mark.parametrize("as_user", [""], indirect=True)
 def test_a_killed_owners_guardian_deletes_nothing_of_the_lab_after_it(owner, as_user) -> None:
     url = as_user["AMQP_URL"]
-    process = owner("external", **as_user)
+    process = owner("external", DECLARE, **as_user)
     _, guardian = _running(process)
-    _fill(url, names.TASKS)
+    assert process.stdout.readline() == "declared\n"
     guardian = psutil.Process(guardian)
 
     process.kill()

@@ -1,0 +1,178 @@
+"""What this very run made in a virtual host that others use as well.
+
+A declare succeeds on what is there already, so the broker does not tell who made what; and the
+lessons declare in plain pika. So, while a lab is in a shared virtual host, the declares, deletes
+and purges of `pika.channel.Channel`, which all of pika goes through, are watched: what was not
+there before is claimed and made, and what is there already, and was not made by this run, is
+refused and not touched. At the end the claims are deleted, and nothing else.
+
+Two labs cannot come between each other. AMQP leaves two gaps to others: the millisecond between
+the look at a name and its making, and a name that the broker itself freed (`auto_delete`,
+`x-expires`) or another process deleted, and that somebody else then makes anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import weakref
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pika
+from pika import exceptions as amqp_errors
+
+from rmqlab.broker import _watched
+from rmqlab.broker._address import Address
+from rmqlab.broker._objects import (
+    NOT_FOUND,
+    Kind,
+    lock_out_other_labs,
+    look,
+    make,
+    short_connection,
+)
+from rmqlab.errors import NameTakenError
+
+Claim = tuple[Kind, str]
+
+
+class Claims:
+    """The queues and exchanges that this process makes in a shared virtual host.
+
+    Args:
+        address: the broker and its virtual host.
+        cluster_name: what the broker calls itself. A connection may come by another way, such
+            as a `Link`, so its host and port do not tell which broker it is to.
+    """
+
+    def __init__(self, address: Address, cluster_name: str) -> None:
+        self._address = address
+        self._place = (cluster_name, address.virtual_host)
+        self._names: dict[Claim, None] = {}
+        self._tell: Callable[[bool, str, str], None] = lambda *_: None
+        self._exclusive: set[str] = set()
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # that have exclusive queues
+
+    def start(self, tell: Callable[[bool, str, str], None]) -> None:
+        """Watch all declares of this process from now on.
+
+        Args:
+            tell: hears whether a name is claimed or free again, its kind, and the name, each
+                time, and before anything is made. It deletes the claims if this process cannot.
+        """
+        self._tell = tell
+        _watched.watch(self)
+
+    def stop(self) -> None:
+        """Watch no more, and end the connections that have exclusive queues. Safe to call twice.
+
+        These queues may be bound to this run's exchanges, which could not be deleted otherwise.
+        With every other source of a broker `stop` ends all connections.
+        """
+        _watched.unwatch(self)
+        for connection in list(self._connections):
+            # Other threads may use it, so only its socket may be touched.
+            with contextlib.suppress(AttributeError, OSError):
+                connection._transport._sock.shutdown(socket.SHUT_RDWR)
+
+    def made(self) -> list[Claim]:
+        """Return what is claimed now, in the order it was made."""
+        with _watched.lock:
+            return list(self._names)
+
+    def queues(self) -> set[str]:
+        """Return the names of this run's queues; exclusive ones may be gone."""
+        with _watched.lock:
+            return self._exclusive | {name for kind, name in self._names if kind == "queue"}
+
+    def covers(self, connection: Any) -> bool:
+        """Return True if a connection of pika's is to this broker and virtual host."""
+        name = (connection.server_properties or {}).get("cluster_name") or ""
+        name = name.decode() if isinstance(name, bytes) else name
+        return (name, connection.params.virtual_host) == self._place
+
+    def refuse_taken(self, *wanted: Claim, free: Collection[int] = (NOT_FOUND,)) -> None:
+        """Look whether somebody else has one of these names.
+
+        What another broker object of this process has claimed is not somebody else's.
+
+        Args:
+            wanted: the names.
+            free: what `look` returns of a name that this run may use.
+
+        Raises:
+            NameTakenError: somebody else has a name; says which.
+            BrokerError: the broker cannot be asked.
+        """
+        with _watched.lock:
+            unclaimed = [each for each in wanted if not self._holder(*each)]
+            if not unclaimed:
+                return
+            with short_connection(self._address) as connection:
+                for each in unclaimed:
+                    if look(connection, *each) not in free:
+                        raise self._taken(*each)
+
+    def declare(self, kind: Kind, name: str, settings: dict[str, Any]) -> None:
+        """Claim a name and make what it names, before its caller declares it.
+
+        Where the broker refuses to make it, nothing is claimed: the caller's own declare tells.
+
+        Raises:
+            NameTakenError: it is there already, and not this run's.
+            BrokerError: the broker cannot be asked.
+        """
+        with _watched.lock:
+            if self._holder(kind, name):
+                return
+            with short_connection(self._address) as connection:
+                lock_out_other_labs(connection, name)
+                if look(connection, kind, name) != NOT_FOUND:
+                    raise self._taken(kind, name)
+                self._make(connection, kind, name, settings)
+
+    def add(self, kind: Kind, name: str) -> None:
+        """Claim what is about to be made, or a queue that the broker has named."""
+        with _watched.lock:
+            self._names[kind, name] = None
+            self._tell(True, kind, name)
+
+    def withdraw(self, kind: Kind, name: str) -> None:
+        """Withdraw a claim, as what it names is not there."""
+        with _watched.lock:
+            if holder := self._holder(kind, name):
+                del holder._names[kind, name]
+                holder._tell(False, kind, name)
+
+    def note_exclusive(self, connection: Any, name: str) -> None:
+        """Remember a queue that goes with its connection."""
+        with _watched.lock:
+            self._exclusive.add(name)
+            self._connections.add(connection)
+
+    def _make(
+        self, connection: pika.BlockingConnection, kind: Kind, name: str, settings: dict[str, Any]
+    ) -> None:
+        self.add(kind, name)  # first, so that a kill at any moment leaves nothing behind
+        try:
+            make(connection, kind, **settings)
+        except Exception as error:
+            is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
+            if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:
+                raise  # it may have been made
+            self.withdraw(kind, name)
+
+    def _holder(self, kind: Kind, name: str) -> Claims | None:
+        """Return who of this process's claims on this virtual host has a name."""
+        same = (each for each in (self, *_watched.active) if each._place == self._place)
+        return next((each for each in same if (kind, name) in each._names), None)
+
+    def _taken(self, kind: Kind, name: str) -> NameTakenError:
+        article = "an" if kind == "exchange" else "a"
+        return NameTakenError(
+            f"The virtual host {self._address.virtual_host!r} already has {article} {kind} {name!r} "
+            "that this lab did not make, and it may be in use. Next: end the other lab or lesson that made "
+            "it, or give the lab an empty virtual host in AMQP_URL, or a user with the tag 'administrator' "
+            "and the management plugin, so that it makes one"
+        )

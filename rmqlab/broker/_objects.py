@@ -1,0 +1,148 @@
+"""What is in a virtual host: look, make, delete, over short connections of the lab's own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import pika
+from pika import exceptions as amqp_errors
+
+from rmqlab.broker._address import HANDSHAKE_TIMEOUT_S, SOCKET_TIMEOUT_S, Address, explain, quiet_pika
+from rmqlab.errors import BrokerUnavailableError, ConnectionLostError, NameTakenError
+
+THERE, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 0, 404, 405, 406  # all but the first are AMQP's
+OWN_NAME = "rmqlab itself"  # what a short connection calls itself
+HEARTBEAT_S = 5  # a broker that stands still is given up after about three of these
+LOOK_AGAIN_S = 0.05
+LOCK_TIMEOUT_S = 5  # another lab is making something of the same name at this moment
+IN_USE_TIMEOUT_S = 2  # exclusive queues of connections that have just ended
+
+Kind = Literal["queue", "exchange"]
+
+logger = logging.getLogger("rmqlab.broker")
+
+
+@contextlib.contextmanager
+def short_connection(address: Address) -> Iterator[pika.BlockingConnection]:
+    """Open a connection for a `with` block, and close it after.
+
+    Args:
+        address: where the broker is.
+
+    Raises:
+        BrokerUnavailableError: no connection could be opened; says why.
+        ConnectionLostError: the connection was lost within the block.
+    """
+    parameters = address.parameters
+    parameters.connection_attempts = 1
+    parameters.socket_timeout = SOCKET_TIMEOUT_S
+    parameters.stack_timeout = HANDSHAKE_TIMEOUT_S
+    parameters.blocked_connection_timeout = HANDSHAKE_TIMEOUT_S
+    parameters.heartbeat = HEARTBEAT_S
+    parameters.client_properties = {"connection_name": OWN_NAME}
+    with quiet_pika():
+        try:
+            connection = pika.BlockingConnection(parameters)
+        except Exception as error:
+            raise BrokerUnavailableError(explain(error, address)) from error
+        try:
+            yield connection
+        except amqp_errors.AMQPError as error:
+            raise ConnectionLostError(
+                f"The connection to {address.host}:{address.port} was lost ({error!r}). "
+                "Next: see that the broker runs, and try again"
+            ) from error
+        finally:
+            with contextlib.suppress(amqp_errors.AMQPError):
+                connection.close()
+
+
+def look(connection: pika.BlockingConnection, kind: Kind, name: str) -> int:
+    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing."""
+    refusal = _refusal(connection, f"{kind}_declare", **{kind: name}, passive=True)
+    return refusal.reply_code if refusal else THERE
+
+
+def make(connection: pika.BlockingConnection, kind: Kind, **settings: Any) -> None:
+    """Declare a queue or an exchange; raises what pika raises."""
+    with connection.channel() as channel:
+        (channel.queue_declare if kind == "queue" else channel.exchange_declare)(**settings)
+
+
+def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
+    """Hold an exclusive queue, which only one connection can have, until the connection closes.
+
+    Its name begins as the one to be claimed, as the user may have the right to no others.
+
+    Raises:
+        NameTakenError: another lab has held it all the time.
+
+    Source: https://www.rabbitmq.com/docs/queues (exclusive queues)
+    """
+    deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+    while refusal := _refusal(
+        connection, "queue_declare", queue=f"{name[:100]}:rmqlab-claim", exclusive=True
+    ):
+        if refusal.reply_code != RESOURCE_LOCKED:
+            logger.debug("no lock while %r is made: %s", name, refusal.reply_text)
+            return
+        if time.monotonic() > deadline_s:
+            raise NameTakenError(
+                f"Another lab has been making {name!r} for {LOCK_TIMEOUT_S} s. "
+                "Next: end that lab, or try again"
+            )
+        connection.sleep(LOOK_AGAIN_S)
+
+
+def clean_up(address: Address, claims: Iterable[Iterable[str]]) -> None:
+    """Delete what was claimed: queues, and then the exchanges that nothing is bound to any more.
+
+    An exchange that somebody else has bound meanwhile stays, with a sentence in the log.
+
+    Args:
+        address: the broker and its virtual host.
+        claims: kind and name of each claim.
+
+    Raises:
+        BrokerError: the broker is gone.
+    """
+    with short_connection(address) as connection:
+        for queue in [name for kind, name in claims if kind == "queue"]:
+            if refusal := _refusal(connection, "queue_delete", queue=queue):
+                logger.warning("could not delete the lab's queue %r: %s", queue, refusal.reply_text)
+        exchanges = [name for kind, name in claims if kind == "exchange"]
+        deadline_s = time.monotonic() + IN_USE_TIMEOUT_S
+        # One may be bound to another, so that it takes several passes.
+        while (exchanges := _delete_unused(connection, exchanges)) and time.monotonic() < deadline_s:
+            connection.sleep(LOOK_AGAIN_S)
+    if exchanges:
+        what = ", ".join(map(repr, exchanges))
+        logger.warning("somebody else has bound to what the lab made; left as it is: exchange %s", what)
+
+
+def _delete_unused(connection: pika.BlockingConnection, exchanges: list[str]) -> list[str]:
+    """Delete the exchanges that nothing is bound to, and return the others."""
+    used = []
+    for exchange in exchanges:
+        refusal = _refusal(connection, "exchange_delete", exchange=exchange, if_unused=True)
+        if refusal and refusal.reply_code == PRECONDITION_FAILED:
+            used.append(exchange)
+        elif refusal:
+            logger.warning("could not delete the lab's exchange %r: %s", exchange, refusal.reply_text)
+    return used
+
+
+def _refusal(
+    connection: pika.BlockingConnection, method: str, **arguments: Any
+) -> amqp_errors.ChannelClosedByBroker | None:
+    """Call a method on a channel of its own, and return the broker's refusal, if it is one."""
+    try:
+        with connection.channel() as channel:
+            getattr(channel, method)(**arguments)
+    except amqp_errors.ChannelClosedByBroker as error:
+        return error
+    return None
