@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pika
 
-from rmqlab.broker import Address, Broker, explain, quiet_pika, reach
+from rmqlab.broker import TIMEOUTS, Broker, address_of, explain, quiet_pika, reach
 from rmqlab.errors import BrokerUnavailableError
 
 # Without a limit, a publisher waits for ever on a broker that raised its memory alarm.
@@ -16,7 +16,8 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
 
     Args:
         broker: a broker of `start_broker`, or an AMQP URL.
-        name: the connection's name, as the broker's management pages show it.
+        name: the connection's name, as the broker's management pages show it; one among the
+            URL's client_properties goes before it.
 
     Returns:
         An open connection; the caller closes it.
@@ -27,10 +28,8 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
 
     Source: https://www.rabbitmq.com/docs/connections (client-provided names, blocking)
     """
-    address = Address.parse(broker) if isinstance(broker, str) else broker.address
-    parameters = address.parameters
-    parameters.client_properties = {"connection_name": name}
-    parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
+    address = address_of(broker, given_to="connect")
+    parameters = address.parameters_for(name, **TIMEOUTS, blocked_connection_timeout=BLOCKED_TIMEOUT_S)
 
     def attempt() -> pika.BlockingConnection:
         try:
@@ -39,4 +38,4 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
             raise BrokerUnavailableError(explain(error, address)) from error
 
     with quiet_pika():
-        return reach(attempt)
+        return reach(attempt, host=address.host)

@@ -21,7 +21,17 @@ from pika.channel import Channel
 
 from rmqlab.amqp._joined import JoinedConnection
 from rmqlab.amqp._recovery import Recovery, tell
-from rmqlab.broker import Address, Broker, explain, innermost, is_refusal, quiet_pika, reach
+from rmqlab.broker import (
+    TIMEOUTS,
+    Address,
+    Broker,
+    address_of,
+    explain,
+    innermost,
+    is_refusal,
+    quiet_pika,
+    reach,
+)
 from rmqlab.errors import (
     AddressError,
     BrokerError,
@@ -78,7 +88,7 @@ class Session:
         recovery: Recovery | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._addresses = _addresses(broker)
+        self._addresses = _addresses(broker, given_to=name)
         random.shuffle(self._addresses)
         self.name = name
         self.recovery = recovery
@@ -124,7 +134,7 @@ class Session:
 
     def _try(self, attempt: Callable[[], None]) -> None:
         if self.recovery is None:
-            reach(attempt, pause=self._pause)
+            reach(attempt, host=self._addresses[0].host, pause=self._pause)
             return
         try:
             self.recovery.retry(attempt, name=self.name, pause=self._pause)
@@ -152,8 +162,7 @@ class Session:
         self._failure, self.blocked, self._is_silent = None, "", False
         address = self._addresses[0]
         self._addresses.append(self._addresses.pop(0))
-        parameters = address.parameters
-        parameters.client_properties = {"connection_name": self.name}
+        parameters = address.parameters_for(self.name, **TIMEOUTS)
         if self.recovery:
             parameters.socket_timeout = min(parameters.socket_timeout, ATTEMPT_TIMEOUT_S)
             parameters.heartbeat = self.recovery.heartbeat_s or parameters.heartbeat
@@ -347,14 +356,11 @@ class Session:
             )
 
 
-def _addresses(hosts: Hosts) -> list[Address]:
-    if isinstance(hosts, str):
-        return [Address.parse(hosts)]
-    if isinstance(hosts, Broker):
-        return [hosts.address]
-    if not hosts:
-        raise AddressError("there is no host to connect to. Next: give one AMQP URL at least")
-    return [Address.parse(each) for each in hosts]
+def _addresses(hosts: Hosts, *, given_to: str) -> list[Address]:
+    several = [hosts] if isinstance(hosts, str) or not isinstance(hosts, Sequence) else hosts
+    if not several:
+        raise AddressError(f"{given_to} was given no host to connect to. Next: give one AMQP URL at least")
+    return [address_of(each, given_to=given_to) for each in several]
 
 
 def _nothing() -> None:

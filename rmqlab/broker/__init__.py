@@ -1,7 +1,7 @@
 """A running RabbitMQ, wherever it comes from: an external one, a container, a private node."""
 
-from rmqlab.broker._address import Address, explain, innermost, is_refusal, quiet_pika
-from rmqlab.broker._broker import Broker
+from rmqlab.broker._address import TIMEOUTS, Address, explain, innermost, is_refusal, quiet_pika
+from rmqlab.broker._broker import Broker, address_of
 from rmqlab.broker._faults import WRITTEN_AFTER_S
 from rmqlab.broker._link import Link
 from rmqlab.broker._outage import Fault, Outage
@@ -10,6 +10,7 @@ from rmqlab.broker._source import Check
 from rmqlab.broker._start import check_sources, chosen_source, start_broker
 
 __all__ = [
+    "TIMEOUTS",
     "WRITTEN_AFTER_S",
     "Address",
     "Broker",
@@ -17,6 +18,7 @@ __all__ = [
     "Fault",
     "Link",
     "Outage",
+    "address_of",
     "check_sources",
     "chosen_source",
     "explain",

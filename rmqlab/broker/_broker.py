@@ -21,7 +21,7 @@ from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING, External
 from rmqlab.broker._faults import Breakable
 from rmqlab.broker._guardian import Guardian, source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
-from rmqlab.errors import BrokerEndedError, BrokerError
+from rmqlab.errors import AddressError, BrokerEndedError, BrokerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,3 +276,23 @@ class Broker(Breakable):
         if self._endpoint is None:
             raise BrokerError("This broker is stopped. Next: call its start(), or run the setup cell again")
         return self._endpoint
+
+
+def address_of(broker: Broker | str, *, given_to: str) -> Address:
+    """Return where a broker is that somebody gave as an argument.
+
+    Args:
+        broker: a running broker of the lab, or an AMQP URL.
+        given_to: what it was given to, for errors: "connect", or the name of a publisher.
+
+    Raises:
+        AddressError: it is neither, or the URL cannot be right.
+    """
+    if isinstance(broker, Broker):
+        return broker.address
+    if isinstance(broker, str):
+        return Address.parse(broker, setting=f"the URL given to {given_to}")
+    raise AddressError(
+        f"{given_to} was given {type(broker).__name__}, not a broker. "
+        "Next: give it what start_broker returns, or an AMQP URL"
+    )

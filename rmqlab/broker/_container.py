@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from rmqlab.broker._address import Address, Greeting, greet
+from rmqlab.broker._address import Address, Greeting, greet, without_user
 from rmqlab.broker._source import (
     PORTS,
     QUICK_STATISTICS,
@@ -83,7 +83,7 @@ class Container:
         try:
             client = _client(timeout_s=ENGINE_TIMEOUT_S)
         except Exception:  # docker-py lets through what its transports raise
-            place = os.environ.get("DOCKER_HOST") or "its usual socket"
+            place = without_user(os.environ.get("DOCKER_HOST", "")) or "its usual socket"
             return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
         with contextlib.closing(client):
             try:

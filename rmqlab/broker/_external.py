@@ -50,7 +50,7 @@ class External:
                 f"{URL_SETTING} is not set. Next: set it to the URL of your broker, "
                 "or set RMQLAB_BROKER=auto to let rmqlab start one"
             )
-        self._given = Address.parse(url)
+        self._given = Address.parse(url, setting=URL_SETTING)
         self._greeting = greet(self._given)
         self._management_url = self._find_management()
         self._virtual_host = f"rmqlab-{token()}" if self._is_administrator() else None
@@ -66,12 +66,15 @@ class External:
         if not url:
             return Check(False, f"{URL_SETTING} is not set", f"set {URL_SETTING} to use a broker that runs")
         try:
-            address = Address.parse(url)
+            address = Address.parse(url, setting=URL_SETTING)
             greeting = greet(address)
+            if management_url := os.environ.get(MANAGEMENT_SETTING, "").strip():
+                with Management(management_url, address) as management:
+                    management.cluster_name()
         except RmqlabError as error:
             reason, _, fix = str(error).partition(". Next: ")
             return Check(False, reason, fix)
-        return Check(True, f"RabbitMQ {greeting.version} at {address.host}:{address.port}")
+        return Check(True, f"RabbitMQ {greeting.version} at {address.place}")
 
     def leftovers(self) -> Leftovers:
         """Give the virtual host, or else what was made in a shared one, to be deleted at the end."""
@@ -96,7 +99,7 @@ class External:
     @staticmethod
     def tidy(leftovers: Leftovers) -> None:
         """Delete our virtual host, or else what was made in a shared one."""
-        given = Address.parse(leftovers["url"])
+        given = Address.parse(leftovers["url"], setting=URL_SETTING)
         try:
             if leftovers["virtual_host"]:
                 with Management(leftovers["management_url"], given) as management:
@@ -115,13 +118,14 @@ class External:
         """Give the URL of this broker's management API, if it has one that we can use."""
         told = os.environ.get(MANAGEMENT_SETTING, "").strip()
         scheme, port = MANAGEMENT_PORTS[self._given.scheme]
-        url = told or f"{scheme}://{self._given.host}:{port}"
+        url = told or f"{scheme}://{self._given.host_in_url}:{port}"
         try:
             with Management(url, self._given) as management:
                 cluster_name = management.cluster_name()
-        except ManagementError:
+        except ManagementError as error:
             if told:
                 raise
+            logger.info("%s", error)
             return None
         # A guessed port may be that of another broker on the same host.
         return url if cluster_name == self._greeting.cluster_name else None

@@ -23,7 +23,7 @@ from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from rmqlab.broker._address import SOCKET_TIMEOUT_S, Address, explain
-from rmqlab.broker._broker import Broker
+from rmqlab.broker._broker import Broker, address_of
 from rmqlab.broker._outage import Fault
 from rmqlab.broker._pump import Pump
 from rmqlab.closing import Closing
@@ -66,10 +66,10 @@ class Link(Closing):
     def __init__(self, broker: Broker | str, *, delay_ms: float = 0) -> None:
         if not 0 <= delay_ms < math.inf:
             raise ValueError(f"delay_ms is {delay_ms}; it must be a number from 0")
-        self._address = Address.parse(broker if isinstance(broker, str) else broker.url)
+        self._address = address_of(broker, given_to="Link")
         if self._address.scheme != "amqp":
             raise BrokerError(
-                f"A link carries plain amqp://, and the broker at {self._address.host}:{self._address.port} "
+                f"A link carries plain amqp://, and the broker at {self._address.place} "
                 f"is reached by {self._address.scheme}://. Next: give the link an amqp:// URL of this broker"
             )
         self._delay_ms = delay_ms

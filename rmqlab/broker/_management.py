@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 from urllib.parse import quote
 
-from rmqlab.broker._address import Address
+from rmqlab.broker import _tls
+from rmqlab.broker._address import Address, split_url
 from rmqlab.closing import Closing
-from rmqlab.errors import ManagementError
+from rmqlab.errors import AddressError, ManagementError
 
 TIMEOUT_S = 5
+SETTING = "RMQLAB_MANAGEMENT_URL"
+PORTS = {"http": 80, "https": 443}
+EXAMPLE = "http://localhost:15672"
 
 
 class Management(Closing):
@@ -17,7 +22,10 @@ class Management(Closing):
 
     Args:
         base_url: where the API is, without credentials and without `/api`.
-        address: the AMQP address; the API takes the same user and password.
+        address: the AMQP address; the API takes the same user, password and certificates.
+
+    Raises:
+        AddressError: the URL cannot be right, or an option of the address.
 
     Source: https://www.rabbitmq.com/docs/http-api-reference
     """
@@ -25,20 +33,30 @@ class Management(Closing):
     def __init__(self, base_url: str, address: Address) -> None:
         import httpx
 
-        self._base_url = base_url.rstrip("/")
-        # trust_env: a proxy of the environment has no business between us and the broker.
-        try:
-            self._client = httpx.Client(
-                base_url=f"{self._base_url}/api",
-                auth=(address.username, address.password),
-                timeout=TIMEOUT_S,
-                trust_env=False,
+        parts = split_url(base_url, setting=SETTING, ports=PORTS, example=EXAMPLE)
+        if parts.username is not None or parts.query:
+            raise AddressError(
+                f"{SETTING} has a user or options in it, and the user is that of AMQP_URL. "
+                f"Next: leave out what is before '@' or behind '?', as in {EXAMPLE}"
             )
-        except httpx.InvalidURL as error:
-            raise ManagementError(
-                f"The management API cannot be at {base_url!r} ({error}). Next: set "
-                "RMQLAB_MANAGEMENT_URL to a URL such as http://localhost:15672"
-            ) from error
+        self._base_url = base_url.strip().rstrip("/")
+        self._setting = address.setting or "this broker"
+        self._extensions = {}
+        verify: ssl.SSLContext | bool = True
+        if parts.scheme == "https":
+            # What the AMQP URL says of certificates, or else the CAs that Python trusts.
+            options = address.parameters.ssl_options
+            verify = options.context if options else ssl.create_default_context()
+            if options and options.server_hostname and parts.hostname == address.host:
+                self._extensions = {"sni_hostname": options.server_hostname}
+        # trust_env: a proxy of the environment has no business between us and the broker.
+        self._client = httpx.Client(
+            base_url=f"{self._base_url}/api",
+            auth=(address.username, address.password),
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            verify=verify,
+        )
 
     def close(self) -> None:
         """Close the connections of the client."""
@@ -46,7 +64,10 @@ class Management(Closing):
 
     def cluster_name(self) -> str:
         """Give the name of the cluster that this API manages."""
-        return str(self._call("GET", "/overview").get("cluster_name", ""))
+        overview = self._call("GET", "/overview", missing=[])
+        if not isinstance(overview, dict):
+            raise self._is_none()
+        return str(overview.get("cluster_name", ""))
 
     def tags(self) -> list[str]:
         """Give the tags of our user: `administrator` may make virtual hosts."""
@@ -103,8 +124,11 @@ class Management(Closing):
         import httpx
 
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = self._client.request(method, path, json=body, extensions=self._extensions)
         except httpx.HTTPError as error:
+            if tls_error := _tls.find_error(error):
+                who = f"the management API at {self._base_url}"
+                raise ManagementError(_tls.explain(tls_error, who, setting=self._setting)) from error
             raise ManagementError(
                 f"The management API at {self._base_url} does not answer ({error}). Next: enable the "
                 "plugin rabbitmq_management, or set RMQLAB_MANAGEMENT_URL to where it is"
@@ -114,15 +138,17 @@ class Management(Closing):
         if answer.is_error and answer.status_code != also:
             raise ManagementError(
                 f"The management API at {self._base_url} refuses {method} {path} "
-                f"({answer.status_code} {answer.reason_phrase}). Next: give the user of AMQP_URL "
-                "the tag 'administrator', or go on without"
+                f"({answer.status_code} {answer.reason_phrase}). Next: give the user of "
+                f"{self._setting} the tag 'administrator', or go on without"
             )
         if not answer.content:
             return {}
         try:
             return answer.json()
         except ValueError as error:
-            raise ManagementError(
-                f"What answers at {self._base_url} is no management API. Next: set "
-                "RMQLAB_MANAGEMENT_URL to where it is"
-            ) from error
+            raise self._is_none() from error
+
+    def _is_none(self) -> ManagementError:
+        return ManagementError(
+            f"What answers at {self._base_url} is no management API. Next: set {SETTING} to where it is"
+        )

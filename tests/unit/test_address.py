@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+from urllib.parse import urlencode
+
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from rmqlab.broker import Address
+from rmqlab.broker._address import without_user
 from rmqlab.errors import AddressError
 
 SECRET = "s3cr3t/word"  # needs percent-encoding in a URL
 URL = "amqp://a%40b:s3cr3t%2Fword@localhost:5673/%2Flab?heartbeat=30"
+
+URL_WITH = "amqp://u:{password}@localhost"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +30,14 @@ URL = "amqp://a%40b:s3cr3t%2Fword@localhost:5673/%2Flab?heartbeat=30"
         ("amqp://u:p@localhost/lab", Address("amqp", "localhost", 5672, "u", "p", "lab")),
         ("amqp://u:p@[::1]:5673/lab", Address("amqp", "::1", 5673, "u", "p", "lab")),
         ("  amqp://localhost\n", Address("amqp", "localhost", 5672, "guest", "guest", "/")),
+        ("amqp://u:@localhost", Address("amqp", "localhost", 5672, "u", "", "/")),
+        ("amqp://:@localhost", Address("amqp", "localhost", 5672, "", "", "/")),
+        (URL_WITH.format(password="100%"), Address("amqp", "localhost", 5672, "u", "100%", "/")),
+        ("amqp://u:p@localhost/%C3%BC", Address("amqp", "localhost", 5672, "u", "p", "ü")),
+        (
+            "amqp://u:p@localhost/?heartbeat=0",
+            Address("amqp", "localhost", 5672, "u", "p", "/", "heartbeat=0"),
+        ),
         (URL, Address("amqp", "localhost", 5673, "a@b", SECRET, "/lab", "heartbeat=30")),
     ],
 )
@@ -58,8 +75,8 @@ def test_what_is_shown_has_no_password(show) -> None:
     assert "localhost" in shown
 
 
-def test_masked_keeps_all_but_the_password() -> None:
-    assert Address.parse(URL).masked == "amqp://a%40b:***@localhost:5673/%2Flab?heartbeat=30"
+def test_masked_keeps_all_but_the_password_and_the_options() -> None:
+    assert Address.parse(URL).masked == "amqp://a%40b:***@localhost:5673/%2Flab?***"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +93,16 @@ def test_masked_keeps_all_but_the_password() -> None:
         ("amqp://u:s3cr3t@localhost:0", "port"),
         ("amqp://u:s3cr3t@[::1:5672/", "host"),
         ("amqp://u:s3cr3t@[nonsense]/", "host"),
+        ("amqp://u:s3cr3t@a..b", "host"),
+        ("amqp://s3cr3t@localhost", "no password"),
+        ("amqp://u:s3cr3t/s3cr3t@localhost", "before its '@'"),
+        (URL_WITH.format(password="s3cr3t?s3cr3t"), "before its '@'"),
+        (URL_WITH.format(password="s3cr3t#s3cr3t"), "before its '@'"),
+        (URL_WITH.format(password="1#s3cr3t"), "before its '@'"),
+        ("amqp://u:s3cr3t@localhost/lab#1", "'#'"),
+        ("amqp://u:s3cr3t@localhost/lab/more", "more than one '/'"),
+        (URL_WITH.format(password="s3cr3t%FF"), "UTF-8"),
+        ("amqp://u:s3cr3t@local\nhost/", "line break"),
     ],
 )
 def test_a_url_that_cannot_be_right_is_one_sentence_and_a_next_step(url: str, complaint: str) -> None:
@@ -84,7 +111,7 @@ def test_a_url_that_cannot_be_right_is_one_sentence_and_a_next_step(url: str, co
 
     message = str(caught.value)
     sentence, _, next_step = message.partition(". Next: ")
-    assert sentence.startswith("AMQP_URL ")
+    assert sentence.startswith("The URL ")
     assert complaint in sentence
     assert next_step
     assert "\n" not in message
@@ -94,14 +121,121 @@ def test_a_url_that_cannot_be_right_is_one_sentence_and_a_next_step(url: str, co
 def test_the_error_names_the_setting_that_is_wrong() -> None:
     with pytest.raises(AddressError, match=r"^OTHER_URL has no scheme"):
         Address.parse("nonsense", setting="OTHER_URL")
+    with pytest.raises(AddressError, match=r"^OTHER_URL has the option heartbeat"):
+        Address.parse("amqp://localhost?heartbeat=soon", setting="OTHER_URL").parameters  # noqa: B018
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Files that TLS can do nothing with, and a key that needs a password."""
+    key = trustme.CA().issue_cert("localhost").private_key_pem.bytes()
+    private_key = serialization.load_pem_private_key(key, None)
+    encrypted = private_key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"s3cr3t"),
+    )
+    contents = {"text": b"s3cr3t", "encrypted": encrypted}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca")
+    return {name: str(tmp_path / name) for name in (*contents, "ca", "missing")}
 
 
 @pytest.mark.parametrize(
-    "query", ["heartbeat=soon", "no_such_option=1", "ssl_options=%7B", "socket_timeout=0"]
+    ("query", "complaint"),
+    [
+        ("heartbeat=s3cr3t", "the option heartbeat with a value"),
+        ("heartbeat=-1", "the option heartbeat with a value"),
+        ("socket_timeout=0", "the option socket_timeout with a value"),
+        ("client_properties=s3cr3t", "the option client_properties with a value"),
+        ("client_properties=['s3cr3t']", "the option client_properties with a value"),
+        ("no_such_option=s3cr3t", "the option no_such_option, which pika does not take"),
+        ("password=s3cr3t", "the option password, which pika does not take"),
+        ("s3cr3t", "an option, which pika does not take"),
+        ("heartbeat=", "the option heartbeat without a value"),
+        ("heartbeat=1&heartbeat=2", "the option heartbeat more than once"),
+        ("ssl_options={'ca_certs':'{ca}'}", "ssl_options and no TLS"),
+    ],
 )
-def test_an_option_that_pika_does_not_take_is_an_address_error(query: str) -> None:
-    address = Address.parse(f"amqp://u:s3cr3t@localhost/lab?{query}")
+def test_an_option_that_cannot_be_right_is_named(files, query: str, complaint: str) -> None:
+    _assert_refused(f"amqp://u:s3cr3t@localhost/lab?{_filled(query, files)}", complaint)
 
-    with pytest.raises(AddressError, match="Next: ") as caught:
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("{'password': 's3cr3t'", "that are no dict"),
+        ("'s3cr3t'", "that are no dict"),
+        ("None", "that are no dict"),
+        ("{}", "without a CA"),
+        ("{'certfile': '{ca}', 'password': 's3cr3t'}", "without a CA"),
+        ("{'ca_certs': '{missing}'}", "whose ca_certs names nothing"),
+        ("{'ca_certs': 's3cr3t'}", "whose ca_certs names nothing"),
+        (
+            "{'ca_certs': '{ca}', 'certfile': '{missing}', 'password': 's3cr3t'}",
+            "whose certfile names nothing",
+        ),
+        ("{'ca_certs': '{ca}', 'certfile': '{ca}', 'keyfile': '{missing}'}", "whose keyfile names nothing"),
+        ("{'ca_certs': 5}", "whose ca_certs names nothing"),
+        ("{'ca_certs': '{text}'}", "that cannot be used (NO_CERTIFICATE_OR_CRL_FOUND)"),
+        ("{'ca_certs': '{ca}', 'certfile': '{ca}', 'keyfile': '{text}'}", "that cannot be used"),
+        (
+            "{'ca_certs': '{ca}', 'certfile': '{ca}', 'keyfile': '{encrypted}'}",
+            "with an encrypted key and no password",
+        ),
+        ("{'ca_certs': '{ca}', 'ciphers': 's3cr3t'}", "that cannot be used"),
+    ],
+)
+def test_ssl_options_that_cannot_be_right_are_told(files, options: str, complaint: str) -> None:
+    query = urlencode({"ssl_options": _filled(options, files)})
+    _assert_refused(f"amqps://u:s3cr3t@localhost/lab?{query}", f"ssl_options {complaint}")
+
+
+def _filled(template: str, files: dict[str, str]) -> str:
+    for name, path in files.items():
+        template = template.replace("{" + name + "}", path)
+    return template
+
+
+def _assert_refused(url: str, complaint: str) -> None:
+    address = Address.parse(url, setting="AMQP_URL")
+
+    with pytest.raises(AddressError) as caught:
         address.parameters  # noqa: B018
-    assert "s3cr3t" not in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith(f"AMQP_URL has {complaint}")
+    assert message.count(". Next: ") == 1
+    assert "\n" not in message
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value)).replace(__file__, "")
+
+
+def test_the_urls_own_options_go_before_ours() -> None:
+    query = urlencode({"blocked_connection_timeout": 7, "client_properties": {"team": "a"}})
+    address = Address.parse(f"amqp://localhost?{query}")
+
+    parameters = address.parameters_for("worker", blocked_connection_timeout=30, socket_timeout=5)
+
+    assert parameters.blocked_connection_timeout == 7
+    assert parameters.socket_timeout == 5
+    assert parameters.client_properties == {"connection_name": "worker", "team": "a"}
+
+
+def test_a_name_among_the_urls_client_properties_stays() -> None:
+    query = urlencode({"client_properties": {"connection_name": "mine"}})
+
+    parameters = Address.parse(f"amqp://localhost?{query}").parameters_for("worker")
+
+    assert parameters.client_properties == {"connection_name": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("tcp://user:s3cr3t@host:2375", "tcp://***@host:2375"),
+        ("ssh://user:s3/cr@3t@host", "ssh://***@host"),
+        ("unix:///run/docker.sock", "unix:///run/docker.sock"),
+    ],
+)
+def test_a_url_is_shown_without_its_user(url: str, shown: str) -> None:
+    assert without_user(url) == shown

@@ -12,6 +12,8 @@ from rmqlab.broker import reach
 from rmqlab.broker._reach import UNREACHABLE_LIMIT_S
 from rmqlab.errors import BrokerUnavailableError
 
+HERE = "127.0.0.1"
+
 
 class Attempts:
     """Fails as a connection does, so many times, and counts."""
@@ -30,7 +32,7 @@ class Attempts:
 def test_a_host_without_a_route_is_tried_again() -> None:
     attempts = Attempts(errno.EHOSTUNREACH, failures=2)
 
-    assert reach(attempts, pause=lambda _: None) == "open"
+    assert reach(attempts, host=HERE, pause=lambda _: None) == "open"
     assert attempts.made == 3
 
 
@@ -39,7 +41,7 @@ def test_an_answer_is_not_asked_for_again(code: int) -> None:
     attempts = Attempts(code, failures=1)
 
     with pytest.raises(BrokerUnavailableError):
-        reach(attempts)
+        reach(attempts, host=HERE)
     assert attempts.made == 1
 
 
@@ -53,7 +55,7 @@ def test_there_is_an_end_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
 
     with pytest.raises(BrokerUnavailableError):
-        reach(Attempts(errno.EHOSTUNREACH, failures=1000), pause=pause)
+        reach(Attempts(errno.EHOSTUNREACH, failures=1000), host=HERE, pause=pause)
     assert UNREACHABLE_LIMIT_S <= now_s < UNREACHABLE_LIMIT_S + 1
 
 
@@ -62,4 +64,20 @@ def test_a_stop_while_it_waits_ends_it() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reach(Attempts(errno.EHOSTUNREACH, failures=9), pause=stopped)
+        reach(Attempts(errno.EHOSTUNREACH, failures=9), host=HERE, pause=stopped)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_what_is_on_this_machine_is_tried_again(host: str) -> None:
+    attempts = Attempts(errno.EHOSTUNREACH, failures=1)
+
+    assert reach(attempts, host=host, pause=lambda _: None) == "open"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "broker.example"])
+def test_what_is_elsewhere_is_not_asked_again(host: str) -> None:
+    attempts = Attempts(errno.EHOSTUNREACH, failures=1)
+
+    with pytest.raises(BrokerUnavailableError):
+        reach(attempts, host=host)
+    assert attempts.made == 1
