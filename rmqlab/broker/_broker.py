@@ -8,6 +8,7 @@ import dataclasses
 import html
 import logging
 import os
+import socket
 from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Options of pika's URLParameters: no heartbeats, and a look by the system after a minute of silence.
-PATIENT = {"heartbeat": "0", "tcp_options": "{'TCP_KEEPIDLE': 60, 'TCP_KEEPINTVL': 20, 'TCP_KEEPCNT': 3}"}
+NO_HEARTBEATS = {"heartbeat": "0"}
+KEEPALIVE = {"tcp_options": "{'TCP_KEEPIDLE': 60, 'TCP_KEEPINTVL': 20, 'TCP_KEEPCNT': 3}"}
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -165,14 +167,17 @@ class Broker(Breakable):
 
         They ask for no heartbeats, unless the URL does: pika answers those only while its loop
         runs, so that a pause would count as death. A process that dies closes its connections
-        all the same. Of a host or a network that dies, the system's keepalive tells.
+        all the same. Of a host or a network that dies, the system's keepalive tells,
+        where pika can set it: on Linux and Windows.
 
         Sources: https://www.rabbitmq.com/docs/heartbeats (tcp keepalives),
         https://pika.readthedocs.io/en/stable/modules/parameters.html
         """
         address = self._running.address
         given = dict(parse_qsl(address.query))
-        return dataclasses.replace(address, query=urlencode(PATIENT | given))
+        # On macOS pika sets none of these, and warns of each at every connection.
+        keepalive = KEEPALIVE if hasattr(socket, "TCP_KEEPIDLE") else {}
+        return dataclasses.replace(address, query=urlencode(NO_HEARTBEATS | keepalive | given))
 
     @property
     def parameters(self) -> pika.URLParameters:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from rmqlab.broker import Address, Broker
@@ -16,11 +18,24 @@ def _broker(url: str) -> Broker:
     return broker
 
 
-def test_a_broker_of_the_lab_is_asked_for_no_heartbeats_and_the_system_looks_instead() -> None:
+def test_a_broker_of_the_lab_is_asked_for_no_heartbeats_and_the_system_looks_instead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "TCP_KEEPIDLE", 4, raising=False)
     parameters = _broker(URL).parameters
 
     assert parameters.heartbeat == 0
     assert parameters.tcp_options["TCP_KEEPIDLE"] == 60
+
+
+def test_keepalive_is_left_out_where_pika_would_warn_of_it_at_each_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(socket, "TCP_KEEPIDLE", raising=False)  # as on macOS
+    parameters = _broker(URL).parameters
+
+    assert parameters.heartbeat == 0
+    assert not parameters.tcp_options
 
 
 @pytest.mark.parametrize(
