@@ -58,7 +58,7 @@ def test_a_job_that_takes_too_long_is_ended() -> None:
 
 
 def test_a_process_that_dies_is_an_error_with_a_next_step() -> None:
-    with pytest.raises(RmqlabError, match="A process ended before its job.*Next: "):
+    with pytest.raises(RmqlabError, match=r"A process ended before its job.*Next: "):
         run_jobs([functools.partial(os._exit, 1)], time_limit_s=30)
 
 
