@@ -59,9 +59,9 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
-        grey = "" if then is None else "; in gray, the reference run"
         axes.set_xlabel(
-            f"rate, as a multiple of plain pika's in the same round: median, lowest to highest{grey}"
+            f"{TIMES} plain pika's rate in the same round: median, lowest to highest"
+            + ("" if then is None else "\n(gray: the reference run)")
         )
         figure.suptitle(_finding(now), x=0.01, ha="left", weight="bold", size=12)
     return figure
@@ -79,15 +79,16 @@ def _draw(axes: Axes, place: float, row: Any, look: tuple[str, str], *, text: bo
     axes.hlines(place, row["ratio_low"], row["ratio_high"], color=color, linewidth=3, alpha=0.45)
     axes.plot(row["ratio"], place, marker, color=color)
     if text:
-        interval = f"{times(row['ratio'])} {TIMES}  ({times(row['ratio_low'])} to {times(row['ratio_high'])})"
-        label(axes, interval, row["ratio_high"], place, color, offset=(8, -4))
+        spread = f"  ({times(row['ratio_low'])} to {times(row['ratio_high'])})"
+        words = f"{times(row['ratio'])} {TIMES}{spread if row['ratio_low'] < row['ratio_high'] else ''}"
+        label(axes, words, row["ratio_high"], place, color, offset=(8, -4))
 
 
 def _finding(summary: Any) -> str:
     """Say how the fastest of each role compares with plain pika."""
     fastest = summary.sort_values("ratio").groupby("role").tail(1).sort_index(ascending=False)
     return "\n".join(
-        f"{ROLES[role].capitalize()}, {variant} is {times(ratio)} times as fast as plain pika"
+        f"{ROLES[role].capitalize()}: {variant}, {times(ratio)} times as fast as plain pika"
         for (role, variant), ratio in fastest["ratio"].items()
     )
 
