@@ -20,7 +20,7 @@ from rmqlab.measure._load import (
     published_ns,
 )
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._reference import compare_to_reference
+from rmqlab.measure._reference import compare_to_reference, read_reference
 from rmqlab.measure._report import Report, jain_index, provenance
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "provenance",
     "publish_load",
     "published_ns",
+    "read_reference",
     "run_grid",
     "run_jobs",
     "summarize_repeats",
