@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test check rehearse run notebooks reference bench faults lint clean
+.PHONY: help lab test check rehearse run notebooks reference faults lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,12 +34,10 @@ notebooks: ## execute the committed notebooks anew, in place, and normalize them
 	@./setup.sh test
 	@$(run) rmqlab run --in-place $(ARGS)
 
-reference: ## execute the notebooks as above, and keep what they measure as the reference runs
-	@RMQLAB_KEEP_REFERENCE=1 $(MAKE) --no-print-directory notebooks
-
-bench: ## compare publish strategies, ack policies and client libraries (ARGS="publish --quick")
+reference: ## execute the notebooks as above, and keep what they measure as the reference runs; bench.csv before
 	@./setup.sh test
-	@$(run) rmqlab bench $(ARGS)
+	@$(if $(ARGS),,.venv/bin/python data/reference/make_bench.py)
+	@RMQLAB_KEEP_REFERENCE=1 $(MAKE) --no-print-directory notebooks
 
 faults: ## break a broker under load, and compare clients (ARGS="--quick")
 	@./setup.sh test

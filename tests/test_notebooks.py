@@ -22,7 +22,10 @@ UNWANTED = {
 }
 HEADINGS = ("## Summary", "## In practice", "## Further reading", "## Your turn")
 
-each_lesson = pytest.mark.parametrize("lesson", PATHS, ids=lambda path: path.stem, indirect=True)
+each_notebook = pytest.mark.parametrize("lesson", PATHS, ids=lambda path: path.stem, indirect=True)
+# An appendix, such as A1, shows a comparison, and has no exercises.
+LESSONS = [path for path in PATHS if not path.stem.startswith("A")]
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem, indirect=True)
 
 
 @pytest.fixture
@@ -57,12 +60,12 @@ def test_there_are_lessons() -> None:
     assert PATHS, "notebooks/ holds no *.ipynb"
 
 
-@each_lesson
+@each_notebook
 def test_it_is_a_valid_notebook(lesson) -> None:
     nbformat.validate(lesson)
 
 
-@each_lesson
+@each_notebook
 def test_it_was_executed_once_from_top_to_bottom(lesson) -> None:
     counts = [cell.execution_count for cell in _code(lesson)]
 
@@ -70,12 +73,12 @@ def test_it_was_executed_once_from_top_to_bottom(lesson) -> None:
     assert counts
 
 
-@each_lesson
+@each_notebook
 def test_its_tags_are_known(lesson) -> None:
     assert {tag for cell in lesson.cells for tag in _tags(cell)} <= TAGS
 
 
-@each_lesson
+@each_notebook
 def test_only_cells_that_say_so_raise(lesson) -> None:
     raising = [
         cell.source
@@ -87,7 +90,7 @@ def test_only_cells_that_say_so_raise(lesson) -> None:
     assert raising == []
 
 
-@each_lesson
+@each_notebook
 def test_cells_that_say_they_raise_do(lesson) -> None:
     # nbval is content when such a cell raises nothing.
     silent = [
@@ -100,7 +103,7 @@ def test_cells_that_say_they_raise_do(lesson) -> None:
     assert silent == []
 
 
-@each_lesson
+@each_notebook
 @pytest.mark.parametrize("what", UNWANTED)
 def test_no_output_shows(lesson, what: str) -> None:
     found = [
@@ -113,7 +116,7 @@ def test_no_output_shows(lesson, what: str) -> None:
     assert found == []
 
 
-@each_lesson
+@each_notebook
 def test_no_compared_cell_writes_to_standard_error(lesson) -> None:
     writing = [
         cell.source
@@ -125,7 +128,7 @@ def test_no_compared_cell_writes_to_standard_error(lesson) -> None:
     assert writing == []
 
 
-@each_lesson
+@each_notebook
 def test_it_starts_with_what_a_reader_will_do_learn_and_need(lesson) -> None:
     cells = []
     for cell in lesson.cells:
@@ -147,7 +150,7 @@ def test_it_has_the_parts_of_a_lesson(lesson, heading: str) -> None:
     assert any(re.match(rf"{heading}\b", each) for each in headings)
 
 
-@each_lesson
+@each_notebook
 def test_it_has_one_title(lesson) -> None:
     titles = [line for line in _markdown(lesson).splitlines() if re.match(r"# \S", line)]
 
@@ -172,14 +175,14 @@ def test_its_solutions_are_folded_and_check_themselves(lesson) -> None:
         assert re.search(r"^\s*assert\b", solution.source, re.MULTILINE), solution.source
 
 
-@each_lesson
+@each_notebook
 def test_a_code_cell_fits_the_screen(lesson) -> None:
     long = [cell.source for cell in _code(lesson) if len(cell.source.splitlines()) >= CELL_LINES]
 
     assert long == []
 
 
-@each_lesson
+@each_notebook
 def test_what_is_measured_is_followed_by_a_checked_cell(lesson) -> None:
     checked = False
     for cell in reversed(_code(lesson)[:-1]):  # the last one cleans up
@@ -189,7 +192,7 @@ def test_what_is_measured_is_followed_by_a_checked_cell(lesson) -> None:
             checked = True
 
 
-@each_lesson
+@each_notebook
 def test_it_is_normalized(lesson) -> None:
     stored = nbformat.writes(lesson)
     lessons.normalize(lesson)
@@ -199,7 +202,7 @@ def test_it_is_normalized(lesson) -> None:
     assert set(lesson.metadata.language_info) == {"name"}
 
 
-@each_lesson
+@each_notebook
 def test_its_cells_have_different_ids(lesson) -> None:
     ids = [cell.id for cell in lesson.cells]
 

@@ -68,7 +68,7 @@ def _pyproject() -> dict:
 
 
 def _wanted(project: dict) -> list[str]:
-    """What the lab and its tests need; the clients for the bench are pip's in both."""
+    """What the lab and its tests need; the clients that are compared are pip's in both."""
     wanted = project["dependencies"] + project["optional-dependencies"]["test"]
     return [text for text in wanted if not text.startswith("rmqlab[")]
 

@@ -23,9 +23,12 @@ from ._workers import publish_task, run_each, run_workload
 from ._workers_figures import plot_depth, plot_speedup
 from ._workers_frames import Run, Runs, compare_runs, compare_tasks
 from ._workload import Job, Workload, load_workload, make_workload
+from .clients._compare import ClientsConfig, compare_clients
+from .clients._figures import plot_clients
 
 __all__ = [
     "Broadcast",
+    "ClientsConfig",
     "Failures",
     "FaultRun",
     "Job",
@@ -35,6 +38,7 @@ __all__ = [
     "Subscriber",
     "Workload",
     "capture_failures",
+    "compare_clients",
     "compare_runs",
     "compare_tasks",
     "compare_waits",
@@ -51,6 +55,7 @@ __all__ = [
     "plot_ack_batches",
     "plot_attendance",
     "plot_backlog",
+    "plot_clients",
     "plot_confirm_cost",
     "plot_depth",
     "plot_fairness_and_rate",

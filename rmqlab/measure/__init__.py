@@ -4,6 +4,7 @@ from rmqlab.measure._account import Account, Balance, Totals
 from rmqlab.measure._fan_out import fan_out
 from rmqlab.measure._grid import run_grid, summarize_repeats
 from rmqlab.measure._header import Identify, by_header, by_message_id
+from rmqlab.measure._jobs import process_pool, run_jobs
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import (
     ConstantDuration,
@@ -19,7 +20,7 @@ from rmqlab.measure._load import (
     published_ns,
 )
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._reference import compare_to_reference
+from rmqlab.measure._reference import compare_to_reference, read_reference
 from rmqlab.measure._report import Report, jain_index, provenance
 
 __all__ = [
@@ -45,9 +46,12 @@ __all__ = [
     "compare_to_reference",
     "fan_out",
     "jain_index",
+    "process_pool",
     "provenance",
     "publish_load",
     "published_ns",
+    "read_reference",
     "run_grid",
+    "run_jobs",
     "summarize_repeats",
 ]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from rmqlab.amqp import Acks, Confirms, Consumer, Publisher
 from rmqlab.broker import Broker
-from rmqlab.errors import TimeLimitError
-from rmqlab.interrupts import WAKE_EVERY_S
+from rmqlab.measure._jobs import run_jobs
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
 
@@ -32,7 +27,7 @@ class PublishJob:
     name: str
 
     def __call__(self) -> Ledger:
-        """Publish, and tell what happened."""
+        """Publish, and return what happened."""
         ledger = Ledger()
         recorder = ledger.publisher(self.name, first=self.load.first, identify=self.load.identify)
         with Publisher(
@@ -64,7 +59,7 @@ class ConsumeJob:
     name: str
 
     def __call__(self) -> Ledger:
-        """Consume, and tell what happened."""
+        """Consume, and return what happened."""
         ledger = Ledger()
         recorder = ledger.consumer(self.name, identify=self.load.identify)
         with Consumer(
@@ -118,8 +113,7 @@ def fan_out(
         prefetch_count: as of `Consumer`.
         idle_s: a consumer leaves when nothing came for so long, in seconds.
         time_limit_s: give up after so many seconds.
-        executor: what runs the jobs, and stays open; it needs room for all of them at once.
-            None makes a pool of processes, and closes it. An executor of Dask serves, too.
+        executor: what runs the processes' jobs, as of `run_jobs`.
 
     Returns:
         What happened, as all processes saw it.
@@ -158,50 +152,7 @@ def fan_out(
         )
         for number, part in enumerate(load.split(publishers) if publishers else ())
     ]
-    with contextlib.nullcontext(executor) if executor else _pool(len(jobs)) as running:
-        assert running is not None
-        ledgers = _results([running.submit(_call, job, uuid.uuid4()) for job in jobs], time_limit_s)
-    return Ledger().merge(ledgers)
-
-
-def _call(job: Callable[[], Ledger], _: uuid.UUID) -> Ledger:
-    """Do a job in another process; Dask would not do the same one twice, so each has an id."""
-    return job()
-
-
-def _results(futures: list[Future[Ledger]], time_limit_s: float) -> list[Ledger]:
-    try:
-        deadline_s = time.monotonic() + time_limit_s
-        running = set(futures)
-        while running and (left_s := deadline_s - time.monotonic()) > 0:
-            done, running = wait(running, min(left_s, WAKE_EVERY_S), FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        if running:
-            raise TimeLimitError(
-                f"{len(running)} of {len(futures)} processes had not ended after {time_limit_s:g} s. "
-                "Next: give fewer messages, more room in the executor, or a longer time_limit_s"
-            )
-        return [future.result() for future in futures]
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-@contextlib.contextmanager
-def _pool(size: int) -> Iterator[Executor]:
-    """Give a pool of new processes; whatever happens, none of them is left behind."""
-    others = set(multiprocessing.active_children())
-    # New processes rather than forks: a fork would share this one's connections and locks.
-    pool = ProcessPoolExecutor(size, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return Ledger().merge(run_jobs(jobs, time_limit_s=time_limit_s, executor=executor))
 
 
 def _check(publishers: int, consumers: int, queue: str) -> None:

@@ -87,6 +87,26 @@ def compare_to_reference(
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
+def read_reference(name: str) -> pd.DataFrame:
+    """Return a reference run that the repository stores, as it was measured.
+
+    Args:
+        name: name of the run, such as `bench`, which is stored in `data/reference/bench.csv`.
+
+    Raises:
+        DataError: there is no such run, or it cannot be read.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_csv(FOLDER / f"{name}.csv")
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise DataError(
+            f"The reference run {name}.csv cannot be read ({error}). "
+            "Next: get the file from the repository again"
+        ) from error
+
+
 def _keep(
     frame: pd.DataFrame, path: Path, by: Sequence[str], values: Sequence[str], broker: Broker | None
 ) -> None:

@@ -13,7 +13,7 @@ import pika
 import pytest
 
 from rmqlab.errors import DataError
-from rmqlab.measure import _reference, compare_to_reference
+from rmqlab.measure import _reference, compare_to_reference, read_reference
 
 MINE = pd.DataFrame(
     {
@@ -192,3 +192,9 @@ def test_the_index_of_a_frame_does_not_matter(folder: Path) -> None:
     beside = compare_to_reference(shuffled, "any", by="prefetch", values="jain")
     assert list(beside["jain_reference"]) == [0.3, 0.1, 0.2]
     assert list(beside.index) == [0, 1, 2]
+
+
+def test_a_whole_reference_run_is_read_and_a_missing_one_is_an_error() -> None:
+    assert {"variant", "ratio"} <= set(read_reference("bench"))
+    with pytest.raises(DataError, match=r"no_such_run\.csv cannot be read.*Next: "):
+        read_reference("no_such_run")

@@ -1,121 +1,99 @@
-"""Figures of the bench: for each variant a dot, the median, on a line from worst to best."""
+"""The figure of a comparison: how many times as fast as plain pika each variant is."""
 
 from __future__ import annotations
 
-import io
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from rmqlab.experiments.clients._model import Suite
-from rmqlab.experiments.clients._tables import TIMES, finding, times
+from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
+from rmqlab.measure import summarize_repeats
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE = str(files("rmqlab") / "rmqlab.mplstyle")
-# Colors of Okabe and Ito, as in `rmqlab.figures`; each library has a marker of its own as well.
-LOOKS = {
-    "rmqlab": ("#0072B2", "o"),
-    "pika": ("#D55E00", "s"),
-    "aio-pika": ("#009E73", "D"),
-    "py-amqp": ("#CC79A7", "^"),
-    "amqpstorm": ("#E69F00", "v"),
-}
-OTHER = ("0.45", "P")
-ROW_IN = 0.3
-FRAME_IN = 1.2
-LOG_FROM = 8  # times between the slowest and the fastest
-MANY_TIMES = 100  # from here on, powers of ten are marks enough
-LABEL_ROOM = 0.3  # of the axes' width, for the labels on the right of the dots
+TIMES = "\N{MULTIPLICATION SIGN}"
+LIBRARIES = ("rmqlab", "pika", "aio-pika", "py-amqp", "amqpstorm")
+LOOKS = dict(zip(LIBRARIES, zip(COLORS, MARKERS, strict=True), strict=False))
+ROW_IN, FRAME_IN = 0.33, 1.3
+ABOVE = 0.28  # of a row: how far the reference lies below what was measured now
+ROLES = {"publish": "publishing", "consume": "consuming"}
 
 
-def plot_rates(summary: pd.DataFrame, suite: Suite) -> Figure:
-    """Draw the rates of a suite's variants, group by group.
+def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> Figure:
+    """Draw each variant's ratio to plain pika: the median of the rounds, and the lowest to the highest.
 
     Args:
-        summary: from `summarize`, the rows of this suite.
-        suite: the suite.
+        runs: one row a run, from `compare_clients`: role, variant, library, ratio.
+        reference: such runs made at another time, to lay beside; variants that are in either are
+            shown.
 
     Returns:
-        A figure that is not pyplot's any more.
+        A figure with one axes, a row a variant, the fastest of each role first.
     """
-    places, headings = _places(summary)
-    rows = len(places) + len(headings)
-    with plt.style.context(STYLE):
-        figure, axes = plt.subplots(figsize=(9.5, FRAME_IN + ROW_IN * rows))
-        try:
-            for place, row in zip(places, summary.itertuples(), strict=True):
-                _draw(axes, place, row)
-            _scale(axes, summary)
-            for place, text in headings:
-                axes.text(
-                    0.004, place, text, transform=axes.get_yaxis_transform(), weight="bold", va="center"
-                )
-            axes.set_yticks(places, list(summary["variant"]))
-            axes.set_ylim(max(places) + 0.7, -0.7)
-            axes.grid(visible=False, axis="y")
-            axes.tick_params(axis="y", length=0)
-            axes.set_xlabel(
-                "messages a second: median, and slowest to fastest round\n"
-                f"{TIMES}: ratio to {suite.baseline}, in the same round"
-            )
-            figure.suptitle(finding(summary, suite), x=0.01, ha="left", weight="bold", size=12)
-        finally:
-            plt.close(figure)
+    now = _summary(runs)
+    then = None if reference is None else _summary(reference)
+    shown = now if then is None else then.combine_first(now)
+    rows = [
+        (role, variant)
+        for role in ROLES
+        if role in shown.index.get_level_values("role")
+        for variant in ("", *shown.xs(role).sort_values("ratio", ascending=False).index)
+    ]
+    with new_figure(1, 1, height_in=FRAME_IN + ROW_IN * len(rows)) as (figure, (axes,)):
+        for place, key in enumerate(rows):
+            if then is not None and key in then.index:
+                _draw(axes, place + ABOVE, then.loc[key], (GREY, "|"), text=key not in now.index)
+            if key in now.index:
+                _draw(axes, place, now.loc[key], LOOKS.get(now.loc[key, "library"], (GREY, "P")), text=True)
+        axes.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
+        axes.set_xscale("log")
+        axes.set_xlim(shown["ratio_low"].min() / 1.5, shown["ratio_high"].max() * 6)  # room for labels
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_yticks(range(len(rows)), [variant or ROLES[role] for role, variant in rows])
+        for tick, (_, variant) in zip(axes.get_yticklabels(), rows, strict=True):
+            tick.set_fontweight("normal" if variant else "bold")
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(
+            f"{TIMES} plain pika's rate in the same round: median, lowest to highest"
+            + ("" if then is None else "\n(gray: the reference run)")
+        )
+        figure.suptitle(_finding(now), x=0.01, ha="left", weight="bold", size=12)
     return figure
 
 
-def to_svg(figure: Figure) -> str:
-    """Give a figure as SVG, the same for the same figure."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "rmqlab", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _places(summary: pd.DataFrame) -> tuple[list[int], list[tuple[int, str]]]:
-    """Give each row a place from the top, and each group a place for its heading."""
-    places: list[int] = []
-    headings: list[tuple[int, str]] = []
-    group = ""
-    place = 0
-    for each in summary["group"]:
-        if each != group:
-            headings.append((place, each))
-            group, place = each, place + 1
-        places.append(place)
-        place += 1
-    return places, headings
-
-
-def _draw(axes: Axes, place: int, row: Any) -> None:
-    color, marker = LOOKS.get(row.library, OTHER)
-    axes.hlines(place, row.rate_msg_s_low, row.rate_msg_s_high, color=color, linewidth=3, alpha=0.45)
-    axes.plot(row.rate_msg_s, place, marker, color=color)
-    text = f"{row.rate_msg_s:,.0f}"
-    if row.ratio == row.ratio:  # not for a group whose baseline did not run
-        text += f"   {TIMES} {times(row.ratio)}"
-    label = axes.annotate(
-        text, (row.rate_msg_s_high, place), (8, 0), textcoords="offset points", va="center", color=color
+def _summary(runs: pd.DataFrame) -> Any:
+    libraries = runs.groupby(["role", "variant"])["library"].first()
+    return (
+        summarize_repeats(runs, ["role", "variant"], ["ratio"]).set_index(["role", "variant"]).join(libraries)
     )
-    label.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
-def _scale(axes: Axes, summary: pd.DataFrame) -> None:
-    low, high = summary["rate_msg_s_low"].min(), summary["rate_msg_s_high"].max()
-    if high / low >= LOG_FROM:
-        axes.set_xscale("log")
-        axes.set_xlim(low / 1.5, high * (high / low) ** LABEL_ROOM)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > MANY_TIMES else (1, 2, 5)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_xlim(0, high * (1 + LABEL_ROOM))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+def _draw(axes: Axes, place: float, row: Any, look: tuple[str, str], *, text: bool) -> None:
+    color, marker = look
+    axes.hlines(place, row["ratio_low"], row["ratio_high"], color=color, linewidth=3, alpha=0.45)
+    axes.plot(row["ratio"], place, marker, color=color)
+    if text:
+        spread = f"  ({times(row['ratio_low'])} to {times(row['ratio_high'])})"
+        words = f"{times(row['ratio'])} {TIMES}{spread if row['ratio_low'] < row['ratio_high'] else ''}"
+        label(axes, words, row["ratio_high"], place, color, offset=(8, -4))
+
+
+def _finding(summary: Any) -> str:
+    """Say how the fastest of each role compares with plain pika."""
+    others = summary[summary["ratio_low"] < summary["ratio_high"]]  # a baseline is 1 in each round
+    fastest = others.sort_values("ratio").groupby("role").tail(1).sort_index(ascending=False)
+    return "\n".join(
+        f"{ROLES[role].capitalize()}: {variant}, {times(ratio)} times as fast as plain pika"
+        for (role, variant), ratio in fastest["ratio"].items()
+    )
+
+
+def times(ratio: float) -> str:
+    """Write a ratio with as many digits as can be believed."""
+    return f"{ratio:.2f}" if ratio < 2 else f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"  # noqa: PLR2004

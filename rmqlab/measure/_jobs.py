@@ -1,0 +1,105 @@
+"""Run jobs in other processes: through any `Executor`, with a limit, and leaving no process behind."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from typing import TypeVar
+
+from rmqlab.errors import RmqlabError, TimeLimitError
+from rmqlab.interrupts import WAKE_EVERY_S
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def process_pool(size: int) -> Iterator[Executor]:
+    """Make a pool of new processes, and leave none of them behind, whatever happens.
+
+    Args:
+        size: how many processes.
+
+    Returns:
+        An executor, for a `with` block. If the block raises, its processes are ended at once.
+    """
+    others = set(multiprocessing.active_children())
+    # New processes rather than forks: a fork would share this one's connections and locks.
+    pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), _end_with_parent)
+    try:
+        yield pool
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_jobs(
+    jobs: Sequence[Callable[[], T]], *, time_limit_s: float, executor: Executor | None = None
+) -> list[T]:
+    """Run jobs at the same time, each in a process.
+
+    Args:
+        jobs: what to do; functions, and what they return and raise, can be pickled.
+        time_limit_s: give up after so many seconds, starting processes included.
+        executor: what runs the jobs, and stays open; it needs room for all of them at once.
+            None makes a pool of processes, and closes it. Dask serves with
+            `distributed.Client(…).get_executor()`, also on several machines.
+
+    Returns:
+        What the jobs returned, in their order.
+
+    Raises:
+        TimeLimitError: the time limit passed.
+        RmqlabError: a process ended before its job.
+        Exception: what the first job that failed has raised.
+    """
+    with contextlib.nullcontext(executor) if executor else process_pool(len(jobs)) as running:
+        assert running is not None
+        futures = []
+        try:
+            futures += [running.submit(_call, job, uuid.uuid4()) for job in jobs]
+            deadline_s = time.monotonic() + time_limit_s
+            waiting = set(futures)
+            while waiting and (left_s := deadline_s - time.monotonic()) > 0:
+                done, waiting = wait(waiting, min(left_s, WAKE_EVERY_S), FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            if waiting:
+                raise TimeLimitError(
+                    f"{len(waiting)} of {len(jobs)} jobs had not ended after {time_limit_s:g} s. "
+                    "Next: give fewer messages, more room in the executor, or a longer time limit"
+                )
+            return [future.result() for future in futures]
+        except BrokenExecutor as error:
+            raise RmqlabError(
+                f"A process ended before its job ({error}). Next: see whether memory ran out, and try again"
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _call(job: Callable[[], T], _: uuid.UUID) -> T:
+    """Do a job in another process; Dask would not do the same one twice, so each has an id."""
+    return job()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

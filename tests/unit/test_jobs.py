@@ -1,0 +1,74 @@
+"""Jobs in other processes: their results, their failures, and that none of them outlives its use."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from rmqlab.errors import RmqlabError, TimeLimitError
+from rmqlab.measure import process_pool, run_jobs
+
+# Says which processes its pool has, and waits for ever.
+POOL = """
+import os, time
+from rmqlab.measure import process_pool
+if __name__ == "__main__":
+    with process_pool(1) as pool:
+        print(pool.submit(os.getpid).result(30), flush=True)
+        pool.submit(time.sleep, 60).result()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_process_stays() -> Iterator[None]:
+    before = set(multiprocessing.active_children())
+    yield
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_jobs_run_in_processes_of_their_own_and_results_keep_their_order() -> None:
+    with process_pool(2) as pool:
+        jobs = [functools.partial(pow, 2, 3), os.getpid, functools.partial(pow, 3, 2)]
+        first, process, last = run_jobs(jobs, time_limit_s=30, executor=pool)
+        assert run_jobs([os.getppid], time_limit_s=30, executor=pool) == [os.getpid()]
+
+    assert (first, last) == (8, 9)
+    assert process != os.getpid()
+
+
+def test_what_a_job_raises_ends_the_others() -> None:
+    started_s = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        run_jobs([functools.partial(time.sleep, 60), functools.partial(divmod, 1, 0)], time_limit_s=60)
+
+    assert time.monotonic() - started_s < 30
+
+
+def test_a_job_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(TimeLimitError, match=r"1 of 1 jobs had not ended after 0\.2 s.*Next: "):
+        run_jobs([functools.partial(time.sleep, 60)], time_limit_s=0.2)
+
+
+def test_a_process_that_dies_is_an_error_with_a_next_step() -> None:
+    with pytest.raises(RmqlabError, match=r"A process ended before its job.*Next: "):
+        run_jobs([functools.partial(os._exit, 1)], time_limit_s=30)
+
+
+def test_a_killed_program_leaves_no_process_of_its_pool() -> None:
+    with subprocess.Popen([sys.executable, "-c", POOL], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        worker = psutil.Process(int(program.stdout.readline()))
+        program.kill()
+        _, alive = psutil.wait_procs([worker], timeout=10)
+        for process in alive:
+            process.kill()
+
+    assert not alive
