@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test rehearse run notebooks reference bench faults lint clean
+.PHONY: help lab test rehearse run notebooks reference bench lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,10 +32,6 @@ reference: ## execute the notebooks as above, and keep what they measure as the 
 bench: ## compare publish strategies, ack policies and client libraries (ARGS="publish --quick")
 	@./setup.sh test
 	@$(run) rmqlab bench $(ARGS)
-
-faults: ## break a broker under load, and compare clients (ARGS="--quick")
-	@./setup.sh test
-	@$(run) rmqlab faults $(ARGS)
 
 lint: ## check style, types, layers, spelling and shell scripts
 	@./setup.sh dev

@@ -1,4 +1,4 @@
-"""The command `rmqlab`: doctor, broker, lab, run, bench, faults."""
+"""The command `rmqlab`: doctor, broker, lab, run, bench."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from rich.table import Table
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 from rmqlab.experiments.clients._command import bench
-from rmqlab.experiments.faults._command import faults
 from rmqlab.interrupts import exit_code_of, wait_for
 from rmqlab.terminal import end_with_terminal
 
@@ -174,7 +173,6 @@ def run(
 
 
 app.command()(bench)
-app.command()(faults)
 
 
 @contextlib.contextmanager

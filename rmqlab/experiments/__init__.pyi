@@ -22,17 +22,21 @@ from ._workers import publish_task, run_each, run_workload
 from ._workers_figures import plot_depth, plot_speedup
 from ._workers_frames import Run, Runs, compare_runs, compare_tasks
 from ._workload import Job, Workload, load_workload, make_workload
+from .faults._figures import plot_faults
+from .faults._matrix import FaultsConfig, break_everything
 
 __all__ = [
     "Broadcast",
     "Failures",
     "FaultRun",
+    "FaultsConfig",
     "Job",
     "Result",
     "Run",
     "Runs",
     "Subscriber",
     "Workload",
+    "break_everything",
     "capture_failures",
     "compare_runs",
     "compare_tasks",
@@ -54,6 +58,7 @@ __all__ = [
     "plot_depth",
     "plot_fairness_and_rate",
     "plot_fates",
+    "plot_faults",
     "plot_gantt",
     "plot_outages",
     "plot_poison",
