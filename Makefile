@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test check rehearse run notebooks reference faults lint clean
+.PHONY: help lab test check rehearse run notebooks reference lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,10 +38,6 @@ reference: ## execute the notebooks as above, and keep what they measure as the 
 	@./setup.sh test
 	@$(if $(ARGS),,.venv/bin/python data/reference/make_bench.py)
 	@RMQLAB_KEEP_REFERENCE=1 $(MAKE) --no-print-directory notebooks
-
-faults: ## break a broker under load, and compare clients (ARGS="--quick")
-	@./setup.sh test
-	@$(run) rmqlab faults $(ARGS)
 
 lint: ## check style, types, layers, spelling and shell scripts
 	@./setup.sh dev

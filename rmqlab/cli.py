@@ -1,4 +1,4 @@
-"""The command `rmqlab`: doctor, broker, lab, run, faults."""
+"""The command `rmqlab`: doctor, broker, lab, run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from rich.table import Table
 
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
-from rmqlab.experiments.faults._command import faults
 from rmqlab.interrupts import exit_code_of, wait_for
 from rmqlab.terminal import end_with_terminal
 
@@ -170,9 +169,6 @@ def run(
     if failed:
         names = ", ".join(each.path.stem for each in failed)
         raise RmqlabError(f"{len(failed)} of {len(executions)} lessons failed: {names}. Next: see the report")
-
-
-app.command()(faults)
 
 
 @contextlib.contextmanager

@@ -25,18 +25,22 @@ from ._workers_frames import Run, Runs, compare_runs, compare_tasks
 from ._workload import Job, Workload, load_workload, make_workload
 from .clients._compare import ClientsConfig, compare_clients
 from .clients._figures import plot_clients
+from .faults._figures import plot_faults
+from .faults._matrix import FaultsConfig, break_everything
 
 __all__ = [
     "Broadcast",
     "ClientsConfig",
     "Failures",
     "FaultRun",
+    "FaultsConfig",
     "Job",
     "Result",
     "Run",
     "Runs",
     "Subscriber",
     "Workload",
+    "break_everything",
     "capture_failures",
     "compare_clients",
     "compare_runs",
@@ -60,6 +64,7 @@ __all__ = [
     "plot_depth",
     "plot_fairness_and_rate",
     "plot_fates",
+    "plot_faults",
     "plot_gantt",
     "plot_outages",
     "plot_poison",

@@ -1,28 +1,19 @@
-"""A short form of the fault matrix, with our client alone: `rmqlab faults` is the full one."""
+"""What the fault experiment finds, on a broker of its own; and a task that outlasts heartbeats."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology
 from rmqlab.broker import Broker, start_broker
-from rmqlab.experiments.faults import CLIENTS, FAULTS, QUEUE_TYPES, Settings, run_trial
+from rmqlab.experiments import FaultsConfig, break_everything
 from rmqlab.measure import Ledger, Load
 
-SHORT = Settings(warmup_s=1.2, cooldown_s=0.2)
 RECOVER_S = 15  # a generous bound for machines that are busy; the median is far below
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quiet() -> Iterator[None]:
-    before = logging.getLogger("pika").level
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("pika").setLevel(before)
 
 
 @pytest.fixture(scope="module")
@@ -31,36 +22,37 @@ def own() -> Iterator[Broker]:
         yield broker
 
 
-@pytest.mark.parametrize("queue_type", QUEUE_TYPES)
-@pytest.mark.parametrize("fault", ["dropped connections", "restart", "kill"])
-def test_nothing_that_is_confirmed_is_lost(own: Broker, fault: str, queue_type: str) -> None:
-    trial = run_trial(own, CLIENTS["rmqlab, window 100"], FAULTS[fault], queue_type, settings=SHORT)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"faults": ("kill",), "clients": ("rmqlab, window 100",), "queue_types": ("classic", "quorum")},
+        {"faults": ("restart",), "clients": ("rmqlab, window 100",)},
+        {
+            "faults": ("dropped connections",),
+            "clients": ("rmqlab", "rmqlab, window 100", "aio-pika", "kombu"),
+        },
+    ],
+    ids=lambda changes: changes["faults"][0],
+)
+def test_nothing_that_is_confirmed_is_lost(own: Broker, changes: dict[str, Any]) -> None:
+    trials = break_everything(own, FaultsConfig.quick(**changes), progress=False).rows
 
-    assert not trial.hung, trial
-    assert trial.lost_confirmed == 0
-    assert trial.unconfirmed == 0
-    assert trial.duplicated <= trial.republished + trial.redelivered
-    assert trial.recover_publish_s < RECOVER_S
-    assert trial.recover_consume_s < RECOVER_S
-
-
-@pytest.mark.parametrize("client", ["rmqlab", "aio-pika", "kombu"])
-def test_each_client_is_used_in_a_way_that_recovers(own: Broker, client: str) -> None:
-    trial = run_trial(own, CLIENTS[client], FAULTS["dropped connections"], "classic", settings=SHORT)
-
-    assert not trial.hung, trial
-    assert trial.lost_confirmed == trial.unconfirmed == 0
-    assert not trial.error
-    assert trial.recover_publish_s < RECOVER_S
-    assert trial.recover_consume_s < RECOVER_S
+    bad = trials[trials["hung"] | (trials["error"] != "")]
+    assert bad.empty, bad.to_dict("records")
+    assert (trials["confirmed"] == trials["published"]).all()
+    assert (trials["confirmed"] > 0).all()
+    assert not trials[["lost_confirmed", "unconfirmed", "gone_with_queue"]].any(axis=None)
+    assert (trials["duplicated"] <= trials["republished"] + trials["redelivered"]).all()
+    assert (trials[["recover_publish_s", "recover_consume_s"]] < RECOVER_S).all(axis=None)
 
 
 def test_what_goes_with_a_deleted_queue_is_not_lost_by_the_client(own: Broker) -> None:
-    trial = run_trial(own, CLIENTS["rmqlab"], FAULTS["deleted queue"], "classic", settings=SHORT)
+    config = FaultsConfig.quick(faults=("deleted queue",), clients=("rmqlab",))
+    trial = break_everything(own, config, progress=False).rows.iloc[0]
 
-    assert not trial.hung, trial
-    assert trial.lost_confirmed == trial.unconfirmed == 0
-    assert trial.confirmed > trial.gone_with_queue
+    assert not trial["hung"], trial
+    assert trial["lost_confirmed"] == trial["unconfirmed"] == 0
+    assert trial["confirmed"] > trial["gone_with_queue"]
 
 
 def test_a_task_that_outlasts_heartbeats_keeps_its_connection(broker: Broker) -> None:

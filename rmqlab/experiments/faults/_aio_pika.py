@@ -1,7 +1,7 @@
 """aio-pika's `connect_robust`, with a loop around `publish`.
 
-A robust connection opens itself, its channels and its consumers again. What was not
-confirmed when it was lost fails, and is the application's to publish again.
+A robust connection opens itself, its channels and its consumers again. What was not confirmed when
+it was lost fails, and is the application's to publish again.
 
 Source: https://docs.aio-pika.com
 """
@@ -11,19 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rmqlab.experiments.faults._job import LONGEST_WAIT_S, PATIENCE_S, PREFETCH, Deliveries, Job, Pace
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
-if TYPE_CHECKING:
-    from aio_pika.abc import (
-        AbstractChannel,
-        AbstractIncomingMessage,
-        AbstractQueue,
-        AbstractRobustConnection,
-    )
+from rmqlab.experiments.faults import _job as settings
+from rmqlab.experiments.faults._job import Deliveries, Job
 
-MODULES = ("aiormq.connection", "aio_pika.exceptions", "aio_pika.robust_connection")
+# What fails between a loss and the recovery fails at once: this keeps the loop from spinning.
 PAUSE_S = 0.05
 
 
@@ -54,35 +51,32 @@ def _run(job: Job, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _connect(job: Job) -> AbstractRobustConnection:
-    import aio_pika
-
     return await aio_pika.connect_robust(
-        job.url, heartbeat=job.heartbeat_s, reconnect_interval=LONGEST_WAIT_S
+        job.url, heartbeat=settings.HEARTBEAT_S, reconnect_interval=settings.WAIT_S
     )
 
 
 async def _declare(channel: AbstractChannel, job: Job) -> AbstractQueue:
     """Declare the queue, as the channel itself does again whenever it recovers."""
-    return await channel.declare_queue(job.queue, durable=True, arguments=dict(job.arguments))
+    return await channel.declare_queue(job.queue, durable=True, arguments={"x-queue-type": job.queue_type})
 
 
 async def _publish(job: Job) -> None:
-    import aio_pika
-    from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
-
-    recorder = job.ledger.publisher()
-    pace = Pace(job.rate_msg_s)
-    number = 0
+    recorder, number = job.ledger.publisher(), 0
     async with await _connect(job) as connection:
         channel = await connection.channel(publisher_confirms=True)
         await _declare(channel, job)
         while not job.ending.is_set():
-            await asyncio.sleep(pace.wait_s())
-            message = aio_pika.Message(job.load.body(number), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+            await asyncio.sleep(settings.INTERVAL_S)
+            message = aio_pika.Message(
+                settings.LOAD.body(number), delivery_mode=aio_pika.DeliveryMode.PERSISTENT
+            )
             recorder.published(number)
             while True:
                 try:
-                    await channel.default_exchange.publish(message, job.queue, timeout=PATIENCE_S)
+                    await channel.default_exchange.publish(
+                        message, job.queue, timeout=settings.CONFIRM_TIMEOUT_S
+                    )
                     break
                 except asyncio.CancelledError:
                     # A connection that is given up for want of heartbeats cancels what waits on it.
@@ -97,19 +91,17 @@ async def _publish(job: Job) -> None:
 
 
 async def _consume(job: Job) -> None:
-    from aio_pika.exceptions import CONNECTION_EXCEPTIONS
-
-    deliveries = Deliveries(job, "consumer")
+    deliveries = Deliveries(job)
 
     async def on_message(message: AbstractIncomingMessage) -> None:
-        tag = deliveries.add(bool(message.redelivered), message.body)
+        number = deliveries.add(bool(message.redelivered), message.body)
         with contextlib.suppress(*CONNECTION_EXCEPTIONS):  # it comes again
             await message.ack()
-            deliveries.acked(tag)
+            deliveries.acked(number)
 
     async with await _connect(job) as connection:
         channel = await connection.channel()
-        await channel.set_qos(prefetch_count=PREFETCH)
+        await channel.set_qos(prefetch_count=settings.PREFETCH)
         queue = await _declare(channel, job)
         await queue.consume(on_message)
         await asyncio.Event().wait()

@@ -8,92 +8,79 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from rmqlab.experiments.faults._job import LONGEST_WAIT_S, PATIENCE_S, PREFETCH, Deliveries, Ended, Job, Pace
+# From their modules: two threads that first use kombu's lazy ones at once may meet half of one.
+from kombu.connection import Connection
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+from kombu.mixins import ConsumerMixin
+from kombu.transport import pyamqp  # noqa: F401
 
-MODULES = ("amqp.connection", "kombu.connection", "kombu.mixins", "kombu.transport.pyamqp")
+from rmqlab.errors import StoppedError
+from rmqlab.experiments.faults import _job as settings
+from rmqlab.experiments.faults._job import Deliveries, Job
+
 CONNECT_TIMEOUT_S = 5
 CHECK_EVERY_S = 0.5
+BACK_OFF = {"interval_start": settings.WAIT_S, "interval_step": 0, "interval_max": settings.WAIT_S}
 
 
 def publish(job: Job) -> None:
     """Publish each message until it is confirmed."""
-    with contextlib.suppress(Ended), _connection(job) as connection:
+    with contextlib.suppress(StoppedError), _connection(job) as connection:
         _publish(job, connection)
 
 
 def consume(job: Job) -> None:
     """Acknowledge each message; the mixin begins anew, queue included, whatever was lost."""
-    from kombu.mixins import ConsumerMixin
-
-    deliveries = Deliveries(job, "consumer")
-
-    class Worker(ConsumerMixin):
-        def __init__(self, connection: Any) -> None:
-            self.connection = connection
-
-        def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002, N803
-            return [
-                Consumer(
-                    queues=[_queue(job)],
-                    on_message=self.on_message,
-                    accept=["application/data"],
-                    prefetch_count=PREFETCH,
-                )
-            ]
-
-        def on_message(self, message: Any) -> None:
-            body = message.body if isinstance(message.body, bytes) else bytes(message.body)
-            tag = deliveries.add(bool(message.delivery_info["redelivered"]), body)
-            message.ack()
-            deliveries.acked(tag)
-
-        def on_connection_error(self, exc: Exception, interval: float) -> None:  # noqa: ARG002
-            job.raise_if_stopping()
-
-        def establish_connection(self) -> Any:
-            return _established(self, job)
-
-    worker = Worker(_connection(job))
-
-    def stop() -> None:
-        worker.should_stop = True
-
-    job.at_stop(stop)
-    with contextlib.suppress(Ended):
+    worker = _Worker(job)
+    job.at_stop(lambda: setattr(worker, "should_stop", True))
+    with contextlib.suppress(StoppedError):
         worker.run(safety_interval=CHECK_EVERY_S)
 
 
-@contextlib.contextmanager
-def _established(worker: Any, job: Job) -> Any:
-    """Do what the mixin does, with the waits that all clients have: its own go up to 30 s."""
-    with worker.create_connection() as connection:
-        connection.ensure_connection(worker.on_connection_error, **_intervals())
-        job.raise_if_stopping()
-        yield connection
+class _Worker(ConsumerMixin):
+    def __init__(self, job: Job) -> None:
+        self.connection = _connection(job)
+        self._job = job
+        self._deliveries = Deliveries(job)
+
+    def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002, N803
+        return [Consumer([_queue(self._job)], on_message=self.on_message, prefetch_count=settings.PREFETCH)]
+
+    def on_message(self, message: Any) -> None:
+        number = self._deliveries.add(bool(message.delivery_info["redelivered"]), bytes(message.body))
+        message.ack()
+        self._deliveries.acked(number)
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:  # noqa: ARG002
+        _raise_if_stopping(self._job)
+
+    @contextlib.contextmanager
+    def establish_connection(self) -> Iterator[Any]:
+        """Do what the mixin does, with the back-off of all clients: its own goes up to 30 s."""
+        with self.create_connection() as connection:
+            connection.ensure_connection(self.on_connection_error, **BACK_OFF)
+            _raise_if_stopping(self._job)
+            yield connection
 
 
 def _publish(job: Job, connection: Any) -> None:
-    from kombu.exceptions import OperationalError
-
-    recorder = job.ledger.publisher()
-    pace = Pace(job.rate_msg_s)
-    number = 0
-
     def on_error(*_: object) -> None:
-        job.raise_if_stopping()
+        _raise_if_stopping(job)
 
     def on_revive(_: object) -> None:
         job.republished += 1
-        job.raise_if_stopping()
+        _raise_if_stopping(job)
 
-    policy = {**_intervals(), "errback": on_error, "on_revive": on_revive}
+    policy = {**BACK_OFF, "errback": on_error, "on_revive": on_revive}
+    recorder, number = job.ledger.publisher(), 0
     producer, queue = connection.Producer(), _queue(job)
     checked_s = time.monotonic()
     while not job.ending.is_set():
-        time.sleep(pace.wait_s())
-        body = job.load.body(number)
+        time.sleep(settings.INTERVAL_S)
         recorder.published(number)
         while True:
             try:
@@ -101,7 +88,7 @@ def _publish(job: Job, connection: Any) -> None:
                     checked_s = time.monotonic()
                     connection.heartbeat_check()
                 producer.publish(
-                    body,
+                    settings.LOAD.body(number),
                     routing_key=job.queue,
                     delivery_mode=2,
                     content_type="application/data",
@@ -109,35 +96,33 @@ def _publish(job: Job, connection: Any) -> None:
                     declare=[queue],
                     retry=True,
                     retry_policy=policy,
-                    confirm_timeout=PATIENCE_S,
+                    confirm_timeout=settings.CONFIRM_TIMEOUT_S,
                 )
                 break
             except (OperationalError, *connection.connection_errors, *connection.channel_errors):
                 # What `ensure` takes for beyond recovery, such as the broker's INTERNAL_ERROR; the
                 # next call finds the connection closed, and recovers it.
-                job.raise_if_stopping()
+                _raise_if_stopping(job)
                 job.republished += 1
         recorder.confirmed(number, number)
         number += 1
 
 
-def _queue(job: Job) -> Any:
-    from kombu.entity import Queue
+def _raise_if_stopping(job: Job) -> None:
+    """Leave kombu's loops, which know no other end, in a call from them."""
+    if job.stopping.is_set():
+        raise StoppedError
 
-    return Queue(job.queue, durable=True, queue_arguments=dict(job.arguments))
+
+def _queue(job: Job) -> Any:
+    return Queue(job.queue, durable=True, queue_arguments={"x-queue-type": job.queue_type})
 
 
 def _connection(job: Job) -> Any:
-    from kombu.connection import Connection
-
     return Connection(
         job.url,
         transport="pyamqp",
-        heartbeat=job.heartbeat_s,
+        heartbeat=settings.HEARTBEAT_S,
         connect_timeout=CONNECT_TIMEOUT_S,
         transport_options={"confirm_publish": True},
     )
-
-
-def _intervals() -> dict[str, float]:
-    return {"interval_start": 0, "interval_step": 0.2, "interval_max": LONGEST_WAIT_S}

@@ -2,104 +2,181 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import itertools
+import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from rmqlab.broker import Broker
-from rmqlab.errors import RmqlabError
-from rmqlab.experiments.faults._clients import CLIENTS, Client
-from rmqlab.experiments.faults._kinds import FAULTS, FaultKind
-from rmqlab.experiments.faults._trial import Settings, Trial, run_trial
+from rmqlab.errors import DataError, RmqlabError
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.faults._figures import plot_faults
+from rmqlab.experiments.faults._kinds import FAULTS
+from rmqlab.experiments.faults._trial import run_trial
+from rmqlab.interrupts import deferred
+from rmqlab.measure import provenance
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# For each client: its library, the module here that uses it, and how many messages it leaves unconfirmed.
+CLIENTS = {
+    "rmqlab": ("rmqlab", "_rmqlab", 1),
+    "rmqlab, window 100": ("rmqlab", "_rmqlab", 100),
+    "aio-pika": ("aio-pika", "_aio_pika", 1),
+    "kombu": ("kombu", "_kombu", 1),
+}
 QUEUE_TYPES = ("classic", "quorum")
+# All of them log the faults that are made on purpose.
+LOGGERS = ("pika", "aio_pika", "aiormq", "kombu", "amqp", "asyncio", "rmqlab.amqp", "rmqlab.broker")
+MS = 3  # digits of a second
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A place in the matrix.
+class FaultsConfig:
+    """What is to break, who is to endure it, and how.
 
     Attributes:
-        client: who publishes and consumes.
-        kind: what happens.
-        queue_type: `classic` or `quorum`.
-    """
-
-    client: Client
-    kind: FaultKind
-    queue_type: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.name}: {self.client.name}, {self.queue_type}"
-
-
-def find_cells(
-    clients: Sequence[str] = (), kinds: Sequence[str] = (), queue_types: Sequence[str] = QUEUE_TYPES
-) -> tuple[Cell, ...]:
-    """Give the cells of these clients and faults, whose libraries are installed.
-
-    Args:
-        clients: names of clients; none for all.
-        kinds: names of faults; none for all.
-        queue_types: types of queues.
+        faults: names of faults, of `FAULTS`.
+        clients: names of clients, of `CLIENTS`.
+        queue_types: `classic`, `quorum` or both.
+        repeats: how often each fault meets each client on each type of queue.
+        csv: a file that is replaced, and takes each trial as soon as it is over.
 
     Raises:
-        RmqlabError: there is no such client or fault, or none is installed.
+        ValueError: there is no such fault, client or type of queue, or no repeat.
     """
-    for what, names, known in (("client", clients, list(CLIENTS)), ("fault", kinds, list(FAULTS))):
-        for name in names:
-            if name not in known:
-                choice = ", ".join(map(repr, known))
-                raise RmqlabError(f"There is no {what} {name!r}. Next: name some of {choice}, or none")
-    chosen = [CLIENTS[name] for name in clients or CLIENTS]
-    here = [client for client in chosen if client.library.version is not None]
-    if not here:
-        raise RmqlabError("No such client is installed. Next: pip install 'rmqlab[bench]'")
-    return tuple(
-        Cell(client, FAULTS[name], queue_type)
-        for name in kinds or FAULTS
-        for queue_type in queue_types
-        for client in here
-    )
+
+    faults: tuple[str, ...] = tuple(FAULTS)
+    clients: tuple[str, ...] = tuple(CLIENTS)
+    queue_types: tuple[str, ...] = QUEUE_TYPES
+    repeats: int = 3
+    csv: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}; it goes from 1")
+        for what, known in (("faults", FAULTS), ("clients", CLIENTS), ("queue_types", QUEUE_TYPES)):
+            for name in getattr(self, what):
+                if name not in known:
+                    raise ValueError(f"{what} has {name!r}; it takes some of {', '.join(map(repr, known))}")
+
+    @classmethod
+    def quick(cls, **changes: Any) -> FaultsConfig:
+        """Return what takes half a minute: two faults and two clients, on quorum queues, once."""
+        few = cls(("dropped connections", "kill"), ("rmqlab", "aio-pika"), ("quorum",), 1)
+        return replace(few, **changes)
+
+    @classmethod
+    def full(cls, **changes: Any) -> FaultsConfig:
+        """Return what makes the reference run, in three quarters of an hour: everything, three times."""
+        return cls(**changes)
 
 
-def run_matrix(
-    broker: Broker,
-    cells: Iterable[Cell],
-    *,
-    repeats: int = 3,
-    settings: Settings | None = None,
-    seed: int = 1,
-    on_trial: Callable[[Cell], object] = lambda _: None,
-    on_result: Callable[[Trial], object] = lambda _: None,
-) -> list[Trial]:
-    """Run each cell so many times; they take turns, in an order that is shuffled each time.
+def break_everything(broker: Broker, config: FaultsConfig | None = None, *, progress: bool = True) -> Result:
+    """Break a broker under load, and see what its clients lose, repeat, and how fast they recover.
+
+    In each trial a client publishes persistent messages to a durable queue until they are confirmed,
+    and consumes and acknowledges them, while a fault happens. Trials take turns in a random order.
 
     Args:
-        broker: a broker of our own: `start_broker(own=True)`.
-        cells: from `find_cells`.
-        repeats: how often each runs.
-        settings: how a trial is done; None takes the defaults.
-        seed: of the order.
-        on_trial: is called before each trial.
-        on_result: is called after each trial.
+        broker: a broker of one's own: `start_broker(own=True)`.
+        config: what is to happen; if None, `FaultsConfig.quick()`.
+        progress: whether to show a progress bar.
+
+    Returns:
+        One row a trial, in the order of the configuration:
+
+        - client, fault, queue_type, repeat: which it was
+        - published, confirmed: messages, each counted once
+        - lost_confirmed: confirmed, and never delivered; without those of gone_with_queue
+        - gone_with_queue: confirmed, and never delivered, as their queue was deleted with them in it,
+          or was not there
+        - duplicated: messages delivered more than once
+        - redelivered: deliveries that the broker flagged as possible repetitions
+        - republished: how often the publisher sent a message once more
+        - unconfirmed: messages without a confirm at the end
+        - hung: whether the client did not recover, or left something undone
+        - error: what ended the client; empty if nothing did
+        - outage_s: for how long the broker was not there, in seconds
+        - recover_publish_s: from when the broker was back until the first confirm, in seconds; for a
+          fault without length, the longest time without a confirm from the fault on; NaN if there
+          was none
+        - recover_consume_s: the same for deliveries
+        - version: of the client's library
 
     Raises:
-        BrokerError: the broker does not come back.
+        BrokerError: the broker does not come back, or a client did not even begin.
         FaultError: the broker is not ours to break.
-        ValueError: `repeats` is below 1.
+        DataError: the file cannot be written.
+        RmqlabError: a client library is not installed.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats is {repeats}; it goes from 1")
-    shuffle = random.Random(seed).shuffle  # noqa: S311 the order of turns is no secret
-    turns = list(cells)
-    trials = []
-    for repeat in range(1, repeats + 1):
-        shuffle(turns)
-        for cell in turns:
-            on_trial(cell)
-            trials.append(
-                run_trial(broker, cell.client, cell.kind, cell.queue_type, repeat=repeat, settings=settings)
-            )
-            on_result(trials[-1])
-    return trials
+    import pandas as pd
+
+    config = config or FaultsConfig.quick()
+    modules = {name: _load(name) for name in config.clients}
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    where = {**provenance(broker), "source": broker.source, "date": date}
+    cells = list(itertools.product(config.faults, config.clients, config.queue_types))
+    shuffle = random.Random(1).sample  # noqa: S311 the order of turns is no secret
+    turns = [(*cell, number + 1) for number in range(config.repeats) for cell in shuffle(cells, len(cells))]
+    rows: dict[tuple[str, str, str, int], dict[str, Any]] = {}
+
+    def to_frame() -> pd.DataFrame:
+        return pd.DataFrame([rows[turn] for turn in sorted(rows, key=lambda turn: cells.index(turn[:3]))])
+
+    _keep(config.csv, to_frame())  # better that it fails now
+    with _quiet(), tqdm(turns, unit="trial", file=sys.stdout, disable=not progress) as bar:
+        for turn in bar:
+            fault, client, queue_type, repeat = turn
+            bar.set_description(f"{fault}: {client}")
+            library, _, window = CLIENTS[client]
+            trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
+            which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
+            rows[turn] = {**which, **trial, "version": version(library)}
+            _keep(config.csv, to_frame().round(MS).assign(**where))
+    return Result(to_frame().round(MS), plot_faults, where)
+
+
+def _load(client: str) -> Any:
+    """Import what uses a client library, before threads do."""
+    library, module, _ = CLIENTS[client]
+    try:
+        return import_module(f"rmqlab.experiments.faults.{module}")
+    except ImportError as error:
+        raise RmqlabError(f"{library} is not installed. Next: pip install 'rmqlab[bench]'") from error
+
+
+def _keep(csv: Path | str | None, frame: pd.DataFrame) -> None:
+    """Write all trials so far; an interrupt comes before or after it."""
+    if csv is None:
+        return
+    try:
+        with deferred:
+            frame.to_csv(csv, index=False, lineterminator="\n")
+    except OSError as error:
+        raise DataError(f"{csv} cannot be written ({error}). Next: name another file") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves, for a while, what clients log of faults."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)

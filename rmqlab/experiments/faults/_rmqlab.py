@@ -8,21 +8,38 @@ from collections import deque
 
 import pika
 
-from rmqlab.amqp import Confirms, Consumer, Publisher, Queue, Recovery, Topology, confirm_each, confirm_window
+from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology, confirm_each, confirm_window
 from rmqlab.errors import StoppedError
-from rmqlab.experiments.faults._job import LONGEST_WAIT_S, PREFETCH, Job, Pace
-
-WINDOW = 100
-
-
-def publish_each(job: Job) -> None:
-    """Wait for each message's confirm before the next, as the other clients do."""
-    _publish(job, confirm_each())
+from rmqlab.experiments.faults import _job as settings
+from rmqlab.experiments.faults._job import Job
 
 
-def publish_window(job: Job) -> None:
-    """Keep up to 100 messages unconfirmed, and so publish these again after a loss."""
-    _publish(job, confirm_window(WINDOW))
+def publish(job: Job) -> None:
+    """Publish each message until it is confirmed, a window at a time."""
+    observer = _UntilConfirmed(job)
+    publisher = Publisher(
+        job.url,
+        routing_key=job.queue,
+        confirms=confirm_each() if job.window == 1 else confirm_window(job.window),
+        topology=_topology(job),
+        recovery=_recovery(),
+        observer=observer,
+    )
+    job.at_stop(publisher.stop)
+    following, again = itertools.count(), 0
+    try:
+        with contextlib.suppress(StoppedError), publisher:
+            while True:
+                if job.ending.is_set():
+                    publisher.flush()
+                    if not observer.refused:
+                        break
+                publisher.wait(settings.INTERVAL_S)
+                again += bool(observer.refused)
+                observer.message = observer.refused.popleft() if observer.refused else next(following)
+                publisher.publish(settings.LOAD.body(observer.message))
+    finally:
+        job.republished = publisher.republished + again
 
 
 def consume(job: Job) -> None:
@@ -30,9 +47,9 @@ def consume(job: Job) -> None:
     with Consumer(
         job.url,
         job.queue,
-        prefetch_count=PREFETCH,
+        prefetch_count=settings.PREFETCH,
         topology=_topology(job),
-        recovery=_recovery(job),
+        recovery=_recovery(),
         observer=job.ledger.consumer(),
     ) as consumer:
         job.at_stop(consumer.stop)
@@ -67,36 +84,11 @@ class _UntilConfirmed:
         self._recorder.returned(properties, body)
 
 
-def _publish(job: Job, confirms: Confirms) -> None:
-    observer = _UntilConfirmed(job)
-    publisher = Publisher(
-        job.url,
-        routing_key=job.queue,
-        confirms=confirms,
-        topology=_topology(job),
-        recovery=_recovery(job),
-        observer=observer,
-    )
-    job.at_stop(publisher.stop)
-    pace, following, again = Pace(job.rate_msg_s), itertools.count(), 0
-    try:
-        with contextlib.suppress(StoppedError), publisher:
-            while True:
-                if job.ending.is_set():
-                    publisher.flush()
-                    if not observer.refused:
-                        break
-                publisher.wait(pace.wait_s())
-                again += bool(observer.refused)
-                observer.message = observer.refused.popleft() if observer.refused else next(following)
-                publisher.publish(job.load.body(observer.message))
-    finally:
-        job.republished = publisher.republished + again
-
-
 def _topology(job: Job) -> Topology:
-    return Topology(queues=(Queue(name=job.queue, type=job.arguments["x-queue-type"]),))  # type: ignore[arg-type]
+    return Topology(queues=(Queue(name=job.queue, type=job.queue_type),))  # type: ignore[arg-type]
 
 
-def _recovery(job: Job) -> Recovery:
-    return Recovery(longest_wait_s=LONGEST_WAIT_S, heartbeat_s=job.heartbeat_s)
+def _recovery() -> Recovery:
+    return Recovery(
+        first_wait_s=settings.WAIT_S, longest_wait_s=settings.WAIT_S, heartbeat_s=settings.HEARTBEAT_S
+    )

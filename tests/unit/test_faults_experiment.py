@@ -1,0 +1,123 @@
+"""The fault experiment without a broker: what it is asked, how times are taken, what its figure says."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rmqlab.errors import DataError
+from rmqlab.experiments import FaultsConfig, break_everything, plot_faults
+from rmqlab.experiments.faults._job import WAIT_S, Job
+from rmqlab.experiments.faults._trial import _first_after_s, _longest_gap_s
+
+BROKER: Any = SimpleNamespace(version="4.3.6", source="node")
+TRIAL = {
+    "published": 10,
+    "confirmed": 10,
+    "lost_confirmed": 0,
+    "gone_with_queue": 0,
+    "duplicated": 1,
+    "recover_publish_s": 0.12345,
+    "recover_consume_s": 0.2,
+}
+Trial = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def use_trial(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trial], None]:
+    """Let a function take the place of all trials."""
+    return lambda trial: monkeypatch.setattr("rmqlab.experiments.faults._matrix.run_trial", trial)
+
+
+def test_every_client_meets_every_fault_on_every_type_of_queue(use_trial: Callable[[Trial], None]) -> None:
+    use_trial(lambda *_, **__: TRIAL)
+    config = FaultsConfig.full(repeats=2)
+    rows = break_everything(BROKER, config, progress=False).frame()
+
+    which = rows[["fault", "client", "queue_type", "repeat"]].itertuples(index=False, name=None)
+    assert list(which) == list(itertools.product(config.faults, config.clients, config.queue_types, (1, 2)))
+    assert {"rabbitmq", "pika", "python", "cores", "source", "date", "version"} <= set(rows)
+    assert set(rows["recover_publish_s"]) == {0.123}
+
+
+def test_an_interrupted_run_keeps_its_trials(tmp_path: Path, use_trial: Callable[[Trial], None]) -> None:
+    left = iter([TRIAL, TRIAL])
+
+    def run_trial(*_: object, **__: object) -> dict[str, Any]:
+        try:
+            return next(left)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    use_trial(run_trial)
+    csv = tmp_path / "faults.csv"
+    csv.write_text("of another run\n")
+    with pytest.raises(KeyboardInterrupt):
+        break_everything(BROKER, FaultsConfig.full(csv=csv), progress=False)
+
+    assert pd.read_csv(csv)["published"].tolist() == [10, 10]
+
+
+def test_a_run_that_cannot_be_kept_does_not_begin(tmp_path: Path, use_trial: Callable[[Trial], None]) -> None:
+    use_trial(lambda *_, **__: pytest.fail("it began"))
+
+    with pytest.raises(DataError, match=r"cannot be written \(.*\)\. Next: "):
+        break_everything(BROKER, FaultsConfig.quick(csv=tmp_path), progress=False)
+
+
+@pytest.mark.parametrize("what", ["faults", "clients", "queue_types"])
+def test_an_unknown_name_is_refused(what: str) -> None:
+    with pytest.raises(ValueError, match=f"{what} has 'x'; it takes some of '"):
+        FaultsConfig.quick(**{what: ("x",)})
+
+
+def test_recovery_is_timed_from_when_the_broker_is_back() -> None:
+    times = np.array([1, 2, 5, 6]) * 10**9
+
+    assert _first_after_s(times, 3 * 10**9) == 2
+    assert math.isnan(_first_after_s(times, 7 * 10**9))
+
+
+def test_a_fault_without_length_is_timed_by_the_longest_silence() -> None:
+    times = np.array([1, 6, 2, 5]) * 10**9
+
+    assert _longest_gap_s(times, 10**9) == 3
+    assert math.isnan(_longest_gap_s(times, 7 * 10**9))
+
+
+def test_all_clients_wait_equally_long_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rmqlab.experiments.faults import _aio_pika, _kombu, _rmqlab
+
+    connect = AsyncMock()
+    monkeypatch.setattr("aio_pika.connect_robust", connect)
+    asyncio.run(_aio_pika._connect(Job("amqp://", "q", "classic")))
+    recovery = _rmqlab._recovery()
+
+    assert connect.await_args is not None
+    assert {
+        connect.await_args.kwargs["reconnect_interval"],
+        _kombu.BACK_OFF["interval_start"],
+        _kombu.BACK_OFF["interval_max"],
+        recovery.first_wait_s,
+        recovery.longest_wait_s,
+    } == {WAIT_S}
+
+
+def test_the_figure_says_what_was_lost_and_who_did_not_recover() -> None:
+    rows = pd.DataFrame([TRIAL | {"fault": "kill", "client": name} for name in ("rmqlab", "kombu")])
+    good = plot_faults(rows)
+    rows.loc[1, ["lost_confirmed", "recover_consume_s", "recover_publish_s"]] = [3, math.nan, math.nan]
+    bad = plot_faults(rows)
+
+    assert [axes.get_title(loc="left") for axes in good.axes] == ["All recover within 0.2 s", "0 lost"]
+    assert [axes.get_title(loc="left") for axes in bad.axes] == ["1 of 2 do not recover", "3 lost"]
