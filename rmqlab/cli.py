@@ -61,11 +61,21 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     except Exception as error:
-        show = getattr(error, "show", None)  # a wrong option or argument: click explains it
-        if show is None:
-            raise
-        show()
+        _explain_usage(error)
         sys.exit(2)
+
+
+def _explain_usage(error: Exception) -> None:
+    """Say what click says of a wrong option or argument; raise again what is none of click's."""
+    context = getattr(error, "ctx", None)
+    if not hasattr(error, "format_message"):
+        raise error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined] # the help
+        return
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    command = context.command_path if context else "rmqlab"
+    err.print(f"rmqlab: {reason}. Next: see {command} --help", style="red", markup=False, soft_wrap=True)
 
 
 @app.command()

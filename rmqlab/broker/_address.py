@@ -6,7 +6,6 @@ import contextlib
 import logging
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -338,7 +337,10 @@ def is_refusal(error: Exception) -> bool:
         return error.reply_code in REFUSALS
     if isinstance(error, amqp_errors.ProbableAuthenticationError | amqp_errors.ProbableAccessDeniedError):
         return any(f"ConnectionClosedByBroker: ({code})" in str(error.args) for code in REFUSALS)
-    return isinstance(error, amqp_errors.AuthenticationError | ssl.SSLCertVerificationError)
+    tls_error = _tls.find_error(error)
+    return isinstance(error, amqp_errors.AuthenticationError) or bool(
+        tls_error and _tls.is_refusal(tls_error)
+    )
 
 
 def _is_about_virtual_host(error: Exception) -> bool:

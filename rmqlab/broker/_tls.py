@@ -14,6 +14,10 @@ CERTIFICATE_REFUSED = re.compile("ALERT_(UNKNOWN_CA|BAD_CERT|CERTIFICATE_|UNSUPP
 NO_TLS = re.compile("WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|RECORD_LAYER_FAILURE")
 
 
+# pika gives some reasons as a text only.
+AS_TEXT = re.compile(r"\[SSL: (\w+)\]|SSL(EOF)Error")
+
+
 def find_error(error: BaseException) -> ssl.SSLError | None:
     """Return the error of TLS that is behind another one, if there is one."""
     seen: set[int] = set()
@@ -23,10 +27,19 @@ def find_error(error: BaseException) -> ssl.SSLError | None:
         if isinstance(each, ssl.SSLError):
             return each
         if isinstance(each, BaseException) and id(each) not in seen:
+            if match := AS_TEXT.search(str(each)):
+                return ssl.SSLError(1, match[1] or match[2])
             seen.add(id(each))
             waiting += [each.__cause__, each.__context__, getattr(each, "exception", None), *each.args]
             waiting += getattr(each, "exceptions", ())
     return None
+
+
+def is_refusal(error: ssl.SSLError) -> bool:
+    """Return True if a side does not accept the other's certificate: no other attempt will do better."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return True
+    return bool(CERTIFICATE_WANTED.search(_reason(error)) or CERTIFICATE_REFUSED.search(_reason(error)))
 
 
 def explain(error: ssl.SSLError, who: str, *, setting: str) -> str:
@@ -40,7 +53,7 @@ def explain(error: ssl.SSLError, who: str, *, setting: str) -> str:
     Source: https://www.rabbitmq.com/docs/troubleshooting-ssl
     """
     options = f"in the ssl_options of {setting}"
-    reason = (error.reason or str(error)).replace(" ", "_").upper()
+    reason = _reason(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(error, who, options)
     server = who[:1].upper() + who[1:]
@@ -50,9 +63,18 @@ def explain(error: ssl.SSLError, who: str, *, setting: str) -> str:
         return f"{server} refuses our certificate ({reason}). Next: correct certfile and keyfile {options}"
     if NO_TLS.search(reason):
         return f"{server} does not speak TLS. Next: correct the scheme or the port"
+    if "EOF" in reason:  # a server that wants a certificate need not say so before it goes
+        return (
+            f"{server} ended the TLS connection at once. Next: give certfile and keyfile {options}, "
+            "if it wants a certificate of ours, or correct the port"
+        )
     return (
         f"No TLS connection to {who} could be made ({reason}). Next: correct the port, or what is {options}"
     )
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return str(getattr(error, "reason", None) or error.args[-1]).replace(" ", "_").upper()
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError, who: str, options: str) -> str:

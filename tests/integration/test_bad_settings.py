@@ -1,0 +1,299 @@
+"""Settings, URLs and options that cannot work: each is one sentence, with the next step, and soon."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import pytest
+
+from rmqlab.amqp import Consumer, Publisher, connect
+from rmqlab.broker import Broker, Link, check_sources, start_broker
+from rmqlab.broker._source import free_ports
+from rmqlab.errors import RmqlabError
+
+SETTINGS = (
+    *("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_OWN_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE"),
+    "DOCKER_HOST",
+)
+SECRET = "s3cr3t"
+TIME_LIMIT_S = 15
+USER = f"amqp://user:{SECRET}"
+URL = f"{USER}@127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS[:-1]:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def closed() -> int:
+    """A port at which nobody listens."""
+    return free_ports(1)[0]
+
+
+def _tls(options: object) -> str:
+    query = urlencode({"ssl_options": options})
+    return f"amqps://user:{SECRET}@127.0.0.1:{{closed}}/?{query.replace('{', '{{')}"
+
+
+# What is set, and what is said of it. `{closed}` is a port at which nobody listens.
+WRONG_URLS = {
+    "no scheme": ("127.0.0.1:5672", "has no scheme"),
+    "a secret and no scheme": (f"user:{SECRET}@127.0.0.1", "has no scheme"),
+    "the scheme of the web": (f"http://user:{SECRET}@127.0.0.1", "has http://, not amqp://"),
+    "no host": (f"{USER}@:5672", "names no host"),
+    "no host at all": ("amqp://", "names no host"),
+    "an empty part of a host": (f"{USER}@a..b", "has a host that cannot be read"),
+    "broken brackets": (f"{USER}@[::1:5672", "has a host that cannot be read"),
+    "a port that is a word": (f"{URL}:port", "has a port that is no number"),
+    "a port that is too large": (f"{URL}:99999", "has a port that is no number"),
+    "a user without a password": ("amqp://user@127.0.0.1", "has a user and no password"),
+    "a slash in the password": (f"{USER}/x@127.0.0.1", "before its '@'"),
+    "a question mark in the password": (f"{USER}?x@127.0.0.1", "before its '@'"),
+    "a hash in the password": (f"{USER}#x@127.0.0.1", "before its '@'"),
+    "a hash behind it": (f"{URL}/lab#{SECRET}", "has a '#'"),
+    "an encoding that is none": (f"{USER}%FF@127.0.0.1", "has a percent-encoding that is not UTF-8"),
+    "two slashes": (f"{URL}/lab/more", "has more than one '/'"),
+    "a space": (f"{USER} x@127.0.0.1", "has a space or a line break"),
+    "an unknown option": (f"{URL}/?no_such={SECRET}", "has the option no_such, which pika does not take"),
+    "a password among the options": (f"{URL}/?password={SECRET}", "has the option password, which pika"),
+    "a secret for an option": (f"{URL}/?{SECRET}", "has an option, which pika does not take"),
+    "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat with a value"),
+    "an empty option": (f"{URL}/?heartbeat=", "has the option heartbeat without a value"),
+    "an option twice": (f"{URL}/?heartbeat=1&heartbeat=2", "has the option heartbeat more than once"),
+    "certificates without TLS": (f"{URL}/?ssl_options=%7B%7D", "has ssl_options and no TLS"),
+    "certificates that are no dict": (_tls(SECRET), "has ssl_options that are no dict"),
+    "no CA": (_tls({"password": SECRET}), "has ssl_options without a CA"),
+    "a CA that is missing": (_tls({"ca_certs": f"/nowhere/{SECRET}.pem"}), "has ssl_options whose ca_certs"),
+    "a CA that is none": (_tls({"ca_certs": __file__}), "has ssl_options that cannot be used"),
+}
+
+UNREACHED = {
+    "a closed port": (f"{URL}:{{closed}}", r"No broker answers at 127\.0\.0\.1:"),
+    "a closed port of IPv6": (f"{USER}@[::1]:{{closed}}", r"No broker answers at \[::1\]:"),
+    "a host that nobody is called": (f"{USER}@nohost.invalid", "No host is called 'nohost.invalid'"),
+}
+
+WAYS: dict[str, Callable[[str], object]] = {
+    "connect": connect,
+    "publisher": lambda url: Publisher(url, routing_key="q"),
+    "consumer": lambda url: Consumer(url, "q"),
+    "Link": Link,
+}
+
+
+def _assert_one_sentence(message: str, clue: str) -> None:
+    assert re.search(clue, message.partition(". Next: ")[0]), message
+    assert message.count("Next: ") == 1
+    assert len(message.splitlines()) == 1
+    assert "Traceback" not in message
+    assert SECRET not in message
+
+
+def _assert_refuses(action: Callable[[], object], clue: str) -> str:
+    begin_s = time.monotonic()
+    with pytest.raises(RmqlabError) as caught:
+        action()
+    assert time.monotonic() - begin_s < TIME_LIMIT_S
+    _assert_one_sentence(str(caught.value), clue)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", [*WRONG_URLS, *UNREACHED])
+def test_a_wrong_amqp_url(monkeypatch: pytest.MonkeyPatch, closed: int, case: str) -> None:
+    url, clue = (WRONG_URLS | UNREACHED)[case]
+    monkeypatch.setenv("AMQP_URL", url.format(closed=closed))
+
+    message = _assert_refuses(start_broker, re.escape(clue) if case in WRONG_URLS else clue)
+    assert "AMQP_URL" in message
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", ["the scheme of the web", "a slash in the password", "two slashes"])
+def test_a_wrong_url_as_an_argument(way: str, case: str) -> None:
+    url, clue = WRONG_URLS[case]
+
+    message = _assert_refuses(lambda: WAYS[way](url), re.escape(clue))
+    assert message.startswith(f"The URL given to {way} has ")
+
+
+@pytest.mark.parametrize("way", ["connect", "publisher", "consumer"])
+@pytest.mark.parametrize("case", ["a heartbeat that is no number", "a CA that is missing", *UNREACHED])
+def test_an_argument_that_does_not_lead_to_a_broker(way: str, case: str, closed: int) -> None:
+    url, clue = (WRONG_URLS | UNREACHED)[case]
+
+    message = _assert_refuses(lambda: WAYS[way](url.format(closed=closed)), clue)
+    assert re.search(f"the URL given to {way}", message, re.IGNORECASE)
+    assert "AMQP_URL" not in message
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("wrong", [None, 5672, b"amqp://127.0.0.1"])
+def test_what_is_no_broker(way: str, wrong: object) -> None:
+    _assert_refuses(lambda: WAYS[way](wrong), f"{way} was given ")
+
+
+@pytest.mark.parametrize("wrong", [[], [f"{URL}:99999"], [URL, None]])
+def test_wrong_hosts(wrong: list[str]) -> None:
+    _assert_refuses(lambda: Publisher(wrong, routing_key="q"), "iven .*publisher|publisher was given")
+
+
+def test_a_link_carries_no_tls() -> None:
+    _assert_refuses(lambda: Link(f"amqps://user:{SECRET}@127.0.0.1"), "A link carries plain amqp://")
+
+
+OTHER_SETTINGS = {
+    "no such source": ({"RMQLAB_BROKER": "magic"}, "RMQLAB_BROKER is 'magic'"),
+    "a broker that is not named": ({"RMQLAB_BROKER": "external"}, "AMQP_URL is not set"),
+    "no engine": (
+        {"RMQLAB_BROKER": "container", "DOCKER_HOST": "unix:///nowhere.sock"},
+        "No container engine",
+    ),
+    "an engine that is none": ({"RMQLAB_BROKER": "container", "DOCKER_HOST": "magic"}, "No container engine"),
+    "an engine with a password": (
+        {"RMQLAB_BROKER": "container", "DOCKER_HOST": f"tcp://user:{SECRET}@127.0.0.1:{{closed}}"},
+        r"No container engine answers at tcp://\*\*\*@127\.0\.0\.1:",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_SETTINGS)
+def test_another_wrong_setting(monkeypatch: pytest.MonkeyPatch, closed: int, case: str) -> None:
+    settings, clue = OTHER_SETTINGS[case]
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value.format(closed=closed))
+
+    _assert_refuses(start_broker, clue)
+
+
+@pytest.mark.parametrize("image", ["Not/An:Image:Name", "--privileged", "localhost/rmqlab/nowhere:1"])
+def test_a_wrong_image(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    if not check_sources()["container"].usable:
+        pytest.skip("no container engine answers")
+    monkeypatch.setenv("RMQLAB_IMAGE", image)
+
+    _assert_refuses(lambda: start_broker("container"), re.escape(image))
+
+
+def test_a_wrong_source_of_a_broker_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMQLAB_OWN_BROKER", "external")
+    _assert_refuses(lambda: start_broker(own=True), "RMQLAB_OWN_BROKER is 'external'")
+    _assert_refuses(lambda: start_broker("external", own=True), "not to be broken")
+
+
+# `{closed}` as above; `{api}` is where the management API is, `{port}` its port.
+MANAGEMENT_URLS = {
+    "a user": (f"http://user:{SECRET}@127.0.0.1:{{port}}", "RMQLAB_MANAGEMENT_URL has a user"),
+    "a user, and broken brackets": (f"http://user:{SECRET}@[::1", "RMQLAB_MANAGEMENT_URL has a host"),
+    "options": (f"{{api}}/?password={SECRET}", "RMQLAB_MANAGEMENT_URL has a user or options"),
+    "no scheme": ("127.0.0.1:{port}", "RMQLAB_MANAGEMENT_URL has no scheme"),
+    "another scheme": ("ftp://127.0.0.1:{port}", "RMQLAB_MANAGEMENT_URL has ftp://, not http://"),
+    "a wrong port": ("http://127.0.0.1:99999", "RMQLAB_MANAGEMENT_URL has a port"),
+    "a closed port": ("http://127.0.0.1:{closed}", "The management API at .* does not answer"),
+    "no TLS there": ("https://127.0.0.1:{port}", "The management API at .* does not speak TLS"),
+    "a page of it": ("{api}/api", "What answers at .* is no management API"),
+}
+
+
+@pytest.mark.parametrize("case", MANAGEMENT_URLS)
+def test_a_wrong_management_url(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, closed: int, case: str
+) -> None:
+    if not broker.management_url or not broker.management_url.startswith("http://"):
+        pytest.skip("this broker has no plain management API")
+    template, clue = MANAGEMENT_URLS[case]
+    port = broker.management_url.rpartition(":")[2]
+    wrong = template.format(api=broker.management_url, port=port, closed=closed)
+    monkeypatch.setenv("AMQP_URL", broker.url)
+    monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", wrong)
+
+    message = _assert_refuses(start_broker, clue)
+    assert broker.parameters.credentials.password not in message
+    assert not check_sources()["external"].usable
+
+
+@pytest.mark.parametrize("way", ["connect", "publisher", "consumer"])
+@pytest.mark.parametrize("case", ["password", "empty password", "virtual host"])
+def test_what_the_broker_refuses(broker: Broker, way: str, case: str) -> None:
+    start, _, end = broker.url.partition(f":{broker.parameters.credentials.password}@")
+    url, clue = {
+        "password": (f"{start}:{SECRET}@{end}", "refuses user"),
+        "empty password": (f"{start}:@{end}", "refuses user"),
+        "virtual host": (broker.url.rpartition("/")[0] + "/nowhere", "has no virtual host 'nowhere'"),
+    }[case]
+
+    message = _assert_refuses(lambda: WAYS[way](url), clue)
+    assert f"the URL given to {way}" in message
+    assert broker.parameters.credentials.password not in message
+
+
+COMMANDS = {
+    "a closed port": (["broker", "true"], {"AMQP_URL": f"{URL}:{{closed}}"}, "No broker answers"),
+    "a slash in the password": (["broker", "true"], {"AMQP_URL": f"{USER}/x@h"}, "AMQP_URL has a '/'"),
+    "a missing CA": (["broker", "true"], {"AMQP_URL": WRONG_URLS["a CA that is missing"][0]}, "ca_certs"),
+    "a lesson, and a wrong option": (
+        ["run", "notebooks/00_start_here.ipynb"],
+        {"AMQP_URL": f"{URL}?password={SECRET}"},
+        "the option password",
+    ),
+    "an engine with a password": (
+        ["broker", "true"],
+        OTHER_SETTINGS["an engine with a password"][0],
+        "engine",
+    ),
+    "an unknown source": (["broker", "true"], {"RMQLAB_BROKER": "magic"}, "'magic', which is no source"),
+    "an unknown command": (["nonsense"], {}, "'nonsense'"),
+    "an unknown option": (["run", "--nonsense"], {}, "--nonsense"),
+    "a port that is a word": (["lab", "--port", "many"], {}, "--port"),
+    "a port that is too large": (["lab", "--port", "99999"], {}, "--port"),
+    "no repeats": (["bench", "--repeats", "0"], {}, "--repeats"),
+}
+
+
+def _start(arguments: list[str], settings: dict[str, str]) -> subprocess.Popen[str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return subprocess.Popen(
+        [sys.executable, "-m", "rmqlab", *arguments],
+        env=inherited | {"COLUMNS": "200"} | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_a_command_says_it_too(closed: int, case: str) -> None:
+    arguments, settings, clue = COMMANDS[case]
+    with _start(arguments, {key: value.format(closed=closed) for key, value in settings.items()}) as process:
+        out, err = process.communicate(timeout=TIME_LIMIT_S)
+
+    assert process.returncode in (1, 2)
+    assert out == ""
+    _assert_one_sentence(err.strip(), clue)
+
+
+@pytest.mark.parametrize(
+    ("settings", "clue"),
+    [
+        ({"AMQP_URL": f"{USER}/x@127.0.0.1"}, "AMQP_URL has a '/'"),
+        ({"AMQP_URL": f"{URL}?password={SECRET}"}, "the option password"),
+        ({"RMQLAB_BROKER": "magic"}, "RMQLAB_BROKER is 'magic'"),
+    ],
+)
+def test_the_doctor_says_it_in_its_table(settings: dict[str, str], clue: str) -> None:
+    with _start(["doctor"], settings) as process:
+        out, err = process.communicate(timeout=TIME_LIMIT_S)
+
+    assert process.returncode == 1
+    assert clue in out
+    assert SECRET not in out + err
+    assert "Traceback" not in err
