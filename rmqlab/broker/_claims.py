@@ -25,6 +25,7 @@ from pika import exceptions as amqp_errors
 from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
 from rmqlab.broker._objects import (
+    ACCESS_REFUSED,
     NOT_FOUND,
     Kind,
     lock_out_other_labs,
@@ -35,6 +36,9 @@ from rmqlab.broker._objects import (
 from rmqlab.errors import NameTakenError
 
 Claim = tuple[Kind, str]
+
+# What a user has no right to cannot be made, deleted or purged: the broker sees to that.
+FREE = (NOT_FOUND, ACCESS_REFUSED)
 
 
 class Claims:
@@ -92,7 +96,7 @@ class Claims:
         name = name.decode() if isinstance(name, bytes) else name
         return (name, connection.params.virtual_host) == self._place
 
-    def refuse_taken(self, *wanted: Claim, free: Collection[int] = (NOT_FOUND,)) -> None:
+    def refuse_taken(self, *wanted: Claim, free: Collection[int] = FREE) -> None:
         """Look whether somebody else has one of these names.
 
         What another broker object of this process has claimed is not somebody else's.
@@ -128,9 +132,11 @@ class Claims:
                 return
             with short_connection(self._address) as connection:
                 lock_out_other_labs(connection, name)
-                if look(connection, kind, name) != NOT_FOUND:
+                found = look(connection, kind, name)
+                if found not in FREE:
                     raise self._taken(kind, name)
-                self._make(connection, kind, name, settings)
+                if found == NOT_FOUND:
+                    self._make(connection, kind, name, settings)
 
     def add(self, kind: Kind, name: str) -> None:
         """Claim what is about to be made, or a queue that the broker has named."""

@@ -14,7 +14,8 @@ from pika import exceptions as amqp_errors
 from rmqlab.broker._address import HANDSHAKE_TIMEOUT_S, SOCKET_TIMEOUT_S, Address, explain, quiet_pika
 from rmqlab.errors import BrokerUnavailableError, ConnectionLostError, NameTakenError
 
-THERE, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 0, 404, 405, 406  # all but the first are AMQP's
+THERE = 0
+ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406  # AMQP's reply codes
 OWN_NAME = "rmqlab itself"  # what a short connection calls itself
 HEARTBEAT_S = 5  # a broker that stands still is given up after about three of these
 LOOK_AGAIN_S = 0.05
@@ -62,7 +63,10 @@ def short_connection(address: Address) -> Iterator[pika.BlockingConnection]:
 
 
 def look(connection: pika.BlockingConnection, kind: Kind, name: str) -> int:
-    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing."""
+    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing.
+
+    RabbitMQ 4.3 answers `ACCESS_REFUSED` to a user with no right at all to the name; 3.10 does not.
+    """
     refusal = _refusal(connection, f"{kind}_declare", **{kind: name}, passive=True)
     return refusal.reply_code if refusal else THERE
 

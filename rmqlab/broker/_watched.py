@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pika import exceptions as amqp_errors
 from pika.channel import Channel
 
-from rmqlab.broker._objects import NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, Kind
+from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, Kind
 from rmqlab.errors import BrokerError, NameTakenError
 
 if TYPE_CHECKING:
     from rmqlab.broker._claims import Claims
 
 PREDEFINED = "amq."  # begins the names of the exchanges that are always there
-FREE_TO_DELETE = (NOT_FOUND, RESOURCE_LOCKED)  # what is exclusive, the broker protects from others
+# What is exclusive the broker protects from others, and so what the user has no right to.
+FREE_TO_DELETE = (NOT_FOUND, RESOURCE_LOCKED, ACCESS_REFUSED)
 
 lock = threading.RLock()
 active: list[Claims] = []

@@ -30,7 +30,7 @@ from pika.channel import Channel
 from conftest import BROKER
 from rmqlab import names
 from rmqlab.amqp import Exchange, Queue, Topology
-from rmqlab.broker import Broker, Link, _external, _objects, check_sources, start_broker
+from rmqlab.broker import Broker, Link, _claims, _external, _objects, check_sources, start_broker
 from rmqlab.broker._address import Address
 from rmqlab.broker._management import Management
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError
@@ -523,6 +523,25 @@ def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Site) -> N
         assert as_user.names() == {names.TASKS}
 
     assert as_user.names() == set()
+
+
+def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
+    as_user: Site, monkeypatch
+) -> None:
+    as_user.permit(configure=f"^{names.TASKS}")
+    look = _claims.look
+
+    def refuse(connection: pika.BlockingConnection, kind: str, name: str) -> int:
+        """Answer as RabbitMQ 4.3 does to a user with no right at all to a name."""
+        return 403 if name == names.EVENTS else look(connection, kind, name)
+
+    monkeypatch.setattr(_claims, "look", refuse)
+    with start_broker() as broker:
+        for call in ("exchange_declare", "exchange_delete"):
+            with _channel(broker) as channel:
+                with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
+                    getattr(channel, call)(names.EVENTS)
+        assert broker._source.leftovers()["claims"] == []
 
 
 def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Site, caplog) -> None:
