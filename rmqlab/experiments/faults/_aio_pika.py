@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
 from rmqlab.experiments.faults import _job as settings
@@ -50,22 +50,21 @@ def _run(job: Job, work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(main())
 
 
-async def _connect(job: Job) -> AbstractRobustConnection:
-    return await aio_pika.connect_robust(
+@contextlib.asynccontextmanager
+async def _open(job: Job) -> AsyncIterator[tuple[AbstractChannel, AbstractQueue]]:
+    """Give a channel and its queue, which the channel itself declares again whenever it recovers."""
+    async with await aio_pika.connect_robust(
         job.url, heartbeat=settings.HEARTBEAT_S, reconnect_interval=settings.WAIT_S
-    )
-
-
-async def _declare(channel: AbstractChannel, job: Job) -> AbstractQueue:
-    """Declare the queue, as the channel itself does again whenever it recovers."""
-    return await channel.declare_queue(job.queue, durable=True, arguments={"x-queue-type": job.queue_type})
+    ) as connection:
+        channel = await connection.channel()  # with confirms
+        await channel.set_qos(prefetch_count=settings.PREFETCH)
+        arguments = {"x-queue-type": job.queue_type}
+        yield channel, await channel.declare_queue(job.queue, durable=True, arguments=arguments)
 
 
 async def _publish(job: Job) -> None:
     recorder, number = job.ledger.publisher(), 0
-    async with await _connect(job) as connection:
-        channel = await connection.channel(publisher_confirms=True)
-        await _declare(channel, job)
+    async with _open(job) as (channel, _):
         while not job.ending.is_set():
             await asyncio.sleep(settings.INTERVAL_S)
             message = aio_pika.Message(
@@ -99,9 +98,6 @@ async def _consume(job: Job) -> None:
             await message.ack()
             deliveries.acked(number)
 
-    async with await _connect(job) as connection:
-        channel = await connection.channel()
-        await channel.set_qos(prefetch_count=settings.PREFETCH)
-        queue = await _declare(channel, job)
+    async with _open(job) as (_, queue):
         await queue.consume(on_message)
         await asyncio.Event().wait()

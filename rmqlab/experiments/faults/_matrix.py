@@ -8,7 +8,6 @@ import itertools
 import logging
 import random
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
@@ -116,7 +115,7 @@ def break_everything(broker: Broker, config: FaultsConfig | None = None, *, prog
         - version: of the client's library
 
     Raises:
-        BrokerError: the broker does not come back, or a client did not even begin.
+        BrokerError: the broker does not come back.
         FaultError: the broker is not ours to break.
         DataError: the file cannot be written.
         RmqlabError: a client library is not installed.
@@ -136,7 +135,13 @@ def break_everything(broker: Broker, config: FaultsConfig | None = None, *, prog
         return pd.DataFrame([rows[turn] for turn in sorted(rows, key=lambda turn: cells.index(turn[:3]))])
 
     _keep(config.csv, to_frame())  # better that it fails now
-    with _quiet(), tqdm(turns, unit="trial", file=sys.stdout, disable=not progress) as bar:
+    with (
+        contextlib.ExitStack() as stack,
+        tqdm(turns, unit="trial", file=sys.stdout, disable=not progress) as bar,
+    ):
+        for logger in map(logging.getLogger, LOGGERS):
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
         for turn in bar:
             fault, client, queue_type, repeat = turn
             bar.set_description(f"{fault}: {client}")
@@ -166,17 +171,3 @@ def _keep(csv: Path | str | None, frame: pd.DataFrame) -> None:
             frame.to_csv(csv, index=False, lineterminator="\n")
     except OSError as error:
         raise DataError(f"{csv} cannot be written ({error}). Next: name another file") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to ourselves, for a while, what clients log of faults."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for each, level in zip(loggers, before, strict=True):
-            each.setLevel(level)

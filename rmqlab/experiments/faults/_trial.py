@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rmqlab.broker import Broker, Link, Outage
-from rmqlab.errors import BrokerError, TimeLimitError
+from rmqlab.errors import BrokerError
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments.faults._job import Job
 from rmqlab.experiments.faults._kinds import FaultKind
@@ -43,41 +43,31 @@ def run_trial(
     It ends when everything that was published is confirmed and received, or when that takes too
     long. The broker is well again then, and the trial's queue and connections are gone.
 
-    Args:
-        broker: a broker of one's own.
-        client: has `publish(job)` and `consume(job)`.
-        kind: what is to happen.
-        queue_type: `classic` or `quorum`.
-        window: how many messages may be unconfirmed.
-
-    Returns:
-        What `break_everything` returns of a trial, from `published` to `recover_consume_s`.
+    The client has `publish(job)` and `consume(job)`, and keeps up to `window` messages unconfirmed.
+    What is returned is what `break_everything` returns of a trial.
 
     Raises:
-        BrokerError: the broker does not come back, or the client did not even begin.
+        BrokerError: the broker does not come back.
         FaultError: the broker is not ours to break.
     """
     with Link(broker) as link:
         url = link.url if kind.by_link else broker.url
         job = Job(url, f"rmqlab-faults-{secrets.token_hex(4)}", queue_type, window)
         publisher, consumer = _Role("publisher", client.publish, job), _Role("consumer", client.consume, job)
-        with WorkerPool(2, lambda number: (publisher, consumer)[number]) as pool:
-            pool.begin()
-            _until(lambda: job.ledger.received > 0 or bool(job.errors), BEGIN_TIMEOUT_S)
-            if not job.ledger.received:
-                raise TimeLimitError(
-                    f"A client did not begin within {BEGIN_TIMEOUT_S} s ({job.errors or 'no error'}). "
-                    "Next: see that the broker is well"
-                )
-            time.sleep(kind.warmup_s)
-            outage = kind.happen(broker, link, job.queue)
-            hung = not _bring_to_end(broker, job, publisher.ended, outage.up_ns)
-            job.stop()
-            if not _until(lambda: publisher.ended.is_set() and consumer.ended.is_set(), END_TIMEOUT_S):
-                hung = True
-                broker.close_connections()  # who waits for an answer for ever learns that there is none
-        with contextlib.suppress(BrokerError):  # the fault may have taken it
-            broker.delete_queue(job.queue)
+        try:
+            with WorkerPool(2, lambda number: (publisher, consumer)[number]) as pool:
+                pool.begin()
+                _until(lambda: job.ledger.received > 0 or bool(job.errors), BEGIN_TIMEOUT_S)
+                time.sleep(kind.warmup_s)
+                outage = kind.happen(broker, link, job.queue)
+                hung = not _bring_to_end(broker, job, publisher.ended, outage.up_ns)
+                job.stop()
+                if not _until(lambda: publisher.ended.is_set() and consumer.ended.is_set(), END_TIMEOUT_S):
+                    hung = True
+                    broker.close_connections()  # who waits for an answer learns that there is none
+        finally:
+            with contextlib.suppress(BrokerError):  # the fault may have taken it
+                broker.delete_queue(job.queue)
     row = _count(job.ledger.account(), outage, takes_queue=kind.takes_queue)
     return {**row, "republished": job.republished, "hung": hung, "error": "; ".join(job.errors)}
 
