@@ -161,11 +161,7 @@ class Job:
     workload: Workload
 
     def __call__(self) -> float:
-        """Do it.
-
-        Raises:
-            ClientError: something went wrong, in one line without the password.
-        """
+        """Do it; what goes wrong is a ClientError of one line, without the password."""
         stopwatch = Stopwatch()
         try:
             self.variant.work(self.workload, stopwatch)
@@ -181,10 +177,7 @@ class Job:
 
 
 def run_once(broker: Broker, job: Job, processes: int, executor: Executor) -> float:
-    """Run a job, its messages shared by several processes, and look whether all arrived.
-
-    Returns:
-        The seconds of the slowest process.
+    """Run a job, its messages shared by processes, and return the seconds of the slowest of them.
 
     Raises:
         ClientError: it failed, took too long, or lost messages; says who and how many.
