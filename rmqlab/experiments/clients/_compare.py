@@ -15,14 +15,12 @@ import datetime
 import random
 import secrets
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 from tqdm import tqdm
 
@@ -48,7 +46,6 @@ MAX_BODIES_BYTES = 128 * 2**20
 PARAMETERS = ("body_bytes", "processes", "window", "prefetch", "ack_every")
 RUN_LIMIT_S = 60
 SETTLE_S = 10
-LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ class ClientsConfig:
         """Return a first look: a few variants, for about twenty seconds in all."""
         windows = ("pika SelectConnection", "aio-pika", "rmqlab publish", "rmqlab publish_all")
         names = (*(f"{each}, window" for each in windows), "aio-pika", "rmqlab")
-        return cls(variants=names, rounds=5, seconds=0.25)
+        return cls(variants=names, rounds=5, seconds=0.2)
 
     @classmethod
     def full(cls) -> ClientsConfig:
@@ -164,11 +161,7 @@ class Job:
     workload: Workload
 
     def __call__(self) -> float:
-        """Do it.
-
-        Raises:
-            ClientError: something went wrong, in one line without the password.
-        """
+        """Do it; what goes wrong is a ClientError of one line, without the password."""
         stopwatch = Stopwatch()
         try:
             self.variant.work(self.workload, stopwatch)
@@ -184,50 +177,36 @@ class Job:
 
 
 def run_once(broker: Broker, job: Job, processes: int, executor: Executor) -> float:
-    """Run a job, its messages shared by several processes, and look whether all arrived.
-
-    Returns:
-        The seconds of the slowest process.
+    """Run a job, its messages shared by processes, and return the seconds of the slowest of them.
 
     Raises:
         ClientError: it failed, took too long, or lost messages; says who and how many.
     """
-    variant, count = job.variant, job.workload.count
-    with _channel(broker) as channel:
-        channel.queue_purge(job.workload.queue)
+    variant, queue, count = job.variant, job.workload.queue, job.workload.count
+    with contextlib.closing(connect(broker)) as connection:
+        connection.channel().queue_purge(queue)
     if variant.role == "consume":
         publish_all(job.workload, Stopwatch())  # every message is confirmed, and so in the queue
     share, rest = divmod(count, processes)
+    parts = [job.with_count(share + (number < rest)) for number in range(processes)]
     try:
-        parts = [job.with_count(share + (number < rest)) for number in range(processes)]
         seconds = max(run_jobs(parts, time_limit_s=RUN_LIMIT_S, executor=executor))
+        expected = count if variant.role == "publish" else 0
+        broker.wait_for_queue(queue, ready=expected, consumers=0, timeout_s=SETTLE_S)
     except RmqlabError as error:
         reason = str(error).partition(". Next: ")[0]
         raise ClientError(
-            f"{variant} failed with {count} messages ({reason}). "
+            f"{variant.name} ({variant.role}) failed with {count} messages: {reason}. "
             "Next: see that the broker is well, or leave this variant out of the configuration"
         ) from error
-    expected = count if variant.role == "publish" else 0
-    found = settled_count(broker, job.workload.queue, expected)
-    if found != expected:
-        raise ClientError(
-            f"{variant} left {found} messages in the queue, not {expected}, after a run with {count}. "
-            "Next: report this, as its rate cannot be believed"
-        )
     return seconds
 
 
 def next_count(count: int, seconds: float, wanted_s: float, body_bytes: int) -> int:
     """Return how many messages make a run as long as is wanted.
 
-    Args:
-        count: how many messages the last run had.
-        seconds: how long it took.
-        wanted_s: how long a run is to take.
-        body_bytes: size of a message's body.
-
-    Returns:
-        A number with two digits that count, not above what a broker can hold with ease.
+    The last run had `count` messages and took `seconds`. The number has two digits that count, and is
+    not above what a broker can hold with ease.
     """
     count = round(min(count * wanted_s / max(seconds, 1e-6), count * GROWTH))
     count = min(max(count, 1), MAX_COUNT, max(MAX_BODIES_BYTES // body_bytes, 1))
@@ -239,26 +218,14 @@ def next_count(count: int, seconds: float, wanted_s: float, body_bytes: int) -> 
 def clients_queue(broker: Broker) -> Iterator[str]:
     """Declare a durable classic queue with a name of its own, and delete it at the end."""
     queue = f"rmqlab-clients-{secrets.token_hex(4)}"
-    with _channel(broker) as channel:
-        channel.queue_declare(queue, durable=True, arguments=QUEUE)
+    with contextlib.closing(connect(broker)) as connection:
+        connection.channel().queue_declare(queue, durable=True, arguments=QUEUE)
     try:
         yield queue
     finally:
         # A broker that is gone has taken the queue with it, or keeps it for its owner to see.
-        with contextlib.suppress(BrokerError), _channel(broker) as channel:
-            channel.queue_delete(queue)
-
-
-def settled_count(broker: Broker, queue: str, expected: int) -> int:
-    """Wait until the queue has no consumer and so many messages; return how many it has at last."""
-    deadline_s = time.monotonic() + SETTLE_S
-    with _channel(broker) as channel:
-        while True:
-            found = channel.queue_declare(queue, passive=True).method
-            settled = found.consumer_count == 0 and found.message_count == expected
-            if settled or time.monotonic() > deadline_s:
-                return int(found.message_count)
-            time.sleep(LOOK_EVERY_S)
+        with contextlib.suppress(BrokerError, AMQPError), contextlib.closing(connect(broker)) as connection:
+            connection.channel().queue_delete(queue)
 
 
 def _calibrate(broker: Broker, job: Job, config: ClientsConfig, executor: Executor) -> Job:
@@ -292,19 +259,3 @@ def _with_ratio(frame: pd.DataFrame) -> pd.DataFrame:
     baseline = frame[frame["is_baseline"]].set_index(keys)["rate_msg_s"].rename("baseline_msg_s")
     ratio = frame["rate_msg_s"] / frame.join(baseline, on=keys)["baseline_msg_s"]
     return frame.assign(ratio=ratio).drop(columns="is_baseline")
-
-
-@contextlib.contextmanager
-def _channel(broker: Broker) -> Iterator[BlockingChannel]:
-    """Open a connection for a moment: kept between two runs, it would lose its heartbeats."""
-    connection = connect(broker)
-    try:
-        yield connection.channel()
-    except AMQPError as error:
-        raise BrokerError(
-            f"The broker refused, or was lost, between two runs ({error!r}). "
-            "Next: see that it is well, and compare again"
-        ) from error
-    finally:
-        with contextlib.suppress(AMQPError):
-            connection.close()

@@ -27,15 +27,14 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
 
     Args:
         runs: one row a run, from `compare_clients`: role, variant, library, ratio.
-        reference: such runs made at another time, to lay beside; variants that are in either are
-            shown.
+        reference: such runs made at another time, to lay beside, with more variants or fewer.
 
     Returns:
         A figure with one axes, a row a variant, the fastest of each role first.
     """
     now = _summary(runs)
-    then = None if reference is None else _summary(reference)
-    shown = now if then is None else then.combine_first(now)
+    then = now.iloc[:0] if reference is None else _summary(reference)
+    shown = now.combine_first(then)
     rows = [
         (role, variant)
         for role in ROLES
@@ -44,13 +43,13 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
     ]
     with new_figure(1, 1, height_in=FRAME_IN + ROW_IN * len(rows)) as (figure, (axes,)):
         for place, key in enumerate(rows):
-            if then is not None and key in then.index:
+            if key in then.index:
                 _draw(axes, place + ABOVE, then.loc[key], (GREY, "|"), text=key not in now.index)
             if key in now.index:
-                _draw(axes, place, now.loc[key], LOOKS.get(now.loc[key, "library"], (GREY, "P")), text=True)
+                _draw(axes, place, now.loc[key], LOOKS[now.loc[key, "library"]], text=True)
         axes.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
         axes.set_xscale("log")
-        axes.set_xlim(shown["ratio_low"].min() / 1.5, shown["ratio_high"].max() * 6)  # room for labels
+        axes.set_xlim(shown["ratio_low"].min() / 1.5, shown["ratio_high"].max() * 8)  # room for labels
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(rows)), [variant or ROLES[role] for role, variant in rows])
@@ -59,19 +58,15 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(
-            f"{TIMES} plain pika's rate in the same round: median, lowest to highest"
-            + ("" if then is None else "\n(gray: the reference run)")
-        )
+        gray = "" if reference is None else "\n(gray: the reference run)"
+        axes.set_xlabel(f"{TIMES} plain pika's rate in the same round: median, lowest to highest{gray}")
         figure.suptitle(_finding(now), x=0.01, ha="left", weight="bold", size=12)
     return figure
 
 
 def _summary(runs: pd.DataFrame) -> Any:
-    libraries = runs.groupby(["role", "variant"])["library"].first()
-    return (
-        summarize_repeats(runs, ["role", "variant"], ["ratio"]).set_index(["role", "variant"]).join(libraries)
-    )
+    by = ["role", "variant", "library"]
+    return summarize_repeats(runs, by, ["ratio"]).set_index(["role", "variant"])
 
 
 def _draw(axes: Axes, place: float, row: Any, look: tuple[str, str], *, text: bool) -> None:

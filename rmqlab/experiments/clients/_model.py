@@ -81,21 +81,11 @@ class Workload:
         """Return True if a consumer is to acknowledge, having received so many messages."""
         return received == self.count or received % self.ack_every == 0
 
-    def check_received(self, received: int) -> None:
-        """Refuse a run in which a consumer ended early.
-
-        Raises:
-            ClientError: it did.
-        """
-        if received < self.count:
-            raise ClientError(f"only {received} of {self.count} messages were received")
-
 
 class Stopwatch:
-    """Times the part of a run that counts, in a `with` block or by `start` and `stop`.
+    """Times a run from the first message until the last one is confirmed, or acknowledged.
 
-    It starts when the connection is open and nothing is published or consumed yet, and stops when
-    the last message is confirmed, or acknowledged. Connecting and closing do not count.
+    Connecting and closing do not count.
     """
 
     def __init__(self) -> None:
@@ -103,11 +93,11 @@ class Stopwatch:
         self.seconds = 0.0
 
     def start(self) -> None:
-        """Start the clock."""
+        """Start; the connection is open."""
         self._started_s = time.perf_counter()
 
     def stop(self) -> None:
-        """Stop the clock."""
+        """Stop, and set `seconds`."""
         self.seconds = time.perf_counter() - self._started_s
 
     def __enter__(self) -> None:
@@ -134,6 +124,3 @@ class Variant:
     library: Library
     work: Callable[[Workload, Stopwatch], None]
     is_baseline: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.role}: {self.name}"

@@ -29,7 +29,57 @@ def publish_confirm_each(workload: Workload, stopwatch: Stopwatch) -> None:
 
 def publish_window(workload: Workload, stopwatch: Stopwatch) -> None:
     """SelectConnection: a window of messages unconfirmed, refilled as confirms arrive."""
-    _WindowPublisher(workload, stopwatch).run()
+    body = workload.body
+    unconfirmed: set[int] = set()
+    published, oldest = 0, 1  # no delivery tag below the oldest is unconfirmed
+    reasons: list[BaseException] = []
+
+    def on_open(connection: Any) -> None:
+        connection.channel(on_open_callback=on_channel_open)
+
+    def on_channel_open(channel: Any) -> None:
+        channel.add_on_close_callback(on_channel_closed)
+        channel.confirm_delivery(
+            lambda frame: on_confirm(channel, frame.method), callback=lambda _: start(channel)
+        )
+
+    def start(channel: Any) -> None:
+        stopwatch.start()
+        refill(channel)
+
+    def refill(channel: Any) -> None:
+        nonlocal published
+        while published < workload.count and len(unconfirmed) < workload.window:
+            channel.basic_publish("", workload.queue, body, PERSISTENT)
+            published += 1
+            unconfirmed.add(published)
+
+    def on_confirm(channel: Any, method: spec.Basic.Ack) -> None:
+        nonlocal oldest
+        if method.multiple:
+            for tag in range(oldest, method.delivery_tag + 1):
+                unconfirmed.discard(tag)
+            oldest = method.delivery_tag + 1
+        else:
+            unconfirmed.discard(method.delivery_tag)
+        if published < workload.count:
+            refill(channel)
+        elif not unconfirmed:
+            stopwatch.stop()
+            channel.connection.close()
+
+    def on_channel_closed(channel: Any, reason: BaseException) -> None:
+        reasons.append(reason)
+        if channel.connection.is_open:
+            channel.connection.close()
+
+    def on_closed(connection: Any, reason: BaseException) -> None:
+        reasons.append(reason)
+        connection.ioloop.stop()
+
+    pika.SelectConnection(pika.URLParameters(workload.url), on_open, on_closed, on_closed).ioloop.start()
+    if unconfirmed or published < workload.count:
+        raise ClientError(f"the connection ended early: {reasons[0]!r}")
 
 
 def consume(workload: Workload, stopwatch: Stopwatch) -> None:
@@ -52,67 +102,3 @@ def consume(workload: Workload, stopwatch: Stopwatch) -> None:
         with stopwatch:
             channel.basic_consume(workload.queue, on_message)
             channel.start_consuming()
-    workload.check_received(received)
-
-
-class _WindowPublisher:
-    def __init__(self, workload: Workload, stopwatch: Stopwatch) -> None:
-        self.workload, self.stopwatch = workload, stopwatch
-        self.body = workload.body
-        self.published = 0
-        self.unconfirmed: set[int] = set()
-        self.oldest = 1  # no delivery tag below it is unconfirmed
-        self.channel: Any = None
-        self.error: BaseException | None = None
-        self.connection = pika.SelectConnection(
-            pika.URLParameters(workload.url),
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self.on_channel_open),
-            on_open_error_callback=self.on_closed,
-            on_close_callback=self.on_closed,
-        )
-
-    def run(self) -> None:
-        self.connection.ioloop.start()
-        if self.unconfirmed or self.published < self.workload.count:
-            raise ClientError(f"the connection ended early: {self.error!r}")
-
-    def on_channel_open(self, channel: Any) -> None:
-        self.channel = channel
-        channel.add_on_close_callback(self.on_channel_closed)
-        channel.confirm_delivery(self.on_confirm, callback=self.on_confirms_on)
-
-    def on_confirms_on(self, _: Any) -> None:
-        self.stopwatch.start()
-        self.refill()
-
-    def refill(self) -> None:
-        while self.published < self.workload.count and len(self.unconfirmed) < self.workload.window:
-            self.channel.basic_publish("", self.workload.queue, self.body, PERSISTENT)
-            self.published += 1
-            self.unconfirmed.add(self.published)
-
-    def on_confirm(self, frame: Any) -> None:
-        if isinstance(frame.method, spec.Basic.Nack):
-            self.error = ClientError("the broker refused a message")
-            self.connection.close()
-            return
-        if frame.method.multiple:
-            for tag in range(self.oldest, frame.method.delivery_tag + 1):
-                self.unconfirmed.discard(tag)
-            self.oldest = frame.method.delivery_tag + 1
-        else:
-            self.unconfirmed.discard(frame.method.delivery_tag)
-        if self.published < self.workload.count:
-            self.refill()
-        elif not self.unconfirmed:
-            self.stopwatch.stop()
-            self.connection.close()
-
-    def on_channel_closed(self, _: Any, reason: BaseException) -> None:
-        self.error = self.error or reason
-        if self.connection.is_open:
-            self.connection.close()
-
-    def on_closed(self, connection: Any, reason: BaseException) -> None:
-        self.error = self.error or reason
-        connection.ioloop.stop()

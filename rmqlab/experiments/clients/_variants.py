@@ -13,7 +13,6 @@ logger = logging.getLogger("rmqlab.experiments.clients")
 _PUBLISHERS = (
     ("pika BlockingConnection, confirm each", PIKA, _pika.publish_confirm_each),
     ("pika SelectConnection, window", PIKA, _pika.publish_window),
-    ("aio-pika, confirm each", AIO_PIKA, _aio_pika.publish_confirm_each),
     ("aio-pika, window", AIO_PIKA, _aio_pika.publish_window),
     ("py-amqp, confirm each", PY_AMQP, _py_amqp.publish_confirm_each),
     ("py-amqp, window", PY_AMQP, _py_amqp.publish_window),
