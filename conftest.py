@@ -23,7 +23,13 @@ WORKERS_A_CORE = 2
 MOST_WORKERS = 8
 SHORT_HEARTBEAT_S = 2
 # The files that take longest come first, so that all processes end at about the same time.
-LONGEST = ("06_reconnect_after_failures", "test_faults", "test_fault_matrix", "test_cli")
+LONGEST = (
+    "A2_break_everything",
+    "06_reconnect_after_failures",
+    "test_faults",
+    "test_fault_matrix",
+    "test_cli",
+)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -110,14 +110,17 @@ def _bring_to_end(broker: Broker, job: Job, published_all: threading.Event, up_n
     job.ending.set()
     done = published_all.wait(left_s()) and not job.errors
     last_s, received = time.monotonic(), -1
-    while time.monotonic() - last_s < QUIET_S and left_s() and not _is_all_done(job.ledger.account()):
+    while time.monotonic() - last_s < QUIET_S and left_s():
+        account = job.ledger.account()
+        if _is_settled(account) and not account.totals().lost_confirmed:
+            break
         if job.ledger.received != received:
             last_s, received = time.monotonic(), job.ledger.received
         time.sleep(LOOK_EVERY_S)
     # A duplicate is behind the messages that it repeats: see whether there is one.
     with contextlib.suppress(BrokerError):
         broker.wait_for_queue(job.queue, ready=0, timeout_s=min(left_s(), QUIET_S))
-        _until(lambda: _is_all_done(job.ledger.account()), min(left_s(), QUIET_S))
+        _until(lambda: _is_settled(job.ledger.account()), min(left_s(), QUIET_S))
     return recovered and done
 
 
@@ -128,11 +131,10 @@ def _is_at_work(account: Account, up_ns: int) -> bool:
     return bool(((since["confirmed_ns"] > 0) & (since["delivered_ns"] > 0)).any())
 
 
-def _is_all_done(account: Account) -> bool:
-    """Return True if all that was confirmed was delivered, and all that was delivered acknowledged."""
+def _is_settled(account: Account) -> bool:
+    """Return True if all that was delivered is acknowledged."""
     messages = account.messages
-    is_settled = messages["settled_ns"][messages["delivered_ns"] > 0] > 0
-    return account.totals().lost_confirmed == 0 and bool(is_settled.all())
+    return bool((messages["settled_ns"][messages["delivered_ns"] > 0] > 0).all())
 
 
 def _count(account: Account, outage: Outage, *, takes_queue: bool) -> dict[str, Any]:
