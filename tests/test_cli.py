@@ -95,7 +95,7 @@ FAILURES = {
     "a wrong scheme": "http://, not amqp:// or amqps://",
     "a wrong port": "a port that is no number",
     "broken brackets": "a host that cannot be read",
-    "an unknown option": "an option that pika does not take",
+    "an unknown option": "option no_such, which pika does not take",
     "a closed port": "No broker answers at 127.0.0.1:",
     "an unknown host": "No host is called 'nohost.invalid'",
     "no engine": "No container engine answers at unix:///nonexistent.sock",
