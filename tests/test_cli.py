@@ -23,6 +23,7 @@ from jupyter_client import BlockingKernelClient
 from nbformat import v4
 
 from rmqlab.broker import Broker
+from rmqlab.broker._source import free_ports
 
 SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE")
 SECRET = "s3cr3t"
@@ -90,6 +91,15 @@ def http_port() -> Iterator[int]:
 
 
 FAILURES = {
+    "an unknown source": "'magic', which is no source",
+    "a wrong scheme": "http://, not amqp:// or amqps://",
+    "a wrong port": "a port that is no number",
+    "broken brackets": "a host that cannot be read",
+    "an unknown option": "an option that pika does not take",
+    "a closed port": "No broker answers at 127.0.0.1:",
+    "an unknown host": "No host is called 'nohost.invalid'",
+    "no engine": "No container engine answers at unix:///nonexistent.sock",
+    "no URL": "AMQP_URL is not set",
     "a web server": "does not speak AMQP 0-9-1",
     "a missing notebook": "nope.ipynb",
     "a folder": "There is no notebook",
@@ -103,6 +113,15 @@ def failing(
 ) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """All failing commands at once, as one of them takes ten seconds of waiting."""
     settings = {
+        "an unknown source": {"RMQLAB_BROKER": "magic"},
+        "a wrong scheme": {"AMQP_URL": f"http://user:{SECRET}@localhost"},
+        "a wrong port": {"AMQP_URL": f"{URL}:99999"},
+        "broken brackets": {"AMQP_URL": f"amqp://user:{SECRET}@[::1:5672/"},
+        "an unknown option": {"AMQP_URL": f"{URL}/lab?no_such=1"},
+        "a closed port": {"AMQP_URL": f"{URL}:{free_ports(1)[0]}"},
+        "an unknown host": {"AMQP_URL": f"amqp://user:{SECRET}@nohost.invalid"},
+        "no engine": {"RMQLAB_BROKER": "container", "DOCKER_HOST": "unix:///nonexistent.sock"},
+        "no URL": {"RMQLAB_BROKER": "external"},
         "a silent port": {"AMQP_URL": f"{URL}:{silent_port}"},
         "a web server": {"AMQP_URL": f"{URL}:{http_port}"},
     }

@@ -18,18 +18,26 @@ AS_TEXT = re.compile(r"\[SSL: (\w+)\]|SSL(EOF)Error")
 
 def find_error(error: BaseException) -> ssl.SSLError | None:
     """Return the error of TLS that is behind another one, if there is one."""
+    behind = _chain(error)
+    for each in behind:
+        if isinstance(each, ssl.SSLError):
+            return each
+    # Only now: the text of an error may repeat what a better one behind it says.
+    reasons = (AS_TEXT.search(str(each)) for each in behind)
+    return next((ssl.SSLError(1, found[1] or found[2]) for found in reasons if found), None)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and all that are behind it: pika's hold theirs in several places."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:
         each = waiting.pop()
-        if isinstance(each, ssl.SSLError):
-            return each
-        if isinstance(each, BaseException) and each not in seen:
+        if isinstance(each, BaseException) and not any(each is known for known in seen):
             seen.append(each)
             waiting += [each.__cause__, each.__context__, getattr(each, "exception", None), *each.args]
             waiting += getattr(each, "exceptions", ())
-    matches = (AS_TEXT.search(str(each)) for each in seen)
-    return next((ssl.SSLError(1, match[1] or match[2]) for match in matches if match), None)
+    return seen
 
 
 def is_refusal(error: ssl.SSLError) -> bool:
