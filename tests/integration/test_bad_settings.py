@@ -256,7 +256,7 @@ COMMANDS = {
     "an unknown option": (["run", "--nonsense"], {}, "--nonsense"),
     "a port that is a word": (["lab", "--port", "many"], {}, "--port"),
     "a port that is too large": (["lab", "--port", "99999"], {}, "--port"),
-    "no repeats": (["bench", "--repeats", "0"], {}, "--repeats"),
+    "an option without a value": (["run", "--output"], {}, "--output"),
 }
 
 
