@@ -29,7 +29,7 @@ SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE"
 SECRET = "s3cr3t"
 URL = f"amqp://user:{SECRET}@127.0.0.1"
 # A broker that answers nothing is waited for until the handshake's time limit.
-TIME_LIMIT_S = 20
+TIME_LIMIT_S = 60
 
 
 def _start(
