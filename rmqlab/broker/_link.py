@@ -66,7 +66,9 @@ class Link(Closing):
     def __init__(self, broker: Broker | str, *, delay_ms: float = 0) -> None:
         if not 0 <= delay_ms < math.inf:
             raise ValueError(f"delay_ms is {delay_ms}; it must be a number from 0")
-        self._address = address_of(broker, given_to="Link")
+        # The plain URL of a broker: any client may use the link's, and few take pika's options.
+        plain = broker.url if isinstance(broker, Broker) else broker
+        self._address = address_of(plain, given_to="Link")
         if self._address.scheme != "amqp":
             raise BrokerError(
                 f"A link carries plain amqp://, and the broker at {self._address.place} "
