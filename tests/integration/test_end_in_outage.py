@@ -1,4 +1,4 @@
-"""An end in the middle of an outage: of a command that breaks a broker of its own."""
+"""An end in the middle of an outage: of a program that breaks a broker of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ import psutil
 import pytest
 
 TOKEN = "RMQLAB_TEST_TOKEN"
+PROGRAM = """
+import signal, sys
+from rmqlab.broker import start_broker
+from rmqlab.experiments import FaultsConfig, break_everything
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with start_broker(own=True) as own:
+    break_everything(own, FaultsConfig.quick(faults=(sys.argv[1],), clients=("rmqlab",)), progress=False)
+"""
 END_S = 10  # less than half of it, on a machine that is not busy
 
 
@@ -28,7 +38,7 @@ def test_an_end_in_the_middle_of_an_outage_leaves_nothing(fault: str, number: si
     """Ctrl-C, an orderly end, and what the restart of a kernel comes to in the worst case."""
     token = secrets.token_hex(8)
     process = subprocess.Popen(
-        [sys.executable, "-m", "rmqlab", "faults", "--client", "rmqlab", "--fault", fault],
+        [sys.executable, "-c", PROGRAM, fault],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"RMQLAB_OWN_BROKER": "node", TOKEN: token},

@@ -67,7 +67,7 @@ class Site:
         credentials = host.parameters.credentials
         place = f"127.0.0.1:{host.parameters.port}/{SHARED}"
         self.management_url = host.management_url
-        self.admin_url = f"amqp://{credentials.username}:{credentials.password}@{place}"
+        self.admin_url = f"amqp://{credentials.username}:***@{place}".replace("***", credentials.password)
         self.user_url = f"amqp://user:s3cr3t@{place}"
         self._client = httpx.Client(
             base_url=f"{host.management_url}/api",
