@@ -8,16 +8,21 @@ module takes a virtual host of its own; so several processes can share the work,
 
 from __future__ import annotations
 
+import functools
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbval.kernel
 import pytest
+from jupyter_client.manager import KernelManager
 
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 
 BROKER = pytest.StashKey[Broker]()
+SOCKETS = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 # Most of a lesson is waiting for tasks that take their time.
 WORKERS_A_CORE = 2
 MOST_WORKERS = 8
@@ -39,6 +44,16 @@ def pytest_xdist_auto_num_workers() -> int:
     """
     is_given = os.environ.get("AMQP_URL", "").strip() or os.environ.get("RMQLAB_BROKER") == "external"
     return 0 if is_given else min(WORKERS_A_CORE * (os.cpu_count() or 1), MOST_WORKERS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each kernel sockets in a folder.
+
+    A TCP port that was free when the kernel's start began may be another test's when it is bound.
+    """
+    if os.name == "posix":
+        config.stash[SOCKETS] = folder = tempfile.TemporaryDirectory(prefix="rmqlab-")
+        nbval.kernel.KernelManager = functools.partial(_manager_in, folder.name)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the workers are started, which inherit the environment
@@ -64,6 +79,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     broker = config.stash.get(BROKER, None)
     if broker is not None:
         broker.stop()
+    if SOCKETS in config.stash:
+        config.stash[SOCKETS].cleanup()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -89,6 +106,11 @@ def impatient() -> Iterator[Broker]:
         assert source is not None
         source.control("eval", f"application:set_env(rabbit, heartbeat, {SHORT_HEARTBEAT_S}).")
         yield broker
+
+
+def _manager_in(folder: str, **options: object) -> KernelManager:
+    file = Path(tempfile.mkdtemp(dir=folder), "kernel.json")
+    return KernelManager(**options, transport="ipc", connection_file=str(file))
 
 
 def _has_workers(config: pytest.Config) -> bool:
