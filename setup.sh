@@ -80,6 +80,10 @@ make_environment() {
     quietly "$venv_python" -m pip install --disable-pip-version-check --no-compile \
         --constraint constraints.txt --editable ".[$extra]" ||
         stop "pip could not install the packages. Next: see its last lines above, and try again"
+    # Some files of packages are not meant for this Python, which is no reason to stop.
+    if [[ -n ${PYTHONDONTWRITEBYTECODE:-} ]]; then # each process would compile all of it again
+        "$venv_python" -m compileall -q -j 0 -x '/tests/' .venv/lib rmqlab >/dev/null || true
+    fi
     fingerprint >"$stamp"
 }
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rmqlab.amqp import Queue, Topology
 from rmqlab.measure import Ledger, Load
 
 LOAD = Load(1_000_000, 256)  # more messages than a trial needs
@@ -63,6 +64,11 @@ class Job:
         self.stopping.set()
         for call in self._at_stop:
             call()
+
+
+def topology_of(job: Job) -> Topology:
+    """Return the one queue that a job's messages go through."""
+    return Topology(queues=(Queue(name=job.queue, type=job.queue_type),))  # type: ignore[arg-type]
 
 
 class Deliveries:

@@ -8,10 +8,10 @@ from collections import deque
 
 import pika
 
-from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology, confirm_each, confirm_window
+from rmqlab.amqp import Consumer, Publisher, Recovery, confirm_each, confirm_window
 from rmqlab.errors import StoppedError
 from rmqlab.experiments.faults import _job as settings
-from rmqlab.experiments.faults._job import Job
+from rmqlab.experiments.faults._job import Job, topology_of
 
 
 def publish(job: Job) -> None:
@@ -21,7 +21,7 @@ def publish(job: Job) -> None:
         job.url,
         routing_key=job.queue,
         confirms=confirm_each() if job.window == 1 else confirm_window(job.window),
-        topology=_topology(job),
+        topology=topology_of(job),
         recovery=_recovery(),
         observer=observer,
     )
@@ -48,7 +48,7 @@ def consume(job: Job) -> None:
         job.url,
         job.queue,
         prefetch_count=settings.PREFETCH,
-        topology=_topology(job),
+        topology=topology_of(job),
         recovery=_recovery(),
         observer=job.ledger.consumer(),
     ) as consumer:
@@ -82,10 +82,6 @@ class _UntilConfirmed:
 
     def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
         self._recorder.returned(properties, body)
-
-
-def _topology(job: Job) -> Topology:
-    return Topology(queues=(Queue(name=job.queue, type=job.queue_type),))  # type: ignore[arg-type]
 
 
 def _recovery() -> Recovery:

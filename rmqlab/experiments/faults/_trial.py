@@ -17,7 +17,7 @@ import numpy as np
 from rmqlab.broker import Broker, Link, Outage
 from rmqlab.errors import BrokerError
 from rmqlab.experiments._pool import WorkerPool
-from rmqlab.experiments.faults._job import Job
+from rmqlab.experiments.faults._job import Job, topology_of
 from rmqlab.experiments.faults._kinds import FaultKind
 from rmqlab.measure import Account
 from rmqlab.measure._recorders import Int64s
@@ -55,6 +55,8 @@ def run_trial(
         job = Job(url, f"rmqlab-faults-{secrets.token_hex(4)}", queue_type, window)
         publisher, consumer = _Role("publisher", client.publish, job), _Role("consumer", client.consume, job)
         try:
+            # Two clients that declare a new quorum queue at once may get INTERNAL_ERROR from RabbitMQ 4.0.
+            topology_of(job).declare(broker)
             with WorkerPool(2, lambda number: (publisher, consumer)[number]) as pool:
                 pool.begin()
                 _until(lambda: job.ledger.received > 0 or bool(job.errors), BEGIN_TIMEOUT_S)
