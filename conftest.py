@@ -38,7 +38,7 @@ LONGEST = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Say how many processes share the tests; none but this one if the broker is somebody else's.
+    """Return how many processes share the tests; none but this one if the broker is somebody else's.
 
     That one may have no virtual host to give to each.
     """
@@ -47,7 +47,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each kernel sockets in a folder.
+    """Return each kernel sockets in a folder.
 
     A TCP port that was free when the kernel's start began may be another test's when it is bound.
     """

@@ -43,7 +43,7 @@ err = Console(stderr=True, highlight=False)
 
 def main() -> None:
     """Run the command line; an error is one message on standard error, and exit code 1."""
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     end_with_terminal()
     # A shell starts what runs in its background with SIGINT ignored; here it ends things well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _explain_usage(error: Exception) -> None:
-    """Say what click says of a wrong option or argument; raise again what is none of click's."""
+    """Return what click says of a wrong option or argument; raise again what is none of click's."""
     context = getattr(error, "ctx", None)
     if not hasattr(error, "format_message"):
         raise error
@@ -222,7 +222,7 @@ def _progress() -> Progress:
 
 
 def _wait_for_interrupt(running: Broker) -> None:
-    """Tell how to use the broker, and wait. The URL holds a password, so it is not shown."""
+    """Print how to use the broker, and wait. The URL holds a password, so it is not shown."""
     with tempfile.TemporaryDirectory(prefix="rmqlab-url-") as folder:
         file = Path(folder) / "amqp_url"
         file.touch(mode=0o600)
@@ -257,6 +257,6 @@ def _run_command(command: list[str], running: Broker) -> int:
             raise
 
 
-def _leave(number: int, _: FrameType | None) -> NoReturn:
+def _exit_on_signal(number: int, _: FrameType | None) -> NoReturn:
     """End on SIGTERM as on Ctrl-C, so that what was started is stopped."""
     raise SystemExit(128 + number)

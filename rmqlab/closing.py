@@ -15,5 +15,5 @@ class Closing:
         self.close()
 
     def close(self) -> None:
-        """Give back what is held. Safe to call twice."""
+        """Release what is held. Safe to call twice."""
         raise NotImplementedError

@@ -36,7 +36,7 @@ def examine() -> list[Finding]:
 
 
 def can_run(findings: list[Finding]) -> bool:
-    """Say whether the lab can run: nothing that it needs is missing."""
+    """Return whether the lab can run: nothing that it needs is missing."""
     return all(finding.good is not False for finding in findings)
 
 

@@ -65,7 +65,7 @@ class BrokerUnavailableError(BrokerError):
 
 
 class BrokerRefusedError(BrokerUnavailableError):
-    """A broker that answers and lets us not in: to try again changes nothing."""
+    """A broker that answers and refuses our credentials: to try again changes nothing."""
 
 
 class BrokerEndedError(BrokerUnavailableError):

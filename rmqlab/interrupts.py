@@ -134,7 +134,7 @@ def wait_for(look: Callable[[float], bool]) -> None:
 
 
 def result_of(future: Future[T]) -> T:
-    """Give what a future returns, or raise what it raises."""
+    """Return what a future returns, or raise what it raises."""
     wait_for(lambda seconds: not wait([future], seconds).not_done)
     return future.result()
 

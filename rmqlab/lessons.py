@@ -43,7 +43,7 @@ class Execution:
 
 
 def find_lessons(paths: list[Path]) -> list[Path]:
-    """Give the notebooks to use: those that are named, or else all lessons, in their order.
+    """Return the notebooks to use: those that are named, or else all lessons, in their order.
 
     Raises:
         LessonError: one that is named is not there, or there are no lessons.
@@ -166,7 +166,7 @@ def _settled(output: NotebookNode) -> NotebookNode:
 
 
 def _describe_figures(cell: NotebookNode, following: NotebookNode | None) -> None:
-    """Give each figure its description, for who cannot see it: the paragraph that reads it."""
+    """Return the description of each figure, for who cannot see it: the paragraph that reads it."""
     text = following.source if following and following.cell_type == "markdown" else ""
     paragraph = text.split("\n\n")[0].replace("*", "") or "figure"
     for output in cell.outputs:
@@ -175,7 +175,7 @@ def _describe_figures(cell: NotebookNode, following: NotebookNode | None) -> Non
 
 
 def _descriptions(notebook: NotebookNode) -> list[str]:
-    """Give the descriptions of all figures, in their order."""
+    """Return the descriptions of all figures, in their order."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return [
         output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})

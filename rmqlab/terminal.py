@@ -23,7 +23,7 @@ def end_with_terminal() -> None:
     terminals = [number for number in (0, 1, 2) if os.isatty(number)]
 
     def hang_up(_number: int, _frame: FrameType | None) -> None:
-        # The second of two, from the kernel and from us, is not to disturb what tidies up.
+        # The second of two, from the kernel and from us, is not to disturb what cleans up.
         signal.signal(signal.SIGHUP, lambda *_: None)
         for number in filter(_is_gone, terminals):
             _silence(number)

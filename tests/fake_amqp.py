@@ -74,8 +74,8 @@ class Peer:
         """Send any bytes; in two pieces where the server cuts frames."""
         middle = len(data) // 2 if self._server.cuts_frames else len(data)
         with self._sending:  # the test's thread sends as well as ours
-            for piece in filter(None, (data[:middle], data[middle:])):
-                self._socket.sendall(piece)
+            for part in filter(None, (data[:middle], data[middle:])):
+                self._socket.sendall(part)
 
     def end(self) -> None:
         """End the connection without a word."""
@@ -98,8 +98,8 @@ class Peer:
     def _serve(self) -> None:
         data = b""
         with self._socket, contextlib.suppress(OSError):
-            while piece := self._socket.recv(FRAME_MAX):
-                data += piece
+            while data := self._socket.recv(FRAME_MAX):
+                data += data
                 while (decoded := frame.decode_frame(data))[0]:
                     data = data[decoded[0] :]
                     self._take(decoded[1])

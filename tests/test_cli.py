@@ -275,8 +275,8 @@ def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("told", [False, True], ids=["untold", "told by SIGHUP"])
-def test_broker_ends_well_when_its_terminal_is_closed(broker: Broker, tmp_path: Path, told: bool) -> None:
+@pytest.mark.parametrize("printed", [False, True], ids=["untold", "printed by SIGHUP"])
+def test_broker_ends_well_when_its_terminal_is_closed(broker: Broker, tmp_path: Path, printed: bool) -> None:
     # The kernel tells the leader of a session only; that may be `make`, which then waits for us.
     ours, theirs = os.openpty()
     settings = {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"} | broker.environment()
@@ -284,7 +284,7 @@ def test_broker_ends_well_when_its_terminal_is_closed(broker: Broker, tmp_path: 
         os.close(theirs)
         _read_until(process.stdout, "Ctrl-C")
         os.close(ours)
-        if told:
+        if printed:
             process.send_signal(signal.SIGHUP)
         _, err = process.communicate(timeout=30)
 

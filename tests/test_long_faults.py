@@ -76,7 +76,7 @@ class Pair:
             self.consumer.run()
 
     def has_done(self, count: int, since_ns: int) -> bool:
-        """Say whether so many messages that were published since are confirmed and delivered."""
+        """Return whether so many messages that were published since are confirmed and delivered."""
         messages = self.ledger.account().messages
         since = messages[messages["published_ns"] > since_ns]
         return int(((since["confirmed_ns"] > 0) & (since["delivered_ns"] > 0)).sum()) >= count
@@ -127,8 +127,8 @@ def _usage() -> tuple[int, int, int, int]:
     return process.num_threads(), process.num_fds(), len(sockets), process.memory_info().rss
 
 
-def _wait_until(condition, time_limit_s: float) -> None:
-    deadline_s = time.monotonic() + time_limit_s
+def _wait_until(condition, timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.05)

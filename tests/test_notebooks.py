@@ -219,6 +219,6 @@ def test_two_lessons_share_no_cell_but_the_first_and_the_last(one: Path, other: 
 
 
 def _own_cells(path: Path) -> set[str]:
-    """Give the sources of a lesson's cells that say more than one line can."""
+    """Return the sources of a lesson's cells that say more than one line can."""
     sources = [cell.source.strip() for cell in _code(_read(path))[1:-1]]
     return {source for source in sources if len(source.splitlines()) > 1}

@@ -69,7 +69,7 @@ class Kernel:
             assert _compared(cell) == self.stored[index], cell.source
 
     def has_open_connection(self) -> bool:
-        """Say whether a variable of the lesson holds a connection, or a client with one, that is open."""
+        """Return whether a variable of the lesson holds a connection, or a client with one, that is open."""
         look = "any(getattr(each, 'is_open', None) is True for each in list(globals().values()))"
         cell = self.client.execute_cell(nbformat.v4.new_code_cell(look), 0)
         return bool(cell.outputs[0].data["text/plain"] == "True")

@@ -13,13 +13,14 @@ from rmqlab.amqp._consume import Consumer, Crash, FailurePolicy
 from rmqlab.amqp._definitions import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType
 from rmqlab.amqp._publish import Publisher
 from rmqlab.amqp._recovery import ConnectionEvent, Recovery
-from rmqlab.amqp._session import Hosts, Session
+from rmqlab.amqp._session import BrokerTarget, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Outcome, ack_each, ack_every, auto_ack
 from rmqlab.amqp._topology import Topology
 
 __all__ = [
     "Acks",
     "Binding",
+    "BrokerTarget",
     "Confirms",
     "ConnectionEvent",
     "ConsumeObserver",
@@ -28,7 +29,6 @@ __all__ = [
     "Exchange",
     "ExchangeType",
     "FailurePolicy",
-    "Hosts",
     "Outcome",
     "Overflow",
     "PublishObserver",

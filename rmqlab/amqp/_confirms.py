@@ -7,10 +7,10 @@ from typing import Protocol
 
 import pika
 
-# How many messages go out in one piece when nothing else limits them.
-FREE_PIECE = 100
+# How many messages go out in one batch when nothing else limits them.
+FREE_BATCH = 100
 # A window is refilled when so much of it is free again: often enough to keep the broker busy,
-# rarely enough that a piece is worth a system call.
+# rarely enough that a batch is worth a system call.
 REFILL_PART = 4
 
 
@@ -24,18 +24,18 @@ class Confirms:
         name: what it is called in frames.
         limit: how many messages may be unconfirmed; None asks for no confirms.
         low: how many may be left unconfirmed when the wait is over.
-        piece: how many messages are sent in one piece.
+        batch: how many messages are sent in one batch.
     """
 
     name: str
     limit: int | None
     low: int
-    piece: int
+    batch: int
 
 
 def fire_and_forget() -> Confirms:
     """Ask for no confirms: fast, and nobody learns of a message that is lost."""
-    return Confirms("none", None, 0, FREE_PIECE)
+    return Confirms("none", None, 0, FREE_BATCH)
 
 
 def confirm_each() -> Confirms:
@@ -49,7 +49,7 @@ def confirm_batch(size: int) -> Confirms:
     Raises:
         ValueError: the size is below 1.
     """
-    return Confirms(f"batch {_at_least_one('batch', size)}", size, 0, min(size, FREE_PIECE))
+    return Confirms(f"batch {_at_least_one('batch', size)}", size, 0, min(size, FREE_BATCH))
 
 
 def confirm_window(size: int = 500) -> Confirms:

@@ -16,8 +16,8 @@ from typing import Literal, get_args
 import pika
 from pika.channel import Channel
 
-from rmqlab.amqp._recovery import Recovery, can_recover, tell
-from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, Hosts, Session
+from rmqlab.amqp._recovery import Recovery, can_recover, notify
+from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, BrokerTarget, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Outcome, Settlement, ack_each
 from rmqlab.amqp._topology import Topology
 from rmqlab.closing import Closing
@@ -65,7 +65,7 @@ class Consumer(Closing):
         on_message: does the work of one message; an exception means that it failed. None
             does nothing.
         ack: `ack_each()`, `ack_every(n)` or `auto_ack()`.
-        on_failure: what becomes of a message whose work failed: `requeue` puts it back
+        on_failure: the outcome of a message whose work failed: `requeue` puts it back
             (`basic.nack`), and so does `reject-requeue` (`basic.reject`), which is what the
             delivery limit of a quorum queue counts in every version of RabbitMQ; `reject`
             drops it, or dead-letters it where its queue says so. `dead-letter` is `reject`
@@ -93,7 +93,7 @@ class Consumer(Closing):
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         queue: str,
         on_message: OnMessage | None = None,
         *,
@@ -253,14 +253,14 @@ class Consumer(Closing):
             raise error
         hindrance: BrokerError | None = error
         if isinstance(error, ConsumerCancelledError):
-            tell(session.recovery, "cancelled", self.name, str(error))
+            notify(session.recovery, "cancelled", self.name, str(error))
             hindrance = self._subscribe_again()
         if hindrance is not None:
-            tell(session.recovery, "lost", self.name, str(hindrance), messages=self._settlement.unacked)
+            notify(session.recovery, "lost", self.name, str(hindrance), messages=self._settlement.unacked)
             self._forget_deliveries()
             session.recover(self._make_ready)
             self._is_dropped = False
-        tell(session.recovery, "recovered", self.name)
+        notify(session.recovery, "recovered", self.name)
 
     def _subscribe_again(self) -> BrokerError | None:
         """Get a consumer in the place of one that the broker cancelled, on the channel that there is.
@@ -310,7 +310,7 @@ class Consumer(Closing):
             if is_pending and now_s - last_s >= FLUSH_AFTER_S:
                 self._settlement.flush(self._session.channel)
             wait_s = min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if is_pending else math.inf) - now_s
-            self._session.turn(wait_s)
+            self._session.process_events(wait_s)
 
     def _subscribe(self) -> None:
         # A tag of our own, so that it is known even if the broker's answer is not waited for.
@@ -361,20 +361,18 @@ class Consumer(Closing):
         finally:
             session.is_ending = False
 
-    def _unsubscribe(self, time_limit_s: float) -> None:
+    def _unsubscribe(self, timeout_s: float) -> None:
         """Get no more messages, and give back those that were not taken in hand."""
-        end_s = time.monotonic() + time_limit_s
+        end_s = time.monotonic() + timeout_s
         channel = self._session.channel
         if self._consumer_tag in channel.consumer_tags:
-            self._session.call(
-                channel.basic_cancel, time_limit_s=time_limit_s, consumer_tag=self._consumer_tag
-            )
+            self._session.call(channel.basic_cancel, timeout_s=timeout_s, consumer_tag=self._consumer_tag)
         self._inbox.clear()
         self._settlement.requeue_rest(channel)
         # A call that is answered, so that the broker has read the last acknowledgement.
         self._session.call(
             channel.basic_qos,
-            time_limit_s=max(end_s - time.monotonic(), 0),
+            timeout_s=max(end_s - time.monotonic(), 0),
             prefetch_count=self._prefetch_count,
         )
 
@@ -404,7 +402,7 @@ class Consumer(Closing):
             if now_s >= send_s or now_s >= end_s:
                 break
         self._session.connection.release()
-        self._session.turn(0)
+        self._session.process_events(0)
 
     def _take(self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes) -> None:
         outcome: Outcome = "acked"
@@ -436,13 +434,13 @@ class Consumer(Closing):
     def _work_in_thread(
         self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> Outcome:
-        """Let the loop turn, and so answer heartbeats, until the work is done."""
+        """Let pika's loop run, and so answer heartbeats, until the work is done."""
         assert self._thread is not None
         self._session.connection.release()
         work = self._thread.submit(self._work, method, properties, body)
         work.add_done_callback(lambda _: self._session.wake())
         while not work.done():
-            self._session.turn()
+            self._session.process_events()
             self._check()
         return work.result()
 

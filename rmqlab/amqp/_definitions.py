@@ -192,7 +192,7 @@ class Binding(Described):
 
 
 def arguments_of(what: Exchange | Queue) -> dict[str, object]:
-    """Give the arguments of a declaration: the named fields, and the rest."""
+    """Return the arguments of a declaration: the named fields, and the rest."""
     if isinstance(what, Exchange):
         names = {"alternate-exchange"}
     else:

@@ -79,7 +79,7 @@ class _Chain:
     back: bool
 
     def port(self) -> float:
-        """Tell at which height it arrives: the arrows into a box are spread over its side."""
+        """Return the height at which it arrives: the arrows into a box are spread over its side."""
         target = self.places[-1]
         rank = next(at for at, each in enumerate(target.arrivals) if each is self)
         return target.middle + (rank - (len(target.arrivals) - 1) / 2) * PORT
@@ -164,7 +164,7 @@ class _Layout:
         )
 
     def _measure(self) -> None:
-        """Give every place its coordinates."""
+        """Set the coordinates of every place."""
         for place in self.places.values():
             assert place.node
             lines = len(place.node.lines)
@@ -300,7 +300,7 @@ def _against_the_flow(graph: Graph) -> set[int]:
 
 
 def _layers(graph: Graph, back: set[int]) -> dict[Key, int]:
-    """Give each node its column: one to the right of whatever leads to it."""
+    """Return the column of each node: one to the right of whatever leads to it."""
     layers = dict.fromkeys(graph.nodes, 0)
     forward = [edge for number, edge in enumerate(graph.edges) if number not in back]
     for _ in graph.nodes:  # the longest way has no more steps than there are nodes

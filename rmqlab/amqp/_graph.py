@@ -104,7 +104,7 @@ def graph_of(topology: Topology) -> Graph:
 
 
 def _settings(what: Exchange | Queue) -> tuple[str, ...]:
-    """Say in short lines what sort of exchange or queue it is, for the drawing."""
+    """Describe in short lines what sort of exchange or queue it is, for the drawing."""
     words = {
         "durable": "transient",  # shown when it is not the default
         "exclusive": "exclusive",

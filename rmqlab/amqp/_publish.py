@@ -1,4 +1,4 @@
-"""Publish messages, and know what became of each."""
+"""Publish messages, and know the outcome of each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import pika
 
 from rmqlab.amqp._confirms import Confirms, PublishObserver, confirm_window
-from rmqlab.amqp._joined import Encoder
-from rmqlab.amqp._recovery import Recovery, can_recover, tell
-from rmqlab.amqp._session import Hosts, Session
+from rmqlab.amqp._recovery import Recovery, can_recover, notify
+from rmqlab.amqp._session import BrokerTarget, Session
 from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._window import Window
+from rmqlab.amqp._write_buffer import Encoder
 from rmqlab.errors import BrokerError, StoppedError
 from rmqlab.interrupts import deferred, interruptible
 
@@ -52,7 +52,7 @@ class Publisher:
         recovery: how to go on when the connection is lost: what is not confirmed yet is
             kept, and published again, in its order. None ends the publisher.
         observer: is told what happens to each message; None tells nobody.
-        time_limit_s: how long to wait for a confirm, or for a broker that blocks
+        timeout_s: how long to wait for a confirm, or for a broker that blocks
             publishers, in seconds.
         name: the connection's name, as the broker's management pages show it.
 
@@ -68,7 +68,7 @@ class Publisher:
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         *,
         exchange: str = "",
         routing_key: str = "",
@@ -78,11 +78,11 @@ class Publisher:
         topology: Topology | None = None,
         recovery: Recovery | None = None,
         observer: PublishObserver | None = None,
-        time_limit_s: float = 30,
+        timeout_s: float = 30,
         name: str = "publisher",
     ) -> None:
-        if not time_limit_s > 0:
-            raise ValueError(f"time_limit_s is {time_limit_s}; it must be above 0")
+        if not timeout_s > 0:
+            raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
         self.confirmed = self.nacked = self.returned = self.republished = 0
         self._exchange = exchange
         self._routing_key = routing_key
@@ -90,9 +90,9 @@ class Publisher:
         self._properties = properties or PERSISTENT
         self._mandatory = mandatory
         self._observer = observer
-        self._time_limit_s = time_limit_s
+        self._timeout_s = timeout_s
         self._topology = topology
-        self._held = 0
+        self._buffered = 0
         self._is_closed = False
         self._turn_at_s = 0.0
         self._stopping = threading.Event()
@@ -185,7 +185,7 @@ class Publisher:
         return number
 
     def publish_all(self, bodies: Iterable[bytes]) -> int:
-        """Publish many messages that are there, or are quickly made, many in one piece.
+        """Publish many messages that are there, or are quickly made, many in one batch.
 
         That is several times as fast as `publish`. All are sent when it returns, and as many
         as may be are not confirmed yet: `flush` waits for them.
@@ -200,22 +200,22 @@ class Publisher:
             As `publish`.
         """
         before = self.published
-        piece = self._confirms.piece
+        batch = self._confirms.batch
         with deferred:
             try:
                 for body in bodies if isinstance(bodies, list | tuple) else interruptible(bodies):
                     self._put(body, None, None, None)
-                    if self._held >= piece or self._is_full():
+                    if self._buffered >= batch or self._is_full():
                         self._send()
             except BaseException:  # an interrupt as well, or an error of the bodies
                 self._release()
                 raise
-            if self._held:
+            if self._buffered:
                 self._send()
         return self.published - before
 
     def flush(self) -> None:
-        """Send what is held back, and wait until every message is confirmed or refused.
+        """Send what is buffered, and wait until every message is confirmed or refused.
 
         Without confirms, it waits until the broker has read all of them.
 
@@ -242,7 +242,7 @@ class Publisher:
             end_s = time.monotonic() + seconds
             while (left_s := end_s - time.monotonic()) > 0:
                 self._check()
-                self._session.turn(left_s)
+                self._session.process_events(left_s)
 
     def stop(self) -> None:
         """Let whatever waits raise `StoppedError` soon, and publish no more.
@@ -288,7 +288,7 @@ class Publisher:
         message = (body, exchange, routing_key, properties)
         self._emit(*message)
         self._window.add(message)
-        self._held += 1
+        self._buffered += 1
         return number
 
     def _emit(
@@ -314,12 +314,12 @@ class Publisher:
             )
 
     def _send(self) -> None:
-        """Send what is held back, take in what has come, and wait for room if there is none."""
+        """Send what is buffered, take in what has come, and wait for room if there is none."""
         self._release()
         if self._session.connection.is_congested:
-            self._session.turn()
+            self._session.process_events()
         elif time.monotonic() >= self._turn_at_s:
-            self._session.turn(0)
+            self._session.process_events(0)
             self._turn_at_s = time.monotonic() + TURN_EVERY_S
         if self._is_full():
             self._wait_for_room()
@@ -330,7 +330,7 @@ class Publisher:
 
     def _release(self) -> None:
         self._session.connection.release()
-        self._held = 0
+        self._buffered = 0
 
     def _wait_for_room(self) -> None:
         low = self._confirms.low
@@ -344,7 +344,7 @@ class Publisher:
         while True:
             try:
                 self._session.run_until(
-                    lambda: condition() or self._stopping.is_set(), time_limit_s=self._time_limit_s, what=what
+                    lambda: condition() or self._stopping.is_set(), timeout_s=self._timeout_s, what=what
                 )
                 self._check()
                 return
@@ -367,14 +367,14 @@ class Publisher:
         session = self._session
         if session.recovery is None or not can_recover(error):
             raise error
-        tell(session.recovery, "lost", session.name, str(error))
+        notify(session.recovery, "lost", session.name, str(error))
         session.recover(self._make_ready)
         again = self._window.start_again()
         for message in again:
             self._emit(*message)
         self._release()
         self.republished += len(again)
-        tell(session.recovery, "recovered", session.name, f"{len(again)} messages published again")
+        notify(session.recovery, "recovered", session.name, f"{len(again)} messages published again")
 
     def _on_return(
         self,

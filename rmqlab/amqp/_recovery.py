@@ -65,7 +65,7 @@ class Recovery:
     Attributes:
         first_wait_s: longest wait after the first attempt, in seconds.
         longest_wait_s: longest wait after any attempt, in seconds.
-        time_limit_s: give up after so many seconds without success.
+        timeout_s: give up after so many seconds without success.
         heartbeat_s: heartbeat time-out, in seconds. Each side sends a heartbeat every half of it,
             and counts the other as lost when about two are missing. None takes the URL's, or
             else the broker's, which is 60; to a `Broker` of the lab there are none.
@@ -81,12 +81,12 @@ class Recovery:
 
     first_wait_s: float = 0.1
     longest_wait_s: float = 2.0
-    time_limit_s: float = 120.0
+    timeout_s: float = 120.0
     heartbeat_s: int | None = None
     on_event: Callable[[ConnectionEvent], object] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("first_wait_s", "longest_wait_s", "time_limit_s"):
+        for name in ("first_wait_s", "longest_wait_s", "timeout_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if self.heartbeat_s is not None and not 1 <= self.heartbeat_s <= 65535:  # noqa: PLR2004 # 16 bits
@@ -108,12 +108,12 @@ class Recovery:
 
         def failed(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            tell(self, "retrying", name, f"attempt {state.attempt_number} failed: {error}")
+            notify(self, "retrying", name, f"attempt {state.attempt_number} failed: {error}")
 
         retrying = Retrying(
             sleep=pause,
             wait=wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
-            stop=stop_after_delay(self.time_limit_s),
+            stop=stop_after_delay(self.timeout_s),
             retry=retry_if_exception(_may_pass),
             before_sleep=failed,
             reraise=True,
@@ -121,21 +121,21 @@ class Recovery:
         return retrying(attempt)
 
 
-def tell(
+def notify(
     recovery: Recovery | None,
     kind: EventKind,
     name: str,
     detail: str = "",
     messages: tuple[str | None, ...] = (),
 ) -> None:
-    """Log a step, and tell it to who wants to know."""
+    """Log a step, and hand it to who wants to know."""
     logger.log(LEVELS.get(kind, logging.WARNING), "%s %s: %s", name, kind, detail or "-")
     if recovery is not None and recovery.on_event is not None:
         recovery.on_event(ConnectionEvent(kind, name, detail, messages))
 
 
 def can_recover(error: Exception) -> bool:
-    """Say whether a new connection makes good what went wrong with an old one."""
+    """Return whether a new connection makes good what went wrong with an old one."""
     if isinstance(error, ChannelClosedError):
         # The broker takes a channel away from a consumer that holds a message for too long.
         return "timed out" in error.reply_text
@@ -143,7 +143,7 @@ def can_recover(error: Exception) -> bool:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Say whether another attempt may do better."""
+    """Return whether another attempt may do better."""
     if isinstance(error, ChannelClosedError):
         return error.reply_code == NOT_FOUND  # somebody may declare it, or its node come back
     final = BrokerRefusedError | TopologyMismatchError | StoppedError

@@ -19,8 +19,8 @@ from pika import exceptions as amqp_errors
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 
-from rmqlab.amqp._joined import JoinedConnection
-from rmqlab.amqp._recovery import Recovery, tell
+from rmqlab.amqp._recovery import Recovery, notify
+from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import (
     TIMEOUTS,
     Address,
@@ -57,7 +57,7 @@ STOP_LIMIT_S = 3
 ATTEMPT_TIMEOUT_S = 2
 
 
-Hosts = Broker | str | Sequence[str]
+BrokerTarget = Broker | str | Sequence[str]
 
 
 class Session:
@@ -82,7 +82,7 @@ class Session:
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         *,
         name: str,
         recovery: Recovery | None = None,
@@ -140,14 +140,14 @@ class Session:
             self.recovery.retry(attempt, name=self.name, pause=self._pause)
         except BrokerError as error:
             if not isinstance(error, StoppedError):
-                tell(self.recovery, "given up", self.name, str(error))
+                notify(self.recovery, "given up", self.name, str(error))
             raise
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
             self._raise_if_stopping()
-            self.turn(left_s)
+            self.process_events(left_s)
         self._raise_if_stopping()
 
     def _raise_if_stopping(self) -> None:
@@ -171,7 +171,7 @@ class Session:
 
     def _open_connection(self, parameters: pika.URLParameters, address: Address) -> None:
         outcome: list[Exception | None] = []
-        connection = JoinedConnection(
+        connection = BufferedConnection(
             parameters,
             on_open_callback=lambda _: outcome.append(None),
             on_open_error_callback=lambda _, error: outcome.append(error),
@@ -183,7 +183,7 @@ class Session:
         def is_over() -> bool:
             return bool(outcome) or self._is_stopping()
 
-        self.run_until(is_over, time_limit_s=OPEN_TIMEOUT_S, what="the connection to open")
+        self.run_until(is_over, timeout_s=OPEN_TIMEOUT_S, what="the connection to open")
         if not outcome:
             self._raise_if_stopping()
         if outcome[0] is not None:
@@ -195,21 +195,19 @@ class Session:
         opened: list[Channel] = []
         self.channel: Channel = connection.channel(on_open_callback=opened.append)
         self.channel.add_on_close_callback(self._on_channel_closed)
-        self.run_until(lambda: bool(opened), time_limit_s=OPEN_TIMEOUT_S, what="the channel to open")
+        self.run_until(lambda: bool(opened), timeout_s=OPEN_TIMEOUT_S, what="the channel to open")
 
     @property
     def is_open(self) -> bool:
         """Whether the channel is open."""
         return self._loop is not None and bool(self.channel.is_open)
 
-    def call(
-        self, method: Callable[..., Any], *, time_limit_s: float = OPEN_TIMEOUT_S, **arguments: Any
-    ) -> Any:
+    def call(self, method: Callable[..., Any], *, timeout_s: float = OPEN_TIMEOUT_S, **arguments: Any) -> Any:
         """Call a method of the channel that the broker answers, and give the answer.
 
         Args:
             method: one of the channel's methods with a `callback`, such as `queue_declare`.
-            time_limit_s: give up after so many seconds.
+            timeout_s: give up after so many seconds.
             arguments: its arguments.
 
         Returns:
@@ -224,18 +222,18 @@ class Session:
         answers: list[Any] = []
         method(callback=answers.append, **arguments)
         try:
-            self.run_until(lambda: bool(answers), time_limit_s=time_limit_s, what=f"{method.__name__}")
+            self.run_until(lambda: bool(answers), timeout_s=timeout_s, what=f"{method.__name__}")
         except TimeLimitError:
             self._is_silent = True
             raise
         return answers[0].method
 
-    def run_until(self, condition: Callable[[], bool], *, time_limit_s: float, what: str) -> None:
+    def run_until(self, condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
         """Turn the loop until something is so.
 
         Args:
-            condition: what is waited for; looked at after every turn.
-            time_limit_s: give up after so many seconds.
+            condition: what is waited for; checked after each turn of pika's loop.
+            timeout_s: give up after so many seconds.
             what: what is waited for, in words, for the error.
 
         Raises:
@@ -245,7 +243,7 @@ class Session:
         """
         if self._loop is None:
             self._raise_failure()
-        deadline_s = time.monotonic() + time_limit_s
+        deadline_s = time.monotonic() + timeout_s
         is_hurried = False
         while not condition():
             self._raise_failure()
@@ -255,12 +253,12 @@ class Session:
             if time.monotonic() >= deadline_s:
                 why = f", while the broker blocks publishers ({self.blocked})" if self.blocked else ""
                 raise TimeLimitError(
-                    f"{self.name} waited {time_limit_s:g} s for {what}{why}. "
-                    "Next: see what holds up the broker, or give a longer time_limit_s"
+                    f"{self.name} waited {timeout_s:g} s for {what}{why}. "
+                    "Next: see what holds up the broker, or give a longer timeout_s"
                 )
-            self.turn()
+            self.process_events()
 
-    def turn(self, wait_s: float = math.inf) -> None:
+    def process_events(self, wait_s: float = math.inf) -> None:
         """Let the loop send and receive what there is.
 
         Args:
@@ -275,11 +273,11 @@ class Session:
             deferred.check()
 
     def _tick(self) -> None:
-        """End the turn that waits: who waits looks at the time, and at interrupts, ten times a second."""
+        """Wake a waiting `process_events` ten times a second, to look at the time and at interrupts."""
         self._loop.call_later(WAKE_EVERY_S, self._tick)
 
     def wake(self) -> None:
-        """End the turn that waits, or else the next one. May be called from any thread."""
+        """Wake a waiting `process_events`, or end the next one at once. May be called from any thread."""
         loop = self._loop
         if loop is not None:
             loop.add_callback_threadsafe(_nothing)
@@ -306,8 +304,8 @@ class Session:
             connection.release()
             connection.close()
         # A broker that blocks publishers does not even read that they go.
-        is_deaf = self.blocked or self._is_silent
-        self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if is_deaf else limit_s)
+        is_unresponsive = self.blocked or self._is_silent
+        self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if is_unresponsive else limit_s)
         self.drop()
 
     def drop(self) -> None:
@@ -321,10 +319,10 @@ class Session:
         """Raise what ended the channel or the connection, if one has ended."""
         self._raise_failure()
 
-    def _run_until_closed(self, time_limit_s: float) -> None:
+    def _run_until_closed(self, timeout_s: float) -> None:
         self._failure = None
         with contextlib.suppress(BrokerError), quiet_pika():
-            self.run_until(lambda: self.connection.is_closed, time_limit_s=time_limit_s, what="the end")
+            self.run_until(lambda: self.connection.is_closed, timeout_s=timeout_s, what="the end")
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -336,13 +334,13 @@ class Session:
         if connection is not self.connection:
             return
         self.blocked = frame.method.reason or "no reason given"
-        tell(self.recovery, "blocked", self.name, self.blocked)
+        notify(self.recovery, "blocked", self.name, self.blocked)
 
     def _on_unblocked(self, connection: object, _: object) -> None:
         if connection is not self.connection:
             return
         self.blocked = ""
-        tell(self.recovery, "unblocked", self.name)
+        notify(self.recovery, "unblocked", self.name)
 
     def _on_channel_closed(self, channel: Channel, reason: Exception) -> None:
         if channel is self.channel and isinstance(reason, amqp_errors.ChannelClosedByBroker):
@@ -356,7 +354,7 @@ class Session:
             )
 
 
-def _addresses(hosts: Hosts, *, given_to: str) -> list[Address]:
+def _addresses(hosts: BrokerTarget, *, given_to: str) -> list[Address]:
     several = [hosts] if isinstance(hosts, str) or not isinstance(hosts, Sequence) else hosts
     if not several:
         raise AddressError(f"{given_to} was given no host to connect to. Next: give one AMQP URL at least")
@@ -364,4 +362,4 @@ def _addresses(hosts: Hosts, *, given_to: str) -> list[Address]:
 
 
 def _nothing() -> None:
-    """Be called: a turn ends when it has called somebody."""
+    """Be called: pika's loop ends its turn when it has called somebody."""

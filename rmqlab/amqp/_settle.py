@@ -57,7 +57,7 @@ class ConsumeObserver(Protocol):
         ...
 
     def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
-        """The broker is told what became of the message; with `multiple`, of all up to it.
+        """The broker is told the outcome of the message; with `multiple`, of all up to it.
 
         With `auto_ack` the broker is told nothing, and this is when the work has ended.
         """
@@ -105,7 +105,7 @@ class Settlement:
             self._observer.delivered(tag, method.redelivered, properties, body)
 
     def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
-        """Tell the broker how the work of a message ended; it may wait for others to be told with it."""
+        """Settle a message with the broker, by how its work ended; perhaps later, together with others."""
         self._last_done = tag
         every = self._acks.every
         if outcome == "acked" and every is not None:

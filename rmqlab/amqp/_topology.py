@@ -187,7 +187,7 @@ def _with_names(binding: Binding, named: Mapping[str, str]) -> Binding:
 
 @contextlib.contextmanager
 def _calls_to(where: Where) -> Iterator[Call]:
-    """Give what calls the methods of a channel by name, and returns the broker's answers."""
+    """Return what calls the methods of a channel by name, and returns the broker's answers."""
     if isinstance(where, Session):
         yield lambda method, **arguments: where.call(getattr(where.channel, method), **arguments)
         return

@@ -101,7 +101,7 @@ class Window(Generic[M]):
         return self._again[place] if place < again else self._new + place - again
 
     def _numbers(self, ranges: list[Range]) -> Iterator[Range]:
-        """Give the numbers of ranges of places, again as ranges."""
+        """Return the numbers of ranges of places, again as ranges."""
         again = len(self._again)
         for first, last in ranges:
             for place in range(first, min(last + 1, again)):
@@ -111,7 +111,7 @@ class Window(Generic[M]):
 
 
 def _gaps(first: int, last: int, taken: set[int]) -> Iterator[Range]:
-    """Give the stretches from `first` to `last` that are not taken."""
+    """Return the stretches from `first` to `last` that are not taken."""
     start = first
     for place in range(first, last + 1):
         if place in taken:

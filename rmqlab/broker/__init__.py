@@ -2,7 +2,7 @@
 
 from rmqlab.broker._address import TIMEOUTS, Address, explain, innermost, is_refusal, quiet_pika
 from rmqlab.broker._broker import Broker, address_of
-from rmqlab.broker._faults import WRITTEN_AFTER_S
+from rmqlab.broker._faults import QUEUE_METADATA_FLUSH_S
 from rmqlab.broker._link import Link
 from rmqlab.broker._outage import Fault, Outage
 from rmqlab.broker._reach import reach
@@ -10,8 +10,8 @@ from rmqlab.broker._source import Check
 from rmqlab.broker._start import check_sources, chosen_source, start_broker
 
 __all__ = [
+    "QUEUE_METADATA_FLUSH_S",
     "TIMEOUTS",
-    "WRITTEN_AFTER_S",
     "Address",
     "Broker",
     "Check",

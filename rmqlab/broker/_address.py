@@ -226,7 +226,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class ServerInfo:
     """What a broker says of itself when a client connects.
 
     Attributes:
@@ -255,7 +255,7 @@ def quiet_pika() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def greet(address: Address) -> Greeting:
+def probe(address: Address) -> ServerInfo:
     """Open a real connection to a broker, close it, and give what the broker said.
 
     Args:
@@ -278,7 +278,7 @@ def greet(address: Address) -> Greeting:
         said = connection._impl.server_properties
         with contextlib.suppress(amqp_errors.AMQPError):
             connection.close()
-    return Greeting(version=_text(said.get("version")), cluster_name=_text(said.get("cluster_name")))
+    return ServerInfo(version=_text(said.get("version")), cluster_name=_text(said.get("cluster_name")))
 
 
 def explain(error: Exception, address: Address) -> str:
@@ -318,7 +318,7 @@ def _explain_silence(error: Exception, address: Address) -> str:
 
 
 def innermost(error: BaseException) -> Exception:
-    """Give the reason behind pika's wrappers of a connection that did not open."""
+    """Return the reason behind pika's wrappers of a connection that did not open."""
     while True:
         inner: Any = getattr(error, "exceptions", None) or (getattr(error, "exception", None), *error.args)
         nested = [each for each in inner if isinstance(each, BaseException)]
@@ -328,7 +328,7 @@ def innermost(error: BaseException) -> Exception:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Say whether the broker itself refused a connection, so that no other try will do better.
+    """Return whether the broker itself refused a connection, so that no other try will do better.
 
     A connection that breaks while it is being opened looks the same to pika, but for what it
     tells of the cause.

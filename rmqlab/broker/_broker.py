@@ -20,7 +20,7 @@ from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claims
 from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING, External
 from rmqlab.broker._faults import Breakable
-from rmqlab.broker._guardian import Guardian, source_class
+from rmqlab.broker._reaper import Reaper, source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
 from rmqlab.errors import AddressError, BrokerEndedError, BrokerError
 
@@ -49,7 +49,7 @@ class Broker(Breakable):
         super().__init__()
         self._source_name = source
         self._source: Source | None = None
-        self._guardian: Guardian | None = None
+        self._reaper: Reaper | None = None
         self._endpoint: Endpoint | None = None
         self._owner = os.getpid()
 
@@ -108,10 +108,10 @@ class Broker(Breakable):
         self._ending.clear()
         atexit.register(self.stop)
         try:
-            self._guardian = Guardian(self._source_name, self._source.leftovers())
+            self._reaper = Reaper(self._source_name, self._source.resources())
             endpoint = self._source.start()
             if claims := self._claims:
-                claims.start(self._guardian.note)
+                claims.start(self._reaper.note)
             self._endpoint = endpoint
         except BaseException:  # an interrupt as well: it must leave nothing running
             with contextlib.suppress(Exception):
@@ -125,21 +125,21 @@ class Broker(Breakable):
         """
         if os.getpid() != self._owner or self._source is None:
             return
-        tidied = False
+        cleaned = False
         self._ending.set()
         try:
             if claims := self._claims:
                 claims.stop()
-            self._source.tidy(self._source.leftovers())
+            self._source.cleanup(self._source.resources())
             if self._wait_for_outage():  # which may just have started the server again
-                self._source.tidy(self._source.leftovers())
-            tidied = True
+                self._source.cleanup(self._source.resources())
+            cleaned = True
         finally:
             self._source, self._endpoint = None, None
-            if self._guardian:
-                # Where tidying was interrupted, or failed, it is the guardian's to do.
-                (self._guardian.dismiss if tidied else self._guardian.take_over)()
-                self._guardian = None
+            if self._reaper:
+                # Where cleaning was interrupted, or failed, it is the reaper's to do.
+                (self._reaper.stop if cleaned else self._reaper.take_over)()
+                self._reaper = None
             atexit.unregister(self.stop)
 
     @property
@@ -195,7 +195,7 @@ class Broker(Breakable):
         return self._running.management_url
 
     def environment(self) -> dict[str, str]:
-        """Give the variables with which another process uses this very broker.
+        """Return the variables with which another process uses this very broker.
 
         A broker of its own, with `start_broker(own=True)`, it gets from the source that this
         one is from.
@@ -273,7 +273,7 @@ class Broker(Breakable):
         return self._source.claims if isinstance(self._source, External) else None
 
     def _own_queues(self) -> set[str] | None:
-        """Give the names of the queues that this run made; None if all are the lab's."""
+        """Return the names of the queues that this run made; None if all are the lab's."""
         return self._claims.queues() if self._claims else None
 
     @property

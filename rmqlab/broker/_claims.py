@@ -1,6 +1,6 @@
 """What this very run made in a virtual host that others use as well.
 
-A declare succeeds on what is there already, so the broker does not tell who made what; and the
+A declare succeeds on what is there already, so the broker does not say who made what; and the
 lessons declare in plain pika. So, while a lab is in a shared virtual host, the declares, deletes
 and purges of `pika.channel.Channel`, which all of pika goes through, are watched: what was not
 there before is claimed and made, and what is there already, and was not made by this run, is
@@ -27,7 +27,7 @@ from rmqlab.broker._address import Address
 from rmqlab.broker._objects import (
     ACCESS_REFUSED,
     NOT_FOUND,
-    Kind,
+    ObjectKind,
     lock_out_other_labs,
     look,
     make,
@@ -35,7 +35,7 @@ from rmqlab.broker._objects import (
 )
 from rmqlab.errors import NameTakenError
 
-Claim = tuple[Kind, str]
+Claim = tuple[ObjectKind, str]
 
 # What a user has no right to cannot be made, deleted or purged: the broker sees to that.
 FREE = (NOT_FOUND, ACCESS_REFUSED)
@@ -47,25 +47,25 @@ class Claims:
     Args:
         address: the broker and its virtual host.
         cluster_name: what the broker calls itself. A connection may come by another way, such
-            as a `Link`, so its host and port do not tell which broker it is to.
+            as a `Link`, so its host and port do not say which broker it is to.
     """
 
     def __init__(self, address: Address, cluster_name: str) -> None:
         self._address = address
         self._place = (cluster_name, address.virtual_host)
         self._names: dict[Claim, None] = {}
-        self._tell: Callable[[bool, str, str], None] = lambda *_: None
+        self._notify: Callable[[bool, str, str], None] = lambda *_: None
         self._exclusive: set[str] = set()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # that have exclusive queues
 
-    def start(self, tell: Callable[[bool, str, str], None]) -> None:
+    def start(self, notify: Callable[[bool, str, str], None]) -> None:
         """Watch all declares of this process from now on.
 
         Args:
-            tell: hears whether a name is claimed or free again, its kind, and the name, each
+            notify: hears whether a name is claimed or free again, its kind, and the name, each
                 time, and before anything is made. It deletes the claims if this process cannot.
         """
-        self._tell = tell
+        self._notify = notify
         _watched.watch(self)
 
     def stop(self) -> None:
@@ -118,7 +118,7 @@ class Claims:
                     if look(connection, *each) not in free:
                         raise self._taken(*each)
 
-    def declare(self, kind: Kind, name: str, settings: dict[str, Any]) -> None:
+    def declare(self, kind: ObjectKind, name: str, settings: dict[str, Any]) -> None:
         """Claim a name and make what it names, before its caller declares it.
 
         Where the broker refuses to make it, nothing is claimed: the caller's own declare tells.
@@ -138,18 +138,18 @@ class Claims:
                 if found == NOT_FOUND:
                     self._make(connection, kind, name, settings)
 
-    def add(self, kind: Kind, name: str) -> None:
+    def add(self, kind: ObjectKind, name: str) -> None:
         """Claim what is about to be made, or a queue that the broker has named."""
         with _watched.lock:
             self._names[kind, name] = None
-            self._tell(True, kind, name)
+            self._notify(True, kind, name)
 
-    def withdraw(self, kind: Kind, name: str) -> None:
+    def withdraw(self, kind: ObjectKind, name: str) -> None:
         """Withdraw a claim, as what it names is not there."""
         with _watched.lock:
             if holder := self._holder(kind, name):
                 del holder._names[kind, name]
-                holder._tell(False, kind, name)
+                holder._notify(False, kind, name)
 
     def note_exclusive(self, connection: Any, name: str) -> None:
         """Remember a queue that goes with its connection."""
@@ -158,7 +158,7 @@ class Claims:
             self._connections.add(connection)
 
     def _make(
-        self, connection: pika.BlockingConnection, kind: Kind, name: str, settings: dict[str, Any]
+        self, connection: pika.BlockingConnection, kind: ObjectKind, name: str, settings: dict[str, Any]
     ) -> None:
         self.add(kind, name)  # first, so that a kill at any moment leaves nothing behind
         try:
@@ -169,12 +169,12 @@ class Claims:
                 raise  # it may have been made
             self.withdraw(kind, name)
 
-    def _holder(self, kind: Kind, name: str) -> Claims | None:
+    def _holder(self, kind: ObjectKind, name: str) -> Claims | None:
         """Return who of this process's claims on this virtual host has a name."""
         same = (each for each in (self, *_watched.active) if each._place == self._place)
         return next((each for each in same if (kind, name) in each._names), None)
 
-    def _taken(self, kind: Kind, name: str) -> NameTakenError:
+    def _taken(self, kind: ObjectKind, name: str) -> NameTakenError:
         article = "an" if kind == "exchange" else "a"
         return NameTakenError(
             f"The virtual host {self._address.virtual_host!r} already has {article} {kind} {name!r} "

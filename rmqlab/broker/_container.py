@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from rmqlab.broker._address import Address, Greeting, greet, without_user
+from rmqlab.broker._address import Address, ServerInfo, probe, without_user
 from rmqlab.broker._source import (
     PORTS,
     QUICK_STATISTICS,
     Check,
     Endpoint,
-    Leftovers,
+    Resources,
     control_failed,
     free_ports,
     token,
@@ -56,7 +56,7 @@ _api_versions: dict[str, str] = {}
 
 
 def image() -> str:
-    """Give the name of the image to use: `RMQLAB_IMAGE`, or the official one."""
+    """Return the name of the image to use: `RMQLAB_IMAGE`, or the official one."""
     return os.environ.get("RMQLAB_IMAGE", "").strip() or DEFAULT_IMAGE
 
 
@@ -77,7 +77,7 @@ class Container:
 
     @classmethod
     def check(cls) -> Check:
-        """Say whether a container engine answers, and whether it has the image."""
+        """Return whether a container engine answers, and whether it has the image."""
         from docker.errors import APIError
 
         try:
@@ -91,8 +91,8 @@ class Container:
             except APIError as error:
                 return Check(False, f"the engine cannot use {image()!r} ({_reason(error)})", IMAGE_FIX)
 
-    def leftovers(self) -> Leftovers:
-        """Give the name that the container will have."""
+    def resources(self) -> Resources:
+        """Return the name that the container will have."""
         return {"container": self._name}
 
     def start(self) -> Endpoint:
@@ -113,17 +113,17 @@ class Container:
                 bound_to, ports = EVERYWHERE, secrets.SystemRandom().sample(PORTS, 2)
             self._address = Address("amqp", host, ports[0], "rmqlab", secrets.token_urlsafe(16))
             self._create(engine, {AMQP_PORT: (bound_to, ports[0]), MANAGEMENT_PORT: (bound_to, ports[1])})
-        greeting = self.wait_until_ready()
+        server_info = self.wait_until_ready()
         place = f"[{host}]" if ":" in host else host
-        return Endpoint(self._address, f"http://{place}:{ports[1]}", greeting.version, True)
+        return Endpoint(self._address, f"http://{place}:{ports[1]}", server_info.version, True)
 
-    def run(self) -> Greeting:
+    def run(self) -> ServerInfo:
         """Start the container that is there, and wait until its broker takes connections."""
         with self._engine() as engine:
             engine.start(self._name)
         return self.wait_until_ready()
 
-    def wait_until_ready(self) -> Greeting:
+    def wait_until_ready(self) -> ServerInfo:
         """Wait until the broker takes connections, or the container has ended."""
         attempts = Retrying(
             stop=stop_after_delay(START_TIMEOUT_S),
@@ -136,7 +136,7 @@ class Container:
                 with attempt:
                     if not self.is_running():
                         break
-                    return greet(self._address)
+                    return probe(self._address)
         except BrokerUnavailableError as error:
             raise BrokerUnavailableError(
                 f"The container of {image()} took no connection at {self._address.host}:{self._address.port} "
@@ -157,7 +157,7 @@ class Container:
         self._signal("SIGKILL")
 
     def is_running(self) -> bool:
-        """Say whether the container has not ended."""
+        """Return whether the container has not ended."""
         return self._state().get("Status") not in ("exited", "dead", "removing", None)
 
     def freeze(self) -> None:
@@ -182,11 +182,11 @@ class Container:
         return printed
 
     @staticmethod
-    def tidy(leftovers: Leftovers) -> None:
+    def cleanup(resources: Resources) -> None:
         """Remove the container with its volumes."""
         from docker.errors import APIError, NotFound
 
-        name = leftovers["container"]
+        name = resources["container"]
         try:
             client = _client(timeout_s=60)
         except Exception:  # docker-py lets through what its transports raise
@@ -205,7 +205,7 @@ class Container:
         """Create and start the container.
 
         Not by a `RabbitMqContainer`: that would start Ryuk as well, one more image, to clean up,
-        which the guardian does whatever the source; and it takes no address to bind a port to.
+        which the reaper does whatever the source; and it takes no address to bind a port to.
         The ports are of our choice, so that the URL outlives a restart.
         """
         from docker.errors import DockerException
@@ -232,7 +232,7 @@ class Container:
             ) from error
 
     def _state(self) -> dict[str, Any]:
-        """Give the engine's word on the container; nothing where there is none."""
+        """Return the engine's word on the container; nothing where there is none."""
         from docker.errors import NotFound
 
         with self._engine() as engine:
@@ -249,7 +249,7 @@ class Container:
 
     @contextlib.contextmanager
     def _engine(self) -> Iterator[APIClient]:
-        """Give the engine's API for a moment; what it refuses is an error of the broker."""
+        """Return the engine's API for a moment; what it refuses is an error of the broker."""
         from docker.errors import DockerException
 
         try:
@@ -321,6 +321,6 @@ def _provide_image(name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Give the last and most telling part of an engine's nested messages."""
+    """Return the last and most telling part of an engine's nested messages."""
     text = str(getattr(error, "explanation", None) or error)
     return text.strip().splitlines()[-1].rpartition("): ")[2][-160:] if text.strip() else type(error).__name__

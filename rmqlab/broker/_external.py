@@ -9,11 +9,11 @@ import time
 from typing import ClassVar
 
 from rmqlab import names
-from rmqlab.broker._address import Address, greet
+from rmqlab.broker._address import Address, probe
 from rmqlab.broker._claims import Claim, Claims
 from rmqlab.broker._management import Management
 from rmqlab.broker._objects import clean_up
-from rmqlab.broker._source import Check, Endpoint, Leftovers, token
+from rmqlab.broker._source import Check, Endpoint, Resources, token
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError, RmqlabError
 
 logger = logging.getLogger("rmqlab.broker")
@@ -51,33 +51,33 @@ class External:
                 "or set RMQLAB_BROKER=auto to let rmqlab start one"
             )
         self._given = Address.parse(url, setting=URL_SETTING)
-        self._greeting = greet(self._given)
+        self._server_info = probe(self._given)
         self._management_url = self._find_management()
         self._virtual_host = f"rmqlab-{token()}" if self._is_administrator() else None
         self.claims: Claims | None = None
         if self._virtual_host is None:
-            self.claims = Claims(self._given, self._greeting.cluster_name)
+            self.claims = Claims(self._given, self._server_info.cluster_name)
             _wait_for_free_names(self.claims)
 
     @classmethod
     def check(cls) -> Check:
-        """Say whether `AMQP_URL` is set and its broker answers."""
+        """Return whether `AMQP_URL` is set and its broker answers."""
         url = os.environ.get(URL_SETTING, "").strip()
         if not url:
             return Check(False, f"{URL_SETTING} is not set", f"set {URL_SETTING} to use a broker that runs")
         try:
             address = Address.parse(url, setting=URL_SETTING)
-            greeting = greet(address)
+            server_info = probe(address)
             if management_url := os.environ.get(MANAGEMENT_SETTING, "").strip():
                 with Management(management_url, address) as management:
                     management.cluster_name()
         except RmqlabError as error:
             reason, _, fix = str(error).partition(". Next: ")
             return Check(False, reason, fix)
-        return Check(True, f"RabbitMQ {greeting.version} at {address.place}")
+        return Check(True, f"RabbitMQ {server_info.version} at {address.place}")
 
-    def leftovers(self) -> Leftovers:
-        """Give the virtual host, or else what was made in a shared one, to be deleted at the end."""
+    def resources(self) -> Resources:
+        """Return the virtual host, or else what was made in a shared one, to be deleted at the end."""
         return {
             "url": self._given.url,
             "management_url": self._management_url,
@@ -93,42 +93,42 @@ class External:
             address = dataclasses.replace(self._given, virtual_host=self._virtual_host)
             with Management(self._management_url or "", self._given) as management:
                 management.create_virtual_host(self._virtual_host, user=self._given.username)
-            greet(address)
-        return Endpoint(address, self._management_url, self._greeting.version, bool(self._virtual_host))
+            probe(address)
+        return Endpoint(address, self._management_url, self._server_info.version, bool(self._virtual_host))
 
     @staticmethod
-    def tidy(leftovers: Leftovers) -> None:
+    def cleanup(resources: Resources) -> None:
         """Delete our virtual host, or else what was made in a shared one."""
-        given = Address.parse(leftovers["url"], setting=URL_SETTING)
+        given = Address.parse(resources["url"], setting=URL_SETTING)
         try:
-            if leftovers["virtual_host"]:
-                with Management(leftovers["management_url"], given) as management:
-                    management.delete_virtual_host(leftovers["virtual_host"])
-            elif leftovers["claims"]:
-                clean_up(given, leftovers["claims"])
+            if resources["virtual_host"]:
+                with Management(resources["management_url"], given) as management:
+                    management.delete_virtual_host(resources["virtual_host"])
+            elif resources["claims"]:
+                clean_up(given, resources["claims"])
         except BrokerError as error:
             what = (
-                f"virtual host {leftovers['virtual_host']}"
-                if leftovers["virtual_host"]
+                f"virtual host {resources['virtual_host']}"
+                if resources["virtual_host"]
                 else "queues and exchanges"
             )
             logger.warning("could not delete the lab's %s on %s: %s", what, given.masked, error)
 
     def _find_management(self) -> str | None:
-        """Give the URL of this broker's management API, if it has one that we can use."""
-        told = os.environ.get(MANAGEMENT_SETTING, "").strip()
+        """Return the URL of this broker's management API, if it has one that we can use."""
+        setting = os.environ.get(MANAGEMENT_SETTING, "").strip()
         scheme, port = MANAGEMENT_PORTS[self._given.scheme]
-        url = told or f"{scheme}://{self._given.host_in_url}:{port}"
+        url = setting or f"{scheme}://{self._given.host_in_url}:{port}"
         try:
             with Management(url, self._given) as management:
                 cluster_name = management.cluster_name()
         except ManagementError as error:
-            if told:
+            if setting:
                 raise
             logger.info("%s", error)
             return None
         # A guessed port may be that of another broker on the same host.
-        return url if cluster_name == self._greeting.cluster_name else None
+        return url if cluster_name == self._server_info.cluster_name else None
 
     def _is_administrator(self) -> bool:
         if self._management_url is None:

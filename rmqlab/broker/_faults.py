@@ -27,7 +27,7 @@ ALARM_TIMEOUT_S = 10
 STOP_TIMEOUT_S = 10
 # Erlang's disk_log keeps up to 2 s in memory what RabbitMQ notes of its queues; nothing tells
 # when it has written it down. A third second is for machines that are busy.
-WRITTEN_AFTER_S = 3.0
+QUEUE_METADATA_FLUSH_S = 3.0
 
 # An expression of Erlang: sets the watermark, and gives what it was.
 SET_WATERMARK = (
@@ -49,7 +49,7 @@ class Breakable:
 
     def __init__(self) -> None:
         self._ending = threading.Event()  # set when the broker is stopped
-        self._turn = threading.Lock()  # held while the server goes down and comes up again
+        self._restarting = threading.Lock()  # held while the server goes down and comes up again
 
     def restart(self, down_s: float = 0.0) -> Outage:
         """Stop the server in good order, and start it again: same data, same URL.
@@ -77,7 +77,7 @@ class Breakable:
         durable queues, and persistent messages that were confirmed. But a queue that was
         declared less than about two seconds ago may be gone, with all of its messages: the
         broker writes down a moment later which queues there are. (So seen with RabbitMQ 3.10
-        and 4.0: of 91 queues that were 0.2 or 0.7 s old, 12.) `WRITTEN_AFTER_S` is when it has.
+        and 4.0: of 91 queues that were 0.2 or 0.7 s old, 12.) `QUEUE_METADATA_FLUSH_S` is when it has.
 
         Args:
             down_s: how long the server stays away before it is started, in seconds. Its start
@@ -215,7 +215,7 @@ class Breakable:
                 raise FaultError(f"There is no queue {name!r}. Next: declare it, or correct the name")
 
     def _server(self, what: str) -> tuple[Server, Endpoint]:
-        """Give the server and the way to it, if it is ours to break."""
+        """Return the server and the way to it, if it is ours to break."""
         if self._endpoint is None:
             raise FaultError("This broker is stopped. Next: call its start(), or run the setup cell again")
         if not isinstance(self._source, Server):
@@ -225,36 +225,36 @@ class Breakable:
         return self._source, self._endpoint
 
     def _is_over(self, server: Server) -> bool:
-        """Say whether the broker was stopped since: then there is nothing to mend."""
+        """Return whether the broker was stopped since: then there is nothing to mend."""
         return self._ending.is_set() or self._source is not server
 
     def _wait_for_outage(self) -> bool:
         """Wait for what is under way with a server that was killed; say whether there was any."""
-        if not self._turn.locked():
+        if not self._restarting.locked():
             return False
-        if self._turn.acquire(timeout=STOP_TIMEOUT_S):
-            self._turn.release()
+        if self._restarting.acquire(timeout=STOP_TIMEOUT_S):
+            self._restarting.release()
         return True
 
     def _bring_down(
-        self, fault: str, end: Callable[[Server], None], time_limit_s: float, down_s: float
+        self, fault: str, end: Callable[[Server], None], timeout_s: float, down_s: float
     ) -> Outage:
         if not 0 <= down_s <= threading.TIMEOUT_MAX:
             raise ValueError(f"down_s is {down_s}; it must be a number of seconds from 0")
         server, endpoint = self._server(fault)
-        hurry = threading.Event()
+        skip_wait = threading.Event()
 
         def work() -> Outage:
-            with self._turn:
+            with self._restarting:
                 outage = Outage(fault)
                 try:
                     server.thaw()  # what is frozen does not end in good order
                     end(server)
-                    _wait(lambda: not (server.is_running() and _listens(endpoint.address)), time_limit_s)
+                    _wait(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
                     outage.down_ns = time.perf_counter_ns()
-                    if not _wait(lambda: not server.is_running(), time_limit_s):
-                        raise BrokerError(f"The server does not end in {time_limit_s:g} s. Next: use kill()")
-                    _wait(lambda: hurry.is_set() or self._is_over(server), down_s)
+                    if not _wait(lambda: not server.is_running(), timeout_s):
+                        raise BrokerError(f"The server does not end in {timeout_s:g} s. Next: use kill()")
+                    _wait(lambda: skip_wait.is_set() or self._is_over(server), down_s)
                     if not self._is_over(server):
                         server.run()
                 except (BrokerError, OSError):
@@ -265,13 +265,13 @@ class Breakable:
                 outage.up_ns = time.perf_counter_ns()
                 return outage
 
-        return undisturbed(work, on_interrupt=hurry.set)
+        return undisturbed(work, on_interrupt=skip_wait.set)
 
 
-def _wait(condition: Callable[[], bool], time_limit_s: float) -> bool:
+def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
     """Look until something is so; say whether it was within the time limit."""
     pause = threading.Event()
-    deadline_s = time.monotonic() + time_limit_s
+    deadline_s = time.monotonic() + timeout_s
     while not condition():
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
@@ -311,7 +311,7 @@ def _known(management: Management, address: Address) -> set[str]:
 
 
 def _open_connections(management: Management, address: Address, client: str | None = None) -> set[str]:
-    """Give the broker's names of the connections that are open, of one client or of all.
+    """Return the broker's names of the connections that are open, of one client or of all.
 
     The broker knows its connections at once, their clients' names and states up to a second later.
     """

@@ -22,7 +22,7 @@ LOOK_EVERY_S = 0.02
 
 
 def queues(endpoint: Endpoint, own: Collection[str] | None = None) -> pd.DataFrame:
-    """Give one row a queue; see `Broker.queues`.
+    """Return one row a queue; see `Broker.queues`.
 
     Args:
         endpoint: the broker.
@@ -57,7 +57,7 @@ def wait_for_queue(
     consumers: int | None,
     timeout_s: float,
 ) -> pd.DataFrame:
-    """Give the row of a queue once it is as wanted; see `Broker.wait_for_queue`.
+    """Return the row of a queue once it is as wanted; see `Broker.wait_for_queue`.
 
     It waits over one connection, as each that is opened takes the broker's time.
     """
@@ -79,7 +79,7 @@ def wait_for_queue(
 
 
 def connections(endpoint: Endpoint) -> pd.DataFrame:
-    """Give one row a connection; see `Broker.connections`."""
+    """Return one row a connection; see `Broker.connections`."""
     import pandas as pd
 
     rows = []
@@ -98,7 +98,7 @@ def connections(endpoint: Endpoint) -> pd.DataFrame:
 
 
 def consumers(endpoint: Endpoint) -> pd.DataFrame:
-    """Give one row a consumer; see `Broker.consumers`."""
+    """Return one row a consumer; see `Broker.consumers`."""
     import pandas as pd
 
     rows = [

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from rmqlab.broker._address import SOCKET_TIMEOUT_S, Address, explain
 from rmqlab.broker._broker import Broker, address_of
 from rmqlab.broker._outage import Fault
-from rmqlab.broker._pump import Pump
+from rmqlab.broker._proxy import Proxy
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, BrokerUnavailableError
 
@@ -229,10 +229,10 @@ class Link(Closing):
                 for each in (client, broker):
                     each.setblocking(False)
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                async with asyncio.TaskGroup() as pumps:
+                async with asyncio.TaskGroup() as proxies:
                     for source, target in ((client, broker), (broker, client)):
-                        pump = Pump(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
-                        pumps.create_task(pump.run())
+                        proxy = Proxy(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
+                        proxies.create_task(proxy.run())
 
     async def _reach_broker(self) -> socket.socket:
         """Connect to the first of the broker's places that answers, as pika does."""

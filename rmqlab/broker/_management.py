@@ -63,14 +63,14 @@ class Management(Closing):
         self._client.close()
 
     def cluster_name(self) -> str:
-        """Give the name of the cluster that this API manages."""
+        """Return the name of the cluster that this API manages."""
         overview = self._call("GET", "/overview", missing=[])
         if not isinstance(overview, dict):
             raise self._is_none()
         return str(overview.get("cluster_name", ""))
 
     def tags(self) -> list[str]:
-        """Give the tags of our user: `administrator` may make virtual hosts."""
+        """Return the tags of our user: `administrator` may make virtual hosts."""
         tags = self._call("GET", "/whoami").get("tags", [])
         # RabbitMQ before 3.9 gives one text with commas.
         return tags.split(",") if isinstance(tags, str) else list(tags)
@@ -87,13 +87,13 @@ class Management(Closing):
         self._call("DELETE", f"/vhosts/{quote(name, safe='')}", missing={})
 
     def alarms(self) -> set[str]:
-        """Give what the broker is low on at this moment: `memory`, `disk`."""
+        """Return what the broker is low on at this moment: `memory`, `disk`."""
         unavailable = 503  # which is the API's way to say so
         answer = self._call("GET", "/health/checks/alarms", also=unavailable)
         return {str(each["resource"]) for each in answer.get("alarms", [])}
 
     def connection_names(self, *, user: str, virtual_host: str) -> set[str]:
-        """Give the names, such as `127.0.0.1:51234 -> 127.0.0.1:5672`, of a user's connections now."""
+        """Return the names, such as `127.0.0.1:51234 -> 127.0.0.1:5672`, of a user's connections now."""
         answer = self._call("GET", f"/connections/username/{quote(user, safe='')}")
         return {each["name"] for each in answer if each["vhost"] == virtual_host}
 

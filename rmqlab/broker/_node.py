@@ -17,12 +17,12 @@ from typing import IO, ClassVar
 import psutil
 from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from rmqlab.broker._address import Address, Greeting, greet
+from rmqlab.broker._address import Address, ServerInfo, probe
 from rmqlab.broker._source import (
     QUICK_STATISTICS,
     Check,
     Endpoint,
-    Leftovers,
+    Resources,
     control_failed,
     free_ports,
     token,
@@ -67,7 +67,7 @@ class Node:
 
     @classmethod
     def check(cls) -> Check:
-        """Say whether a RabbitMQ server is installed here."""
+        """Return whether a RabbitMQ server is installed here."""
         if os.name != "posix":
             return Check(False, "a private node needs Linux or macOS", "use Docker, or set AMQP_URL")
         script = server_script()
@@ -75,8 +75,8 @@ class Node:
             return Check(False, "no rabbitmq-server is installed", INSTALL)
         return Check(True, f"RabbitMQ {_version(script)} is installed")
 
-    def leftovers(self) -> Leftovers:
-        """Give the folder of the node: its processes are found by it."""
+    def resources(self) -> Resources:
+        """Return the folder of the node: its processes are found by it."""
         return {"folder": str(self._folder)}
 
     def start(self) -> Endpoint:
@@ -90,16 +90,16 @@ class Node:
         self._address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
         self._write_configuration(self._address, management_port)
         self._environment = self._describe_environment(distribution_port, epmd_port)
-        greeting = self.run()
-        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", greeting.version, True)
+        server_info = self.run()
+        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", server_info.version, True)
 
-    def run(self) -> Greeting:
+    def run(self) -> ServerInfo:
         """Start the server in its folder, and wait until it takes connections."""
         with (self._folder / "output").open("wb") as output:
             self._script_process = self._call(self._script, output)
         return self.wait_until_ready()
 
-    def wait_until_ready(self) -> Greeting:
+    def wait_until_ready(self) -> ServerInfo:
         """Wait until the server takes connections, or has ended."""
         attempts = Retrying(
             stop=stop_after_delay(START_TIMEOUT_S),
@@ -112,7 +112,7 @@ class Node:
                 with attempt:
                     if not self.is_running():
                         break
-                    return greet(self._address)
+                    return probe(self._address)
         except BrokerUnavailableError as error:
             raise BrokerUnavailableError(
                 f"The private node took no connection for {START_TIMEOUT_S} s{self._last_words()}. "
@@ -132,7 +132,7 @@ class Node:
         self._signal(signal.SIGKILL)
 
     def is_running(self) -> bool:
-        """Say whether the script that runs the server has not ended."""
+        """Return whether the script that runs the server has not ended."""
         return self._script_process.poll() is None
 
     def freeze(self) -> None:
@@ -166,9 +166,9 @@ class Node:
         return printed
 
     @staticmethod
-    def tidy(leftovers: Leftovers) -> None:
+    def cleanup(resources: Resources) -> None:
         """End every process of the node and remove its folder."""
-        folder = Path(leftovers["folder"])
+        folder = Path(resources["folder"])
         # Once more, as a process that is being started can escape the first look.
         for _ in range(2):
             processes = _processes_of(folder)

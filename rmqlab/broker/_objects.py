@@ -22,7 +22,7 @@ LOOK_AGAIN_S = 0.05
 LOCK_TIMEOUT_S = 5  # another lab is making something of the same name at this moment
 IN_USE_TIMEOUT_S = 2  # exclusive queues of connections that have just ended
 
-Kind = Literal["queue", "exchange"]
+ObjectKind = Literal["queue", "exchange"]
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -62,7 +62,7 @@ def short_connection(address: Address) -> Iterator[pika.BlockingConnection]:
                 connection.close()
 
 
-def look(connection: pika.BlockingConnection, kind: Kind, name: str) -> int:
+def look(connection: pika.BlockingConnection, kind: ObjectKind, name: str) -> int:
     """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing.
 
     RabbitMQ 4.3 answers `ACCESS_REFUSED` to a user with no right at all to the name; 3.10 does not.
@@ -71,7 +71,7 @@ def look(connection: pika.BlockingConnection, kind: Kind, name: str) -> int:
     return refusal.reply_code if refusal else THERE
 
 
-def make(connection: pika.BlockingConnection, kind: Kind, **settings: Any) -> None:
+def make(connection: pika.BlockingConnection, kind: ObjectKind, **settings: Any) -> None:
     """Declare a queue or an exchange; raises what pika raises."""
     with connection.channel() as channel:
         (channel.queue_declare if kind == "queue" else channel.exchange_declare)(**settings)

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from rmqlab.broker._address import Address, Greeting
+from rmqlab.broker._address import Address, ServerInfo
 from rmqlab.errors import BrokerError, BrokerUnavailableError
 
 # A lesson looks at a queue right after it did something to it. The broker's objects tell their
@@ -27,8 +27,8 @@ PORTS = range(20000, 32000)
 OWN_SOURCES = ("container", "node")
 OWN_SETTING = "RMQLAB_OWN_BROKER"
 
-# What a source would leave behind: plain data, so that it can be handed to the guardian.
-Leftovers = dict[str, Any]
+# What a source would leave behind: plain data, so that it can be handed to the reaper.
+Resources = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Check:
     fix: str = ""
 
     def error(self) -> BrokerUnavailableError:
-        """Give the error that says so."""
+        """Return the error that says so."""
         return BrokerUnavailableError(f"{self.detail[:1].upper()}{self.detail[1:]}. Next: {self.fix}")
 
 
@@ -72,19 +72,19 @@ class Source(Protocol):
     """One way to get a broker.
 
     Its constructor raises `BrokerUnavailableError` where it cannot be used, and makes nothing.
-    `leftovers` says, before anything is started, what there will be to clean away; `tidy`
-    cleans it away, as often as it is called, from this process or from the guardian.
+    `resources` says, before anything is started, what there will be to clean away; `cleanup`
+    cleans it away, as often as it is called, from this process or from the reaper.
     """
 
     name: ClassVar[str]
 
     @classmethod
     def check(cls) -> Check:
-        """Say whether this source can be used, quickly and without starting anything."""
+        """Return whether this source can be used, quickly and without starting anything."""
         ...
 
-    def leftovers(self) -> Leftovers:
-        """Give what `tidy` needs to know; nothing has been started yet."""
+    def resources(self) -> Resources:
+        """Return what `cleanup` needs to know; nothing has been started yet."""
         ...
 
     def start(self) -> Endpoint:
@@ -92,7 +92,7 @@ class Source(Protocol):
         ...
 
     @staticmethod
-    def tidy(leftovers: Leftovers) -> None:
+    def cleanup(resources: Resources) -> None:
         """Clean away what `start` made. Safe to call twice, and when nothing was made."""
         ...
 
@@ -114,10 +114,10 @@ class Server(Source, Protocol):
         ...
 
     def is_running(self) -> bool:
-        """Say whether there is a process of the server, frozen or not."""
+        """Return whether there is a process of the server, frozen or not."""
         ...
 
-    def run(self) -> Greeting:
+    def run(self) -> ServerInfo:
         """Start the server, with the data and the ports it had, and wait as `wait_until_ready`.
 
         Raises:
@@ -126,7 +126,7 @@ class Server(Source, Protocol):
         """
         ...
 
-    def wait_until_ready(self) -> Greeting:
+    def wait_until_ready(self) -> ServerInfo:
         """Wait until the server takes connections; raises what `run` raises."""
         ...
 
@@ -148,7 +148,7 @@ class Server(Source, Protocol):
 
 
 def control_failed(arguments: tuple[str, ...], reason: str) -> BrokerError:
-    """Give the error of a command of rabbitmqctl that failed."""
+    """Return the error of a command of rabbitmqctl that failed."""
     lines = reason.strip().splitlines() or ["it says nothing"]
     return BrokerError(
         f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
@@ -157,12 +157,12 @@ def control_failed(arguments: tuple[str, ...], reason: str) -> BrokerError:
 
 
 def token() -> str:
-    """Give a short random name part, so that labs side by side do not meet."""
+    """Return a short random name part, so that labs side by side do not meet."""
     return secrets.token_hex(4)
 
 
 def free_ports(count: int) -> list[int]:
-    """Give different TCP ports on loopback that nobody listens on now."""
+    """Return different TCP ports on loopback that nobody listens on now."""
     free: list[int] = []
     for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
         with contextlib.suppress(OSError), socket.socket() as probe:

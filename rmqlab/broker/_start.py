@@ -7,7 +7,7 @@ import os
 
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._external import URL_SETTING
-from rmqlab.broker._guardian import source_class
+from rmqlab.broker._reaper import source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check
 from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("rmqlab.broker")
 
 
 def chosen_source(source: str | None = None) -> str:
-    """Give the source to use: `auto`, `external`, `container` or `node`.
+    """Return the source to use: `auto`, `external`, `container` or `node`.
 
     Args:
         source: the caller's choice; None leaves it to `RMQLAB_BROKER`, then to `auto`.
@@ -36,7 +36,7 @@ def chosen_source(source: str | None = None) -> str:
 
 
 def own_sources(source: str | None = None) -> tuple[str, ...]:
-    """Give the sources of a broker that may be broken, the one to try first at first.
+    """Return the sources of a broker that may be broken, the one to try first at first.
 
     Args:
         source: the caller's choice; None leaves it to `RMQLAB_OWN_BROKER`, which a lab gives
@@ -50,13 +50,13 @@ def own_sources(source: str | None = None) -> tuple[str, ...]:
         raise FaultError(
             "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
         )
-    told = os.environ.get(OWN_SETTING, "").strip()
-    if not source and told and told not in OWN_SOURCES:
+    setting = os.environ.get(OWN_SETTING, "").strip()
+    if not source and setting and setting not in OWN_SOURCES:
         raise AddressError(
-            f"{OWN_SETTING} is {told!r}, which is no source of a broker of one's own. "
+            f"{OWN_SETTING} is {setting!r}, which is no source of a broker of one's own. "
             f"Next: set it to one of {', '.join(OWN_SOURCES)}"
         )
-    choice = source or told or chosen_source()
+    choice = source or setting or chosen_source()
     return (chosen_source(choice),) if choice not in ("auto", "external") else OWN_SOURCES
 
 
@@ -106,5 +106,5 @@ def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> Broker:
 
 
 def check_sources() -> dict[str, Check]:
-    """Say of each source whether it can be used, and why; nothing is started."""
+    """Check of each source whether it can be used, and why not; nothing is started."""
     return {name: source_class(name).check() for name in SOURCES}

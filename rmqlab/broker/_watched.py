@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pika import exceptions as amqp_errors
 from pika.channel import Channel
 
-from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, Kind
+from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, ObjectKind
 from rmqlab.errors import BrokerError, NameTakenError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def unwatch(claims: Claims) -> None:
             _restore()
 
 
-def _before_declare(kind: Kind, claims: Claims, channel: Channel, call: dict[str, Any]) -> None:
+def _before_declare(kind: ObjectKind, claims: Claims, channel: Channel, call: dict[str, Any]) -> None:
     name = call[kind]
     if call["passive"] or (kind == "exchange" and (not name or name.startswith(PREDEFINED))):
         return
@@ -59,7 +59,7 @@ def _before_declare(kind: Kind, claims: Claims, channel: Channel, call: dict[str
         _on_answer(call, lambda frame: claims.add("queue", frame.method.queue))
 
 
-def _before_delete(kind: Kind, claims: Claims, _: Channel, call: dict[str, Any]) -> None:
+def _before_delete(kind: ObjectKind, claims: Claims, _: Channel, call: dict[str, Any]) -> None:
     if name := call[kind]:
         claims.refuse_taken((kind, name), free=FREE_TO_DELETE)
         _on_answer(call, lambda _: claims.withdraw(kind, name))

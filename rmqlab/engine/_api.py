@@ -7,7 +7,7 @@ import uuid
 import pika
 
 from rmqlab import names
-from rmqlab.amqp import Confirms, Hosts, Publisher, PublishObserver, Recovery, Topology
+from rmqlab.amqp import BrokerTarget, Confirms, Publisher, PublishObserver, Recovery, Topology
 from rmqlab.engine._body import Body, Event, Task
 from rmqlab.engine._topology import TOPOLOGY
 
@@ -36,7 +36,7 @@ class EngineAPI:
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         *,
         confirms: Confirms | None = None,
         mandatory: bool = False,
@@ -96,7 +96,7 @@ class EngineAPI:
         return self._publish(task, "", queue, priority, message_id)
 
     def publish_event(self, event: Event, *, message_id: str | None = None) -> str:
-        """Tell an event to every queue that is bound to `engine:events` now.
+        """Publish an event to every queue that is bound to `engine:events` now.
 
         Args:
             event: the event.

@@ -22,7 +22,7 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine_id: str
 
     def encode(self) -> bytes:
-        """Give the body of a message that carries this.
+        """Return the body of a message that carries this.
 
         Raises:
             InvalidMessageError: `data` holds something that JSON has no form for.

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import pika
 
-from rmqlab.amqp import Acks, ConsumeObserver, Consumer, FailurePolicy, Hosts, Recovery, Topology
+from rmqlab.amqp import Acks, BrokerTarget, ConsumeObserver, Consumer, FailurePolicy, Recovery, Topology
 from rmqlab.closing import Closing
 from rmqlab.engine._body import Body
 from rmqlab.errors import InvalidMessageError, RejectError
@@ -37,7 +37,7 @@ class EngineConsumer(Closing, Generic[B]):
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         kind: type[B],
         handle: Callable[[B], object],
         *,

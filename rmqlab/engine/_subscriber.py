@@ -1,11 +1,20 @@
-"""The engine's subscriber: is told events."""
+"""The engine's subscriber: receives events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import Binding, ConsumeObserver, Exchange, FailurePolicy, Hosts, Queue, Recovery, Topology
+from rmqlab.amqp import (
+    Binding,
+    BrokerTarget,
+    ConsumeObserver,
+    Exchange,
+    FailurePolicy,
+    Queue,
+    Recovery,
+    Topology,
+)
 from rmqlab.engine._body import Event
 from rmqlab.engine._consumer import EngineConsumer
 
@@ -26,7 +35,7 @@ class EventSubscriber(EngineConsumer[Event]):
             its own.
         prefetch_count: how many unacknowledged events the broker hands out at a time; 0 is no
             limit.
-        on_failure: what becomes of an event that failed: `reject` drops it, `requeue` puts it
+        on_failure: the outcome of an event that failed: `reject` drops it, `requeue` puts it
             back into this subscriber's queue.
         recovery: how to go on when the connection is lost, or the broker ends the consumer;
             None ends it.
@@ -43,7 +52,7 @@ class EventSubscriber(EngineConsumer[Event]):
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         handle: Callable[[Event], object],
         *,
         name: str = "event-subscriber",

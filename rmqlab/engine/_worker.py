@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import Acks, ConsumeObserver, FailurePolicy, Hosts, Recovery, Topology
+from rmqlab.amqp import Acks, BrokerTarget, ConsumeObserver, FailurePolicy, Recovery, Topology
 from rmqlab.engine._body import Task
 from rmqlab.engine._consumer import EngineConsumer
 from rmqlab.engine._topology import TOPOLOGY
@@ -28,7 +28,7 @@ class EngineWorker(EngineConsumer[Task]):
         prefetch_count: how many unacknowledged messages the broker hands out at a time;
             0 is no limit.
         ack: when it acknowledges, such as `auto_ack()`; None is after each task.
-        on_failure: what becomes of a task whose work failed: `requeue` puts it back into
+        on_failure: the outcome of a task whose work failed: `requeue` puts it back into
             the queue, `reject-requeue` too, and a quorum queue's delivery limit counts it;
             `reject` drops it, `dead-letter` has the broker put it where the queue's dead
             letters go; for that, the topology's queue needs a place.
@@ -46,7 +46,7 @@ class EngineWorker(EngineConsumer[Task]):
 
     def __init__(
         self,
-        broker: Hosts,
+        broker: BrokerTarget,
         execute: Callable[[Task], object],
         *,
         name: str = "engine-worker",

@@ -27,9 +27,9 @@ def crash_consumer(
     ack: Acks,
     prefetch_count: int,
     crash_at: int,
-    time_limit_s: float = 60,
+    timeout_s: float = 60,
 ) -> dict[str, Any]:
-    """Let a consumer crash in the midst of a load, and another one do the rest.
+    """Let a consumer crash during a load, and another one do the rest.
 
     The load waits in `engine:tasks`, which is emptied first. The work of a message is to be
     counted, so that what takes time is the messaging.
@@ -40,7 +40,7 @@ def crash_consumer(
         ack: when both consumers acknowledge, such as `ack_every(100)`.
         prefetch_count: how many unacknowledged messages each is handed at a time.
         crash_at: how many messages the first consumer does; the next one is its end.
-        time_limit_s: give up after so many seconds with either consumer.
+        timeout_s: give up after so many seconds with either consumer.
 
     Returns:
         ack (its name), published, acked, acked_msg_s (rate of the first consumer, from its
@@ -73,7 +73,7 @@ def crash_consumer(
             observer=recorder,
             name=name,
         ) as consumer:
-            consumer.run(count=count, time_s=time_limit_s)
+            consumer.run(count=count, time_s=timeout_s)
 
     with contextlib.suppress(Crash):
         consume("first", load.count)
@@ -81,7 +81,7 @@ def crash_consumer(
     if ledger.done < load.count:
         raise BrokerError(
             f"Only {ledger.done} of {load.count} messages were acknowledged within the time limit. "
-            "Next: acknowledge by hand, or give fewer messages or a longer time_limit_s"
+            "Next: acknowledge by hand, or give fewer messages or a longer timeout_s"
         )
     report = Report.of(ledger, broker)
     first = report.consumers().set_index("consumer").to_dict("index")["first"]

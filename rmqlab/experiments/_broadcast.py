@@ -36,7 +36,7 @@ def run_broadcast(
     subscribers: int | Sequence[Subscriber],
     rate_msg_s: float | None = None,
     prefetch_count: int = 1,
-    time_limit_s: float = 60,
+    timeout_s: float = 60,
     progress: bool = True,
 ) -> Broadcast:
     """Publish events to `engine:events` while subscribers listen, each in a thread.
@@ -55,7 +55,7 @@ def run_broadcast(
             the one before.
         prefetch_count: how many unacknowledged events a subscriber is handed at a time; 0 is
             no limit. With 1, what waits for it waits in its queue.
-        time_limit_s: give up after this many seconds.
+        timeout_s: give up after this many seconds.
         progress: whether to show a progress bar.
 
     Raises:
@@ -83,7 +83,7 @@ def run_broadcast(
     with (
         _Audience(broker, subscribers, ledger, prefetch_count) as audience,
         EngineAPI(broker, observer=publisher) as api,
-        _Wait(api, audience, len(events), time_limit_s, progress) as wait,
+        _Wait(api, audience, len(events), timeout_s, progress) as wait,
     ):
         started_s = time.perf_counter()
         for number, event in enumerate(events):
@@ -207,12 +207,12 @@ class _Wait(Closing):
     """Lets time pass in a run, while connections are kept alive and failures are seen."""
 
     def __init__(
-        self, api: EngineAPI, audience: _Audience, events: int, time_limit_s: float, show: bool
+        self, api: EngineAPI, audience: _Audience, events: int, timeout_s: float, show: bool
     ) -> None:
         self._api = api
         self._audience = audience
-        self._time_limit_s = time_limit_s
-        self._deadline_s = time.monotonic() + time_limit_s
+        self._timeout_s = timeout_s
+        self._deadline_s = time.monotonic() + timeout_s
         self._bar = tqdm(
             total=audience.deliveries(events),
             desc=f"{len(audience):>2} subscriber{'s' if len(audience) > 1 else ''}",
@@ -244,6 +244,6 @@ class _Wait(Closing):
         self._audience.check()
         if time.monotonic() > self._deadline_s:
             raise BrokerError(
-                f"Only {handled} of {self._bar.total} events were handled within {self._time_limit_s:g} s. "
-                "Next: give less work, fewer events or a longer time_limit_s"
+                f"Only {handled} of {self._bar.total} events were handled within {self._timeout_s:g} s. "
+                "Next: give less work, fewer events or a longer timeout_s"
             )

@@ -69,8 +69,10 @@ def plot_backlog(backlog: pd.DataFrame, events: pd.DataFrame) -> Figure:
             color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
             mine = backlog[backlog["subscriber"] == name]
             left.step(mine["time_s"], mine["backlog"], where="post", color=color)
-            told = events[events["subscriber"] == name].dropna(subset=["latency_ms"])
-            right.plot(told["published_s"], told["latency_ms"], marker, color=color, markersize=3, label=name)
+            received = events[events["subscriber"] == name].dropna(subset=["latency_ms"])
+            right.plot(
+                received["published_s"], received["latency_ms"], marker, color=color, markersize=3, label=name
+            )
         slowest = str(peaks.idxmax())
         peak = backlog[backlog["subscriber"] == slowest].nlargest(1, "backlog").iloc[0]
         label(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Who is told of events in a run, and how it behaves.
+    """A subscriber of events in a run, and how it behaves.
 
     Attributes:
         name: its name in frames.
@@ -48,10 +48,10 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """Events, told once to some subscribers.
+    """Events, published once, and who received them.
 
     Attributes:
-        subscribers: who was told; each is a consumer of the ledger, by its name.
+        subscribers: who received them; each is a consumer of the ledger, by its name.
         ledger: what happened; event number i is message i.
         provenance: where it was measured, as columns.
     """
@@ -64,7 +64,7 @@ class Broadcast:
         return f"<Broadcast of {self.ledger.published} events to {len(self.subscribers)} subscribers>"
 
     def events(self) -> pd.DataFrame:
-        """Show what became of each event with each subscriber.
+        """Show the outcome of each event with each subscriber.
 
         Returns:
             One row a subscriber and event: subscriber, event (its number), away (whether it
@@ -76,7 +76,7 @@ class Broadcast:
 
         account = self.ledger.account()
         published_ns = account.messages["published_ns"]
-        told = (
+        received = (
             Report(account)
             .deliveries()
             .groupby(["consumer", "message"])
@@ -88,7 +88,7 @@ class Broadcast:
         )
         names, numbers = [one.name for one in self.subscribers], account.messages["number"]
         every = pd.MultiIndex.from_product([names, numbers], names=["subscriber", "event"])
-        events = told.reindex(every).reset_index()
+        events = received.reindex(every).reset_index()
         away = {one.name: one.away for one in self.subscribers}
         events["away"] = [
             event in away[name] for name, event in zip(events["subscriber"], events["event"], strict=True)

@@ -19,7 +19,7 @@ from pika import exceptions as amqp_errors
 from tqdm import tqdm
 
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
-from rmqlab.broker import WRITTEN_AFTER_S, Broker
+from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.measure._ledger import Ledger
@@ -93,7 +93,7 @@ def measure_durability(
         declared = [flow for flow in flows if flow.declare()]
         if not declared:
             raise BrokerError("The broker refuses all of these queues. Next: give a durable one")
-        time.sleep(WRITTEN_AFTER_S)
+        time.sleep(QUEUE_METADATA_FLUSH_S)
         bar.update()
         bar.set_description("publish")
         with WorkerPool(len(declared), lambda number: declared[number].open()) as crew:
@@ -112,7 +112,7 @@ def measure_durability(
 
 
 class _Flow:
-    """One combination: its queue, its publisher, and what became of its messages."""
+    """One combination: its queue, its publisher, and the outcome of its messages."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class _Flow:
         return _Stream(publisher, self._load)
 
     def row(self) -> dict[str, Any]:
-        """Take out what is in the queue, and say what became of what was published."""
+        """Take out what is in the queue, and say the outcome of what was published."""
         seen = self._ledger.account().messages
         is_there = np.isin(seen["number"], self._take())
         refused = (seen["flags"] & (NACKED | RETURNED)) > 0

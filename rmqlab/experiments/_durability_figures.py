@@ -104,7 +104,7 @@ def plot_confirm_cost(costs: pd.DataFrame) -> Figure:
 
 
 def _fate(presumed_safe: int, survived: int) -> tuple[float, str, str]:
-    """Give a cell's shade, what is written there, and in which color."""
+    """Return a cell's shade, what is written there, and in which color."""
     if not presumed_safe:
         return float("nan"), "refused", "0.4"
     if survived == presumed_safe:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Two shades in turn: where one task ends and the next begins stays visible.
+# Two shades in parity: where one task ends and the next begins stays visible.
 SHADES = (MEASURED, COLORS[5])
 MARKED = {"redelivered": COLORS[1], "requeued": COLORS[4]}
 LANE_IN = 0.3
@@ -88,8 +88,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, lanes: list[str]) -> set[str]:
     left, right = (bars["begun_s"] - start_s).to_numpy(), (bars["settled_s"] - start_s).to_numpy()
     low, high = lane - BAR / 2, lane + BAR / 2
     corners = np.stack([left, low, left, high, right, high, right, low], axis=1).reshape(-1, 4, 2)
-    turn = bars.groupby("consumer").cumcount().to_numpy() % len(SHADES)
-    colors = np.array(SHADES, dtype=object)[turn]
+    parity = bars.groupby("consumer").cumcount().to_numpy() % len(SHADES)
+    colors = np.array(SHADES, dtype=object)[parity]
     is_marked = {
         "requeued": (bars["outcome"] == "requeued").to_numpy(),
         "redelivered": bars["redelivered"].to_numpy(bool),
@@ -114,5 +114,5 @@ def _seconds(time_s: float) -> str:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Give what to sort names by, so that worker-10 comes after worker-9."""
+    """Return what to sort names by, so that worker-10 comes after worker-9."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -68,7 +68,7 @@ class _Holder:
         self._heartbeat_s = heartbeat_s
         self._queue = f"{HELD}:{heartbeat_s}"
         self._topology = Topology(queues=(Queue(name=self._queue, auto_delete=True),))
-        self._held = threading.Event()
+        self._releasing = threading.Event()
         self._let_go = threading.Event()
         self._moved_ns = self._noticed_ns = 0
 
@@ -103,7 +103,7 @@ class _Holder:
         ):
             runs = [threads.submit(holder.run)]
             try:
-                if not self._held.wait(END_TIMEOUT_S):
+                if not self._releasing.wait(END_TIMEOUT_S):
                     raise BrokerError("No task came over the link. Next: see how busy the broker is")
                 runs.append(threads.submit(beside.run))
                 yield
@@ -114,7 +114,7 @@ class _Holder:
                 wait(runs)  # a connection belongs to one thread, which closes it only then
 
     def _hold(self, *_: object) -> None:
-        self._held.set()
+        self._releasing.set()
         self._let_go.wait()
 
     def _take(self, *_: object) -> None:

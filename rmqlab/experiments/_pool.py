@@ -54,7 +54,7 @@ class WorkerPool:
         self.crashed: set[int] = set()
         self._connected = threading.Semaphore(0)
         self._begin = threading.Event()
-        self._dismissed = threading.Event()
+        self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
         self._futures: list[Future[None]] = []
 
@@ -70,12 +70,12 @@ class WorkerPool:
                     )
             self.check()
         except BaseException:
-            self._dismiss()
+            self._stop_all()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._dismiss()
+        self._stop_all()
 
     def __len__(self) -> int:
         return self._size
@@ -98,14 +98,14 @@ class WorkerPool:
         with contextlib.closing(worker):
             self._workers.append(worker)
             self._begin.wait()
-            if not self._dismissed.is_set():
+            if not self._stopping.is_set():
                 try:
                     worker.run()
                 except Crash:
                     self.crashed.add(number)
 
-    def _dismiss(self) -> None:
-        self._dismissed.set()
+    def _stop_all(self) -> None:
+        self._stopping.set()
         self._begin.set()
         interrupt: KeyboardInterrupt | None = None
         while True:

@@ -126,7 +126,7 @@ def _distance(delay_ms: object) -> str:
 
 
 def _window(fair: pd.DataFrame, rates: pd.DataFrame, rule: int) -> str:
-    """Say what the smallest measured prefetch that is enough by the rule gives."""
+    """Return what the smallest measured prefetch that is enough by the rule gives."""
     far = rates[rates["delay_ms"] == rates["delay_ms"].max()]
     enough = min([value for value in fair["prefetch"] if value >= rule], default=int(fair["prefetch"].max()))
     share = far.loc[far["prefetch"] == enough, "rate_msg_s"].max() / far["rate_msg_s"].max()

@@ -40,7 +40,7 @@ class FaultRun:
     """What an Engine API and its workers lived through.
 
     Attributes:
-        ledger: what became of each task, whose number is its message id.
+        ledger: the outcome of each task, whose number is its message id.
         faults: each fault, as it happened: when it began, in nanoseconds of the ledger's
             clock, and the outage that it was.
         connection_events: every event of every connection, in the order of time.
@@ -99,7 +99,7 @@ class FaultRun:
         """Show what connections told.
 
         Returns:
-            One row an event: time_s, client, event (its kind), in_hand (how many tasks a worker
+            One row an event: time_s, client, event (its kind), unacked (how many tasks a worker
             held that will come again), detail.
         """
         import pandas as pd
@@ -110,15 +110,15 @@ class FaultRun:
                 "time_s": (each.at_ns - started_ns) / NS_PER_S,
                 "client": each.name,
                 "event": each.kind,
-                "in_hand": len(each.messages),
+                "unacked": len(each.messages),
                 "detail": each.detail,
             }
             for each in self.connection_events
         ]
-        return pd.DataFrame(rows, columns=["time_s", "client", "event", "in_hand", "detail"])
+        return pd.DataFrame(rows, columns=["time_s", "client", "event", "unacked", "detail"])
 
-    def in_hand(self) -> set[int]:
-        """Give the numbers of the tasks that workers held when they lost their connections."""
+    def unacked(self) -> set[int]:
+        """Return the numbers of the tasks that workers held when they lost their connections."""
         return {
             int(message)
             for each in self.connection_events
@@ -127,7 +127,7 @@ class FaultRun:
         }
 
     def delivered_again(self) -> set[int]:
-        """Give the numbers of the tasks that were delivered more than once."""
+        """Return the numbers of the tasks that were delivered more than once."""
         messages = self.ledger.account().messages
         return set(messages["number"][messages["deliveries"] > 1].tolist())
 
@@ -174,7 +174,7 @@ def run_with_faults(
     rate_msg_s: float = 100,
     repeats: int = 1,
     steady_s: float = 1.0,
-    time_limit_s: float = 60,
+    timeout_s: float = 60,
     progress: bool = True,
 ) -> FaultRun:
     """Publish tasks and work on them while one fault after another happens.
@@ -194,7 +194,7 @@ def run_with_faults(
         rate_msg_s: tasks published per second.
         repeats: how often all faults happen.
         steady_s: how long all has to be well before the first fault and after each, in seconds.
-        time_limit_s: give up when it takes longer until all is well.
+        timeout_s: give up when it takes longer until all is well.
         progress: whether to show a progress bar.
 
     Raises:
@@ -227,7 +227,7 @@ def run_with_faults(
                 crew.check()
                 source.check()
 
-            _wait_until(condition, lasting_s, time_limit_s, check=check)
+            _wait_until(condition, lasting_s, timeout_s, check=check)
 
         def is_well() -> bool:
             return log.all_is_well() and ledger.done > done_before
@@ -268,10 +268,10 @@ def _purge(broker: Broker) -> None:
 
 
 def _wait_until(
-    condition: Callable[[], bool], lasting_s: float, time_limit_s: float, *, check: Callable[[], object]
+    condition: Callable[[], bool], lasting_s: float, timeout_s: float, *, check: Callable[[], object]
 ) -> None:
     """Wait until something has been so for a while."""
-    deadline_s = time.monotonic() + time_limit_s + lasting_s
+    deadline_s = time.monotonic() + timeout_s + lasting_s
     since_s = math.inf
     while True:
         check()
@@ -281,8 +281,8 @@ def _wait_until(
             return
         if now_s > deadline_s:
             raise BrokerError(
-                f"Not all was well again within {time_limit_s:g} s. "
-                "Next: see how busy the machine and the broker are, or give a longer time_limit_s"
+                f"Not all was well again within {timeout_s:g} s. "
+                "Next: see how busy the machine and the broker are, or give a longer timeout_s"
             )
         time.sleep(LOOK_EVERY_S)
 
@@ -300,7 +300,7 @@ class _EventLog(list[ConnectionEvent]):
             self._hook(event)
 
     def first_loss_ns(self, since_ns: int) -> int:
-        """Give when the first connection was lost since then; or then, if none was."""
+        """Return when the first connection was lost since then; or then, if none was."""
         losses = [event.at_ns for event in list(self) if event.kind in LOSSES and event.at_ns >= since_ns]
         return min(losses, default=since_ns)
 

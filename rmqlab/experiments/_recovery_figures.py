@@ -24,7 +24,7 @@ STEADY_PERCENTILE = 75
 
 
 def plot_outages(throughput: pd.DataFrame, outages: pd.DataFrame, events: pd.DataFrame) -> Figure:
-    """Draw rates over time, with what was broken shaded, and what connections told of it.
+    """Draw rates over time, with what was broken shaded, and the events of connections.
 
     Args:
         throughput: one row a bin and event, from `FaultRun.throughput`: time_s, event,
@@ -35,7 +35,7 @@ def plot_outages(throughput: pd.DataFrame, outages: pd.DataFrame, events: pd.Dat
     Returns:
         A figure with two axes below each other: rates above, connections' events below.
     """
-    with new_figure(2, 1, height_in=4.6, share_x=True) as (figure, (rates, told)):
+    with new_figure(2, 1, height_in=4.6, share_x=True) as (figure, (rates, marks)):
         if grid := rates.get_gridspec():
             grid.set_height_ratios([4, 1])
         width_s = np.diff(np.unique(throughput["time_s"])).min(initial=np.inf)
@@ -49,7 +49,7 @@ def plot_outages(throughput: pd.DataFrame, outages: pd.DataFrame, events: pd.Dat
         steady = float(np.percentile(shown, STEADY_PERCENTILE)) if len(shown) else 1.0
         top = min(float(shown.max()), 4 * max(steady, 1.0)) * 1.3
         rates.set(ylabel="messages per second", ylim=(0, top))
-        for axes in (rates, told):
+        for axes in (rates, marks):
             for down_s, up_s in zip(outages["down_s"], outages["up_s"], strict=True):
                 if up_s > down_s:
                     axes.axvspan(down_s, up_s, color=SHADE, zorder=0, lw=0)
@@ -74,7 +74,7 @@ def plot_outages(throughput: pd.DataFrame, outages: pd.DataFrame, events: pd.Dat
             bbox_to_anchor=(center_s, 0.5),
             bbox_transform=blended_transform_factory(rates.transData, rates.transAxes),
         )
-        _mark_events(told, events)
+        _mark_events(marks, events)
         longest = int(outages["silent_s"].argmax())
         longest_s, worst = float(outages["silent_s"].iloc[longest]), outages["fault"].iloc[longest]
         rates.set_title(f"{len(outages)} faults; the longest silence is {longest_s:.1f} s ({worst})")

@@ -1,4 +1,4 @@
-"""Where an exchange sends messages, and what becomes of those that no queue wants."""
+"""Where an exchange sends messages, and the outcome of those that no queue wants."""
 
 from __future__ import annotations
 

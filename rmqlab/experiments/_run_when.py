@@ -1,4 +1,4 @@
-"""Do something in the midst of something else, as soon as something is so."""
+"""Do something during something else, as soon as something is so."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def run_workload(
     replay: bool = False,
     enough: int | None = None,
     for_s: float | None = None,
-    time_limit_s: float = 120,
+    timeout_s: float = 120,
     progress: bool = True,
 ) -> Run:
     """Publish a workload and let workers do it, each in a thread.
@@ -68,7 +68,7 @@ def run_workload(
         prefetch_count: how many unacknowledged messages a worker is handed at a time; 0 is
             no limit.
         ack: when workers acknowledge; None is after each task.
-        on_failure: what becomes of a task whose work failed.
+        on_failure: the outcome of a task whose work failed.
         topology: exchanges and queues, which publisher and workers declare.
         publish: publishes a task with this message id, as `publish_task` does.
         execute: does the work of a task; None is busy for as long as its recording asks.
@@ -76,7 +76,7 @@ def run_workload(
             Otherwise all are in the queue before the workers begin.
         enough: end the run when so many tasks are acknowledged or rejected; None is all.
         for_s: end the run after so many seconds, whatever is left; None is no such end.
-        time_limit_s: give up after this many seconds.
+        timeout_s: give up after this many seconds.
         progress: whether to show a progress bar.
 
     Raises:
@@ -120,7 +120,7 @@ def run_workload(
             _Wait(broker, topology, ledger, crew, consuming, publisher).run(
                 enough=len(workload) if enough is None else enough,
                 for_s=for_s,
-                time_limit_s=time_limit_s,
+                timeout_s=timeout_s,
                 show=progress,
             )
         busy_s = busy_core_s() - busy_before_s
@@ -142,7 +142,7 @@ def run_each(
     workers: Iterable[int],
     prefetch_count: int = 1,
     replay: bool = False,
-    time_limit_s: float = 120,
+    timeout_s: float = 120,
     progress: bool = True,
 ) -> Runs:
     """Run a workload once for each number of workers.
@@ -153,7 +153,7 @@ def run_each(
         workers: numbers of workers, such as `[1, 2, 4, 8]`.
         prefetch_count: as in `run_workload`, and so are the others.
         replay: whether tasks are published at their time of arrival.
-        time_limit_s: for each run.
+        timeout_s: for each run.
         progress: whether to show a progress bar for each run.
 
     Raises:
@@ -167,7 +167,7 @@ def run_each(
                 workers=each,
                 prefetch_count=prefetch_count,
                 replay=replay,
-                time_limit_s=time_limit_s,
+                timeout_s=timeout_s,
                 progress=progress,
             )
             for each in workers
@@ -234,7 +234,7 @@ class _Wait:
     consuming: Sequence[ConsumeRecorder]
     publisher: Future[None] | None
 
-    def run(self, *, enough: int, for_s: float | None, time_limit_s: float, show: bool) -> None:
+    def run(self, *, enough: int, for_s: float | None, timeout_s: float, show: bool) -> None:
         size = len(self.crew)
         label = f"{size} worker{'s' if size > 1 else ''}"
         started_s = quiet_since_s = time.monotonic()
@@ -252,16 +252,16 @@ class _Wait:
                     quiet_since_s = now_s
                 elif now_s - quiet_since_s >= QUIET_S:
                     break
-                if now_s - started_s > time_limit_s:
+                if now_s - started_s > timeout_s:
                     raise BrokerError(
                         f"Only {done} of {enough} tasks were done within the time limit. "
-                        "Next: give more workers, fewer tasks or a longer time_limit_s"
+                        "Next: give more workers, fewer tasks or a longer timeout_s"
                     )
                 time.sleep(LOOK_EVERY_S)
             bar.update(done - bar.n)
 
     def _is_under_way(self) -> bool:
-        """Say whether there is something left to do, and somebody to do it."""
+        """Return whether there is something left to do, and somebody to do it."""
         crashed = set(self.crew.crashed)
         if not crashed:
             return True

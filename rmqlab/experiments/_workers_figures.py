@@ -132,12 +132,12 @@ def _count_covered(axes: Axes, text: Annotation) -> int:
 
 
 def _points(line: Line2D) -> NDArray[np.float64]:
-    """Give the points of a line, one in a row: x, y."""
+    """Return the points of a line, one in a row: x, y."""
     return np.asarray(line.get_xydata(), dtype=float)
 
 
 def _drawn_path(line: Line2D) -> Path:
-    """Give the path of a line as it is drawn, with its steps."""
+    """Return the path of a line as it is drawn, with its steps."""
     return Path(np.column_stack(STEP_LOOKUP_MAP[line.get_drawstyle()](*_points(line).T)))
 
 

@@ -54,7 +54,7 @@ class Run:
         return (last_ns - self.started_ns) / NS_PER_S
 
     def tasks(self) -> pd.DataFrame:
-        """Show what became of each task.
+        """Show the outcome of each task.
 
         Returns:
             One row a task: message (its number), engine_id, workers (in the run), worker
@@ -188,7 +188,7 @@ class Runs:
         return f"<{len(self.runs)} runs>"
 
     def tasks(self) -> pd.DataFrame:
-        """Show what became of each task, one row a task and run."""
+        """Show the outcome of each task, one row a task and run."""
         import pandas as pd
 
         return pd.concat([run.tasks() for run in self.runs], ignore_index=True)
@@ -220,7 +220,7 @@ def compare_runs(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
 
 
 def compare_tasks(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
-    """Show what became of each task in runs of different designs.
+    """Show the outcome of each task in runs of different designs.
 
     Args:
         runs: as for `compare_runs`.

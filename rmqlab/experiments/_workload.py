@@ -80,7 +80,7 @@ class Workload:
         time.sleep(task.data["recording_min"] * self.seconds_per_min)
 
     def head(self, count: int) -> Workload:
-        """Give the first jobs only."""
+        """Return the first jobs only."""
         return Workload(self.jobs[:count], self.seconds_per_min)
 
     def frame(self) -> pd.DataFrame:

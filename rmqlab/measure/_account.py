@@ -231,7 +231,7 @@ class Account:
         )
 
     def balance(self, queued: int = 0) -> Balance:
-        """Say where each published message is.
+        """Return where each published message is.
 
         Args:
             queued: how many messages the broker's queues still hold, ready or unacknowledged.
@@ -302,23 +302,23 @@ def _seen(deliveries: Table) -> Table:
 def _deliveries(consumed: Sequence[Consumed]) -> tuple[Table, int]:
     """Put all deliveries in the order of time; and count those that are foreign for sure."""
     names = list(dict.fromkeys(part.name for part in consumed))
-    number = _joined([part.number for part in consumed])
-    delivered_ns = _joined([part.delivered_ns for part in consumed])
+    number = _write_buffer([part.number for part in consumed])
+    delivered_ns = _write_buffer([part.delivered_ns for part in consumed])
     order = np.argsort(delivered_ns, kind="stable")
     order = order[number[order] >= 0]
     deliveries = np.empty(len(order), DELIVERY)
     deliveries["number"] = number[order]
     deliveries["delivered_ns"] = delivered_ns[order]
-    deliveries["settled_ns"] = _joined([part.settled_ns for part in consumed])[order]
-    deliveries["redelivered"] = _joined([part.redelivered for part in consumed])[order]
-    deliveries["outcome"] = _joined([part.outcome for part in consumed])[order]
+    deliveries["settled_ns"] = _write_buffer([part.settled_ns for part in consumed])[order]
+    deliveries["redelivered"] = _write_buffer([part.redelivered for part in consumed])[order]
+    deliveries["outcome"] = _write_buffer([part.outcome for part in consumed])[order]
     places = [np.full(len(part.number), names.index(part.name), np.int16) for part in consumed]
-    deliveries["consumer"] = _joined(places)[order]
+    deliveries["consumer"] = _write_buffer(places)[order]
     return deliveries, len(number) - len(order)
 
 
 def _find(known: Int64s, numbers: Int64s) -> Int64s:
-    """Give the place of each number among the known ones, which are sorted; -1 for none."""
+    """Return the place of each number among the known ones, which are sorted; -1 for none."""
     if not len(known):
         return np.full(len(numbers), -1)
     # A single range, as nearly always, needs no search.
@@ -348,7 +348,7 @@ def _note_deliveries(messages: Table, deliveries: Table, place: Int64s) -> Mask:
 
 
 def _reordered(consumer: npt.NDArray[np.int16], place: Int64s, starts: Int64s, is_first: Mask) -> Mask:
-    """Say which first deliveries came after one of a higher number, from and to the same."""
+    """Return which first deliveries came after one of a higher number, from and to the same."""
     rows = np.flatnonzero(is_first)
     rank = place[rows]
     lifted = np.searchsorted(starts, rank, side="right")
@@ -384,5 +384,5 @@ def _count(flags: npt.NDArray[np.generic]) -> int:
     return int(np.count_nonzero(flags))
 
 
-def _joined(parts: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.int64]:
+def _write_buffer(parts: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.int64]:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

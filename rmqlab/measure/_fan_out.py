@@ -23,7 +23,7 @@ class PublishJob:
     routing_key: str
     confirms: Confirms | None
     mandatory: bool
-    time_limit_s: float
+    timeout_s: float
     name: str
 
     def __call__(self) -> Ledger:
@@ -37,7 +37,7 @@ class PublishJob:
             confirms=self.confirms,
             mandatory=self.mandatory,
             observer=recorder,
-            time_limit_s=self.time_limit_s,
+            timeout_s=self.timeout_s,
             name=self.name,
         ) as publisher:
             publish_load(publisher, self.load)
@@ -55,7 +55,7 @@ class ConsumeJob:
     ack: Acks | None
     prefetch_count: int
     idle_s: float
-    time_limit_s: float
+    timeout_s: float
     name: str
 
     def __call__(self) -> Ledger:
@@ -71,7 +71,7 @@ class ConsumeJob:
             observer=recorder,
             name=self.name,
         ) as consumer:
-            consumer.run(idle_s=self.idle_s, time_s=self.time_limit_s)
+            consumer.run(idle_s=self.idle_s, time_s=self.timeout_s)
         return ledger
 
 
@@ -90,7 +90,7 @@ def fan_out(
     ack: Acks | None = None,
     prefetch_count: int = 100,
     idle_s: float = 2.0,
-    time_limit_s: float = 120,
+    timeout_s: float = 120,
     executor: Executor | None = None,
 ) -> Ledger:
     """Publish a load from several processes, and consume it in several.
@@ -112,7 +112,7 @@ def fan_out(
         ack: as of `Consumer`; None is each.
         prefetch_count: as of `Consumer`.
         idle_s: a consumer leaves when nothing came for so long, in seconds.
-        time_limit_s: give up after so many seconds.
+        timeout_s: give up after so many seconds.
         executor: what runs the processes' jobs, as of `run_jobs`.
 
     Returns:
@@ -134,7 +134,7 @@ def fan_out(
             ack,
             prefetch_count,
             idle_s,
-            time_limit_s,
+            timeout_s,
             name=f"consumer-{number + 1}",
         )
         for number in range(consumers)
@@ -147,12 +147,12 @@ def fan_out(
             routing_key or queue,
             confirms,
             mandatory,
-            time_limit_s,
+            timeout_s,
             name=f"publisher-{number + 1}",
         )
         for number, part in enumerate(load.split(publishers) if publishers else ())
     ]
-    return Ledger().merge(run_jobs(jobs, time_limit_s=time_limit_s, executor=executor))
+    return Ledger().merge(run_jobs(jobs, timeout_s=timeout_s, executor=executor))
 
 
 def _check(publishers: int, consumers: int, queue: str) -> None:

@@ -35,7 +35,7 @@ class Header:
     run: int | None = None
 
     def __call__(self, properties: Any, body: bytes) -> int:  # noqa: ARG002
-        """Give the number of a message; below 0 if it is not of the run."""
+        """Return the number of a message; below 0 if it is not of the run."""
         if len(body) < IDENTITY_BYTES:
             return FOREIGN
         number: int
@@ -47,7 +47,7 @@ by_header = Header()
 
 
 def by_message_id(properties: Any, body: bytes) -> int:  # noqa: ARG001
-    """Give the number that the message's id consists of.
+    """Return the number that the message's id consists of.
 
     Raises:
         TypeError: the message has no id.

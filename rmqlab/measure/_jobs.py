@@ -43,13 +43,13 @@ def process_pool(size: int) -> Iterator[Executor]:
 
 
 def run_jobs(
-    jobs: Sequence[Callable[[], T]], *, time_limit_s: float, executor: Executor | None = None
+    jobs: Sequence[Callable[[], T]], *, timeout_s: float, executor: Executor | None = None
 ) -> list[T]:
     """Run jobs at the same time, each in a process.
 
     Args:
         jobs: what to do; functions, and what they return and raise, can be pickled.
-        time_limit_s: give up after so many seconds, starting processes included.
+        timeout_s: give up after so many seconds, starting processes included.
         executor: what runs the jobs, and stays open; it needs room for all of them at once.
             None makes a pool of processes, and closes it. Dask serves with
             `distributed.Client(…).get_executor()`, also on several machines.
@@ -67,7 +67,7 @@ def run_jobs(
         futures = []
         try:
             futures += [running.submit(_call, job, uuid.uuid4()) for job in jobs]
-            deadline_s = time.monotonic() + time_limit_s
+            deadline_s = time.monotonic() + timeout_s
             waiting = set(futures)
             while waiting and (left_s := deadline_s - time.monotonic()) > 0:
                 done, waiting = wait(waiting, min(left_s, WAKE_EVERY_S), FIRST_EXCEPTION)
@@ -75,7 +75,7 @@ def run_jobs(
                     future.result()
             if waiting:
                 raise TimeLimitError(
-                    f"{len(waiting)} of {len(jobs)} jobs had not ended after {time_limit_s:g} s. "
+                    f"{len(waiting)} of {len(jobs)} jobs had not ended after {timeout_s:g} s. "
                     "Next: give fewer messages, more room in the executor, or a longer time limit"
                 )
             return [future.result() for future in futures]

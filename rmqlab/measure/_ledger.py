@@ -61,7 +61,7 @@ class Ledger:
     def publisher(
         self, name: str = "publisher", *, first: int = 0, identify: Identify = by_header
     ) -> PublishRecorder:
-        """Give a publisher its recorder: the observer for one `Publisher`.
+        """Make a publisher's recorder: the observer for one `Publisher`.
 
         Args:
             name: who publishes.
@@ -77,7 +77,7 @@ class Ledger:
         return recorder
 
     def consumer(self, name: str = "consumer", *, identify: Identify = by_header) -> ConsumeRecorder:
-        """Give a consumer its recorder: the observer for one `Consumer`.
+        """Make a consumer's recorder: the observer for one `Consumer`.
 
         Args:
             name: who consumes; recorders of the same name count as one consumer.
@@ -149,7 +149,7 @@ class Ledger:
         return self.account().totals()
 
     def balance(self, queued: int = 0) -> Balance:
-        """Say where each published message is.
+        """Return where each published message is.
 
         Args:
             queued: how many messages the broker's queues still hold, ready or unacknowledged.
@@ -161,7 +161,7 @@ class Ledger:
         return self.account().balance(queued)
 
     def _ranges(self) -> list[tuple[int, int]]:
-        """Give the numbers, from and below, that each publisher has published so far."""
+        """Return the numbers, from and below, that each publisher has published so far."""
         recorders = [each for each in list(self._recorders) if isinstance(each, PublishRecorder)]
         return [(each.first, each.first + len(each)) for each in recorders] + [
             (part.first, part.first + len(part.published_ns)) for part in self._published

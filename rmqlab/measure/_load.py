@@ -32,11 +32,11 @@ class Rate(Protocol):
     """When messages are published."""
 
     def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:
-        """Give the times of so many messages, in seconds from the start, ascending."""
+        """Return the times of so many messages, in seconds from the start, ascending."""
         ...
 
     def share(self, parts: int) -> Rate:
-        """Give the rate of each of so many publishers that together have this one."""
+        """Return the rate of each of so many publishers that together have this one."""
         ...
 
 
@@ -44,7 +44,7 @@ class Durations(Protocol):
     """How long messages keep a consumer busy."""
 
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:
-        """Give the durations of so many messages' work, in seconds."""
+        """Return the durations of so many messages' work, in seconds."""
         ...
 
 
@@ -53,11 +53,11 @@ class Unlimited:
     """Publish as fast as the publisher can."""
 
     def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
-        """Give zeros: every message is due at once."""
+        """Return zeros: every message is due at once."""
         return np.zeros(count)
 
     def share(self, parts: int) -> Rate:  # noqa: ARG002
-        """Give the same: each as fast as it can."""
+        """Return the same: each as fast as it can."""
         return self
 
 
@@ -75,11 +75,11 @@ class ConstantRate:
         _check_above_0("rate_msg_s", self.rate_msg_s)
 
     def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
-        """Give multiples of the interval, from 0."""
+        """Return multiples of the interval, from 0."""
         return np.arange(count) / self.rate_msg_s
 
     def share(self, parts: int) -> Rate:
-        """Give the part of each of so many publishers."""
+        """Return the part of each of so many publishers."""
         return ConstantRate(self.rate_msg_s / parts)
 
 
@@ -97,11 +97,11 @@ class PoissonRate:
         _check_above_0("rate_msg_s", self.rate_msg_s)
 
     def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:
-        """Give sums of exponential intervals."""
+        """Return sums of exponential intervals."""
         return np.cumsum(random.exponential(1 / self.rate_msg_s, count))
 
     def share(self, parts: int) -> Rate:
-        """Give the part of each of so many publishers; together they are Poisson again."""
+        """Return the part of each of so many publishers; together they are Poisson again."""
         return PoissonRate(self.rate_msg_s / parts)
 
 
@@ -120,7 +120,7 @@ class ConstantDuration:
             raise ValueError(f"duration_s is {self.duration_s}; it goes from 0")
 
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
-        """Give the same for all."""
+        """Return the same for all."""
         return np.full(count, float(self.duration_s))
 
 
@@ -226,11 +226,11 @@ class Load:
         return float(self.durations_s().sum())
 
     def arrivals_s(self) -> Floats:
-        """Give when each message is due, in seconds from the start."""
+        """Return when each message is due, in seconds from the start."""
         return self.rate.arrivals_s(self.count, np.random.default_rng((self.seed, 0)))
 
     def durations_s(self) -> Floats:
-        """Give how long each message keeps a consumer busy, in seconds."""
+        """Return how long each message keeps a consumer busy, in seconds."""
         return self.durations.durations_s(self.count, np.random.default_rng((self.seed, 1)))
 
     def body(self, number: int) -> bytes:
@@ -259,7 +259,7 @@ class Load:
         return Header(self.run)
 
     def again(self) -> Load:
-        """Give the same load for another run, whose messages can be told from this one's."""
+        """Return the same load for another run, whose messages can be told from this one's."""
         return dataclasses.replace(self, run=secrets.randbits(32))
 
     def split(self, parts: int) -> list[Load]:
@@ -338,7 +338,7 @@ def publish_load(
 
 
 def _some(items: Iterator[T], load: Load, until: Callable[[], bool] | None, *, progress: bool) -> Iterable[T]:
-    """Give a load's items for as long as they are wanted, with a bar if one is."""
+    """Return a load's items for as long as they are wanted, with a bar if one is."""
     wanted = items if until is None else itertools.takewhile(lambda _: not until(), items)
     if not progress:
         return wanted

@@ -11,7 +11,7 @@ BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 
 
 def busy_core_s() -> float:
-    """Give how long the machine's cores have been busy since it started, in core-seconds.
+    """Return how long the machine's cores have been busy since it started, in core-seconds.
 
     The difference of two calls is what was spent between them by all programs together:
     broker, workers, and everything else that ran. On two cores it grows by 2 a second at most.

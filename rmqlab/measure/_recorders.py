@@ -89,7 +89,7 @@ class Consumed:
 
 
 class PublishRecorder:
-    """Notes what becomes of the messages of one publisher: a `PublishObserver`.
+    """Notes the outcome of the messages of one publisher: a `PublishObserver`.
 
     Args:
         name: who publishes.
@@ -188,7 +188,7 @@ class PublishRecorder:
             self._foreign += 1
 
     def snapshot(self) -> Published:
-        """Give what was noted so far; any thread may ask while the publisher's one writes."""
+        """Return what was noted so far; any thread may ask while the publisher's one writes."""
         count = len(self._published_ns)
         return Published(
             self.name,
@@ -224,7 +224,7 @@ class PublishRecorder:
 
 
 class ConsumeRecorder:
-    """Notes what becomes of the deliveries of one consumer: a `ConsumeObserver`.
+    """Notes the outcome of the deliveries of one consumer: a `ConsumeObserver`.
 
     Delivery tags count from 1 on each channel, so the tag gives the place of a delivery. A
     tag that begins again at 1 means a new channel: what the old one had not settled never
@@ -331,7 +331,7 @@ class ConsumeRecorder:
         self._settle_anywhere(place, multiple, code)
 
     def snapshot(self) -> Consumed:
-        """Give what was noted so far; any thread may ask while the consumer's one writes."""
+        """Return what was noted so far; any thread may ask while the consumer's one writes."""
         rows = np.frombuffer(bytes(self._rows), ROW_DTYPE)
         count = len(rows)
         return Consumed(

@@ -128,7 +128,7 @@ def _keep(
 
 
 def _read(path: Path, by: Sequence[str]) -> dict[Key, dict[str, Any]]:
-    """Give the rows of a reference run by what tells them apart."""
+    """Return the rows of a reference run by what tells them apart."""
     import pandas as pd
 
     try:
@@ -150,7 +150,7 @@ def _read(path: Path, by: Sequence[str]) -> dict[Key, dict[str, Any]]:
 
 
 def _keys(frame: pd.DataFrame, by: Sequence[str]) -> list[Key]:
-    """Give what tells rows apart, the same whether it comes from a run or from a file."""
+    """Return what tells rows apart, the same whether it comes from a run or from a file."""
     return list(zip(*([_key(value) for value in frame[column]] for column in by), strict=True))
 
 
@@ -164,7 +164,7 @@ def _key(value: Any) -> object:
 
 
 def _number(value: Any) -> float:
-    """Give a number, however it is written; NaN for what is none."""
+    """Return a number, however it is written; NaN for what is none."""
     if isinstance(value, bool):
         return math.nan
     try:

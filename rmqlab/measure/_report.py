@@ -1,4 +1,4 @@
-"""The tidy frames that tell what happened in a run, by its ledger.
+"""The cleanup frames that tell what happened in a run, by its ledger.
 
 Words are those of RabbitMQ's PerfTest: published, confirmed, nacked, returned, received;
 consumer latency and confirm latency with min, median, p75, p95, p99.
@@ -34,7 +34,7 @@ OUTCOME_WORDS = np.array([None, "requeued", "rejected", "acked"], dtype=object)
 
 
 def provenance(broker: Broker | None = None) -> dict[str, Any]:
-    """Say where something was measured.
+    """Return where something was measured.
 
     Args:
         broker: what it was measured with; None leaves out its version.
@@ -51,7 +51,7 @@ def provenance(broker: Broker | None = None) -> dict[str, Any]:
 
 
 def jain_index(shares: Sequence[float] | npt.NDArray[Any]) -> float:
-    """Give Jain's index of fairness: 1 if all have the same, 1/n if one of n has everything.
+    """Return Jain's index of fairness: 1 if all have the same, 1/n if one of n has everything.
 
     Args:
         shares: what each has, in any unit.
@@ -73,7 +73,7 @@ class Report:
     Each frame begins with the run's parameters and ends with its provenance, as columns.
 
     Attributes:
-        account: what became of each message.
+        account: the outcome of each message.
         parameters: what the run was made with, such as `{"prefetch": 10}`.
         provenance: where it was made, as `provenance(broker)` gives it.
     """
@@ -122,7 +122,7 @@ class Report:
         return self._frame([row])
 
     def balance(self, queued: int = 0) -> Balance:
-        """Say where each published message is; as `Ledger.balance`."""
+        """Return where each published message is; as `Ledger.balance`."""
         return self.account.balance(queued)
 
     def throughput(self, bin_s: float = 1.0) -> pd.DataFrame:
@@ -336,7 +336,7 @@ def _known(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _rate_msg_s(times_ns: npt.NDArray[np.int64], since_ns: int | None = None) -> float:
-    """Give a rate from the first time, or an earlier one, to the last."""
+    """Return a rate from the first time, or an earlier one, to the last."""
     if len(times_ns) < 2:  # noqa: PLR2004
         return float("nan")
     first_ns = int(times_ns.min()) if since_ns is None else min(int(since_ns), int(times_ns.min()))
@@ -352,7 +352,7 @@ def _span_ns(deliveries: Table) -> int:
 
 
 def _begun_ns(deliveries: Table) -> npt.NDArray[np.int64]:
-    """Give when each consumer can have begun with each delivery, one at a time in their order."""
+    """Return when each consumer can have begun with each delivery, one at a time in their order."""
     begun_ns = deliveries["delivered_ns"].copy()
     settled_ns = deliveries["settled_ns"]
     for consumer in np.unique(deliveries["consumer"]):
@@ -364,7 +364,7 @@ def _begun_ns(deliveries: Table) -> npt.NDArray[np.int64]:
 
 
 def _busy_ns(deliveries: Table, consumers: int) -> npt.NDArray[np.int64]:
-    """Give for each consumer how long it had something in hand that it settled in the end."""
+    """Return for each consumer how long it had something in hand that it settled in the end."""
     settled = deliveries[deliveries["settled_ns"] > 0]
     busy_ns = np.zeros(consumers, np.int64)
     np.add.at(busy_ns, settled["consumer"], settled["settled_ns"] - _begun_ns(settled))

@@ -31,7 +31,7 @@ def node(request) -> Iterator[Broker]:
 def _rabbitmqctl(node: Broker, *arguments: str) -> None:
     """Run a command of the node's own tools: they find it by its environment."""
     assert node._source
-    folder = node._source.leftovers()["folder"]
+    folder = node._source.resources()["folder"]
     environments = (_environ(process) for process in psutil.process_iter())
     environment = next(each for each in environments if each.get(MARK) == folder)
     script = server_script()
@@ -67,14 +67,14 @@ def low_on_memory(node: Broker) -> None:
 def test_a_blocked_publisher_gives_up_at_its_time_limit(node, low_on_memory, confirms) -> None:
     with (
         pytest.raises(TimeLimitError, match=r"blocks publishers \(low on memory\).*Next: "),
-        Publisher(node, routing_key=QUEUE, confirms=confirms, time_limit_s=1) as publisher,
+        Publisher(node, routing_key=QUEUE, confirms=confirms, timeout_s=1) as publisher,
     ):
         while True:
             publisher.publish(b"x")
 
 
 def test_a_publisher_goes_on_when_the_alarm_is_over(node, low_on_memory) -> None:
-    with Publisher(node, routing_key=OTHER, confirms=fire_and_forget(), time_limit_s=60) as publisher:
+    with Publisher(node, routing_key=OTHER, confirms=fire_and_forget(), timeout_s=60) as publisher:
         publisher.publish(b"first")
         publisher.wait(0.5)
         assert publisher.blocked == "low on memory"

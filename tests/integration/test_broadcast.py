@@ -126,7 +126,7 @@ def test_a_run_begins_without_what_another_left_and_leaves_nothing(broker, chann
 
 def test_a_run_that_takes_too_long_says_how_far_it_came(broker) -> None:
     with pytest.raises(BrokerError, match=r"Only \d+ of 20 events were handled within 0\.1 s.*Next: "):
-        _received(broker, [Subscriber("slow", work_s=0.2)], time_limit_s=0.1)
+        _received(broker, [Subscriber("slow", work_s=0.2)], timeout_s=0.1)
 
 
 def test_a_subscriber_that_fails_ends_the_run(broker, channel) -> None:

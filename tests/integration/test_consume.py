@@ -27,7 +27,7 @@ WAIT_S = 20  # for an event that is under way; never waited out when all is well
 
 
 class Record:
-    """An observer that works out what became of each tag, as the broker would."""
+    """An observer that works out the outcome of each tag, as the broker would."""
 
     def __init__(self) -> None:
         self.flags: list[bool] = []

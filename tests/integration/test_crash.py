@@ -183,7 +183,7 @@ def test_a_crash_repeats_less_than_one_acknowledgement_covers(broker, every, mos
 
 def test_a_crash_with_automatic_acknowledgement_cannot_be_made_up_for(broker) -> None:
     with pytest.raises(BrokerError, match=r"Only .* of 50 messages.*Next: "):
-        crash_consumer(broker, Load(count=50), ack=auto_ack(), prefetch_count=0, crash_at=10, time_limit_s=1)
+        crash_consumer(broker, Load(count=50), ack=auto_ack(), prefetch_count=0, crash_at=10, timeout_s=1)
 
 
 def test_a_consumer_that_crashes_before_its_first_acknowledgement_has_no_rate(broker) -> None:

@@ -53,14 +53,14 @@ def test_an_end_in_the_middle_of_an_outage_leaves_nothing(fault: str, number: si
         process.wait(30)
         _wait_until(lambda: not _servers(token), 30)
         assert time.monotonic() - signaled_s < END_S
-        _wait_until(lambda: not _with_token(token), 10)  # the guardian looks twice
+        _wait_until(lambda: not _with_token(token), 10)  # the reaper looks twice
     finally:
         process.kill()
         process.wait(5)
 
 
 def _with_token(token: str) -> list[psutil.Process]:
-    """Give the processes that a process with this token started, and that one."""
+    """Return the processes that a process with this token started, and that one."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -70,7 +70,7 @@ def _with_token(token: str) -> list[psutil.Process]:
 
 
 def _servers(token: str) -> list[psutil.Process]:
-    """Give the server of the node that a process with this token started, if it runs."""
+    """Return the server of the node that a process with this token started, if it runs."""
     for process in _with_token(token):
         with contextlib.suppress(psutil.Error, OSError, KeyError, ValueError):
             return [psutil.Process(int((Path(process.environ()["RMQLAB_NODE"]) / "pid").read_text()))]
@@ -78,15 +78,15 @@ def _servers(token: str) -> list[psutil.Process]:
 
 
 def _is_out(server: psutil.Process) -> bool:
-    """Say whether a server is gone, or frozen."""
+    """Return whether a server is gone, or frozen."""
     try:
         return server.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
 
-def _wait_until(condition: Callable[[], bool], time_limit_s: float) -> None:
-    deadline_s = time.monotonic() + time_limit_s
+def _wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.05)

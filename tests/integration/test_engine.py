@@ -1,4 +1,4 @@
-"""The engine against a real broker: what is published, and what becomes of it."""
+"""The engine against a real broker: what is published, and the outcome of it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _ready(broker: Broker) -> int:
 
 
 def _balances(broker: Broker, ledger: Ledger) -> bool:
-    """Say whether it adds up; what a consumer gave back takes a moment to be in its queue again."""
+    """Return whether it adds up; what a consumer gave back takes a moment to be in its queue again."""
     pause = threading.Event()
     for _ in range(200):
         if ledger.balance(queued=_ready(broker)).holds:

@@ -21,7 +21,7 @@ import pytest
 from pika import exceptions as amqp_errors
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
-from rmqlab.broker import WRITTEN_AFTER_S, Broker, check_sources, start_broker
+from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker, check_sources, start_broker
 from rmqlab.broker._node import MARK
 from rmqlab.errors import BrokerError, FaultError
 
@@ -100,7 +100,7 @@ def _fill(broker: Broker) -> None:
         channel = connection.channel()
         channel.queue_declare(CLASSIC, durable=True)
         channel.queue_declare(QUORUM, durable=True, arguments={"x-queue-type": "quorum"})
-        connection.sleep(WRITTEN_AFTER_S)
+        connection.sleep(QUEUE_METADATA_FLUSH_S)
         channel.confirm_delivery()
         for queue in (CLASSIC, QUORUM):
             channel.queue_purge(queue)
@@ -360,7 +360,7 @@ def test_a_kernel_of_the_lab_is_told_which_source_the_lab_has(own: Broker, monke
 
 
 def _remains(broker: Broker) -> Callable[[], bool]:
-    return _remains_of(broker.source, next(iter(broker._source.leftovers().values())))
+    return _remains_of(broker.source, next(iter(broker._source.resources().values())))
 
 
 def _remains_of(source: str, what: str) -> Callable[[], bool]:
@@ -417,7 +417,7 @@ OWNER = """
 import sys, threading
 from rmqlab.broker import start_broker
 broker = start_broker(sys.argv[1], own=True)
-what = next(iter(broker._source.leftovers().values()))
+what = next(iter(broker._source.resources().values()))
 if sys.argv[2] == "frozen":
     broker.frozen().__enter__()
 else:

@@ -314,7 +314,7 @@ def test_closing_an_api_that_lost_its_connection_recovers_as_leaving_its_block_d
     broker: Broker, queue: str
 ) -> None:
     with Link(broker) as link:
-        api = EngineAPI(link.url, recovery=Recovery(time_limit_s=WAIT_S))
+        api = EngineAPI(link.url, recovery=Recovery(timeout_s=WAIT_S))
         with link.cut():
             api.publish_task(Task(engine_id="engine-1", action="process"))
             link.drop()

@@ -18,7 +18,7 @@ from rmqlab.amqp import (
     confirm_window,
     fire_and_forget,
 )
-from rmqlab.amqp._joined import JoinedConnection
+from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError
 
@@ -143,10 +143,10 @@ def test_a_full_queue_that_rejects_is_told_by_number(broker, channel, confirms) 
         with Publisher(broker, routing_key="full", confirms=confirms, observer=record) as publisher:
             publisher.publish_all(b"x" for _ in range(100))
     finally:
-        held = channel.queue_delete("full").method.message_count
+        queued = channel.queue_delete("full").method.message_count
 
     assert publisher.confirmed + publisher.nacked == 100
-    assert publisher.confirmed == held
+    assert publisher.confirmed == queued
     assert publisher.nacked > 0
     assert sorted(record.settled) == list(range(100))
     assert list(record.settled.values()).count("nacked") == publisher.nacked
@@ -207,7 +207,7 @@ def test_confirms_that_do_not_come_end_at_the_time_limit(broker, queue) -> None:
     # Nothing answers from the start of this wait on: the loop is asked for the impossible.
     with contextlib.closing(Session(broker, name="patient")) as session:
         with pytest.raises(TimeLimitError, match=r"patient waited 0.2 s for a sign.*Next: "):
-            session.run_until(lambda: False, time_limit_s=0.2, what="a sign")
+            session.run_until(lambda: False, timeout_s=0.2, what="a sign")
 
 
 def test_waiting_keeps_what_was_published(broker, channel, queue) -> None:
@@ -228,8 +228,8 @@ def test_sizes_go_from_one(make, size: int) -> None:
 
 
 def test_a_publisher_without_time_is_refused(broker) -> None:
-    with pytest.raises(ValueError, match="time_limit_s"):
-        Publisher(broker, routing_key="x", time_limit_s=0)
+    with pytest.raises(ValueError, match="timeout_s"):
+        Publisher(broker, routing_key="x", timeout_s=0)
 
 
 def test_many_publishers_leave_no_thread_and_no_descriptor(broker, queue) -> None:
@@ -248,19 +248,19 @@ def test_many_publishers_leave_no_thread_and_no_descriptor(broker, queue) -> Non
     assert (process.num_fds(), threading.active_count()) == before
 
 
-class TestJoinedConnection:
+class TestBufferedConnection:
     """What goes out in one piece, and what happens when pika's insides change."""
 
     def test_a_window_of_messages_is_one_piece(self, broker, queue, monkeypatch) -> None:
         pieces: list[int] = []
-        send = JoinedConnection._send
+        send = BufferedConnection._send
 
-        def count(self: JoinedConnection, data: bytes) -> None:
+        def count(self: BufferedConnection, data: bytes) -> None:
             pieces.append(len(data))
             send(self, data)
 
         with Publisher(broker, routing_key=queue, confirms=confirm_window(400)) as publisher:
-            monkeypatch.setattr(JoinedConnection, "_send", count)
+            monkeypatch.setattr(BufferedConnection, "_send", count)
             publisher.publish_all(b"x" * 100 for _ in range(400))
             monkeypatch.undo()
 
@@ -268,7 +268,7 @@ class TestJoinedConnection:
         assert min(pieces) > 100 * 100
 
     def test_without_the_method_it_is_plain_pika(self, broker, channel, queue, monkeypatch) -> None:
-        monkeypatch.delattr(JoinedConnection, "_adapter_emit_data")
+        monkeypatch.delattr(BufferedConnection, "_adapter_emit_data")
         with Publisher(broker, routing_key=queue, confirms=confirm_window(50)) as publisher:
             publisher.publish_all(str(number).encode() for number in range(200))
 

@@ -44,16 +44,16 @@ class Events(list[ConnectionEvent]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told = threading.Condition()
+        self._heard = threading.Condition()
 
     def __call__(self, event: ConnectionEvent) -> None:
-        with self._told:
+        with self._heard:
             self.append(event)
-            self._told.notify_all()
+            self._heard.notify_all()
 
     def wait_for(self, kind: str) -> None:
-        with self._told:
-            assert self._told.wait_for(lambda: kind in self.kinds, WAIT_S), self.kinds
+        with self._heard:
+            assert self._heard.wait_for(lambda: kind in self.kinds, WAIT_S), self.kinds
 
     @property
     def kinds(self) -> list[str]:
@@ -67,7 +67,7 @@ def events() -> Events:
 
 @pytest.fixture
 def recovery(events: Events) -> Recovery:
-    return Recovery(first_wait_s=0.02, longest_wait_s=0.1, time_limit_s=WAIT_S, on_event=events)
+    return Recovery(first_wait_s=0.02, longest_wait_s=0.1, timeout_s=WAIT_S, on_event=events)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_no_more_is_kept_than_may_be_unconfirmed(broker, channel, recovery, in_t
 
 
 def test_a_password_that_is_wrong_ends_it_at_once(broker, events) -> None:
-    recovery = Recovery(time_limit_s=WAIT_S, on_event=events)
+    recovery = Recovery(timeout_s=WAIT_S, on_event=events)
     url = broker.url.replace("@", "wrong@", 1)
     started_s = time.monotonic()
 
@@ -193,7 +193,7 @@ def test_a_password_that_is_wrong_ends_it_at_once(broker, events) -> None:
 
 
 def test_a_virtual_host_that_is_not_there_ends_it_at_once(broker, events) -> None:
-    recovery = Recovery(time_limit_s=WAIT_S, on_event=events)
+    recovery = Recovery(timeout_s=WAIT_S, on_event=events)
 
     with pytest.raises(BrokerRefusedError, match="no virtual host"):
         Consumer(f"{broker.url.rpartition('/')[0]}/nowhere", QUEUE, recovery=recovery)
@@ -202,7 +202,7 @@ def test_a_virtual_host_that_is_not_there_ends_it_at_once(broker, events) -> Non
 
 
 def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
-    recovery = Recovery(first_wait_s=0.01, longest_wait_s=0.05, time_limit_s=0.3, on_event=events)
+    recovery = Recovery(first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.3, on_event=events)
 
     with pytest.raises(BrokerUnavailableError, match=r"No broker answers at .* \(ConnectionRefusedError"):
         Publisher("amqp://guest:guest@127.0.0.1:1/", recovery=recovery)
@@ -231,11 +231,11 @@ def test_a_queue_with_other_settings_is_no_reason_to_try_again(broker, channel, 
 
 def test_a_consumer_goes_on_and_tells_what_comes_again(broker, channel, recovery, events, in_thread) -> None:
     done: list[bytes] = []
-    in_hand, go_on = threading.Event(), threading.Event()
+    unacked, go_on = threading.Event(), threading.Event()
 
     def work(_method, _properties, body: bytes) -> None:
         if not done:
-            in_hand.set()
+            unacked.set()
             assert go_on.wait(WAIT_S)
         done.append(body)
 
@@ -249,7 +249,7 @@ def test_a_consumer_goes_on_and_tells_what_comes_again(broker, channel, recovery
         consumer._session._addresses.append(_address(broker))
         with consumer:
             running = in_thread(lambda: consumer.run(count=3))
-            assert in_hand.wait(WAIT_S)
+            assert unacked.wait(WAIT_S)
             link.close()
             events.wait_for("recovered")
             go_on.set()
@@ -268,7 +268,7 @@ def test_a_host_that_answers_nothing_holds_nobody_up(broker, channel, recovery, 
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         place = silent.getsockname()
-        for _ in range(3):  # Linux takes one more than it is told to, and drops what comes then
+        for _ in range(3):  # Linux takes one more than it was told to, and drops what comes then
             waiting = stack.enter_context(contextlib.closing(socket.socket()))
             waiting.setblocking(False)
             waiting.connect_ex(place)
@@ -283,10 +283,10 @@ def test_a_host_that_answers_nothing_holds_nobody_up(broker, channel, recovery, 
 
 
 def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in_thread) -> None:
-    told: list[int] = []
+    received: list[int] = []
     with Link(broker) as link:
         subscriber = EventSubscriber(
-            [link.url], lambda event: told.append(event.data["n"]), recovery=recovery
+            [link.url], lambda event: received.append(event.data["n"]), recovery=recovery
         )
         subscriber._consumer._session._addresses.append(_address(broker))
         with subscriber, EngineAPI(broker) as api:
@@ -296,7 +296,7 @@ def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in
             api.publish_event(Event("e", "happened", {"n": 1}))
             running.join(WAIT_S)
 
-    assert told == [1]
+    assert received == [1]
 
 
 @pytest.mark.parametrize("threaded", [False, True])
@@ -360,7 +360,7 @@ def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
     broker.wait_for_queue(QUEUE, ready=0, consumers=0)
 
 
-def test_what_it_had_when_it_cannot_have_its_queue_again_is_told(
+def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
     broker, channel, recovery, events, in_thread
 ) -> None:
     """Without a topology there is nothing to declare, and the missing queue costs the channel."""
@@ -402,12 +402,12 @@ def test_without_a_recovery_a_deleted_queue_ends_the_consumer(broker, channel, i
         consumer.run(time_s=WAIT_S)
 
 
-@pytest.mark.parametrize("is_in_hand", [False, True])
+@pytest.mark.parametrize("is_unacked", [False, True])
 def test_stop_ends_a_consumer_that_has_no_connection(
-    broker, channel, recovery, events, in_thread, is_in_hand: bool
+    broker, channel, recovery, events, in_thread, is_unacked: bool
 ) -> None:
     go_on = threading.Event()
-    if is_in_hand:
+    if is_unacked:
         channel.basic_publish("", QUEUE, b"x")
     link = Link(broker)
     with Consumer(
@@ -464,7 +464,7 @@ def test_stop_ends_a_publisher_whose_broker_is_silent(broker, in_thread, recover
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"first_wait_s": 0}, {"longest_wait_s": -1}, {"time_limit_s": float("inf")}, {"heartbeat_s": 0}],
+    [{"first_wait_s": 0}, {"longest_wait_s": -1}, {"timeout_s": float("inf")}, {"heartbeat_s": 0}],
     ids=str,
 )
 def test_times_that_are_out_of_range_are_refused(wrong: dict[str, float]) -> None:

@@ -27,7 +27,7 @@ PROGRAM = """if True:
         _container.EVERYWHERE = "127.0.0.2"
         _container.free_ports = None  # ports of this machine say nothing of that one's
     with start_broker("container") as broker, contextlib.closing(_container._client(timeout_s=5)) as engine:
-        name = broker._source.leftovers()["container"]
+        name = broker._source.resources()["container"]
         bindings = engine.containers.get(name).attrs["HostConfig"]["PortBindings"]
         print(json.dumps({
             "host": broker.parameters.host,
@@ -65,8 +65,8 @@ def _serve(server: socket.socket, path: str) -> None:
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
     try:
-        while piece := source.recv(65536):
-            target.sendall(piece)
+        while data := source.recv(65536):
+            target.sendall(data)
         target.shutdown(socket.SHUT_WR)
     except OSError:  # one of both has gone
         return

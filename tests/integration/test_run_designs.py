@@ -168,7 +168,7 @@ def test_a_publisher_that_fails_ends_the_run(broker, workload, replay: bool) -> 
         raise LookupError(message_id)
 
     with pytest.raises(LookupError, match="0"):
-        run_workload(broker, workload, publish=publish, replay=replay, progress=False, time_limit_s=20)
+        run_workload(broker, workload, publish=publish, replay=replay, progress=False, timeout_s=20)
 
 
 def test_tasks_that_nobody_takes_are_a_broker_error_at_the_time_limit(broker, workload) -> None:
@@ -179,14 +179,14 @@ def test_tasks_that_nobody_takes_are_a_broker_error_at_the_time_limit(broker, wo
             workers=[names.TASKS],
             publish=_by_key,
             topology=OWN_QUEUE,
-            time_limit_s=1,
+            timeout_s=1,
             progress=False,
         )
 
 
 def test_a_queue_that_the_topology_does_not_have_is_a_broker_error(broker, workload) -> None:
     with pytest.raises(BrokerError, match="engine:unrouted"):
-        run_workload(broker, workload, workers=["engine:unrouted"], progress=False, time_limit_s=20)
+        run_workload(broker, workload, workers=["engine:unrouted"], progress=False, timeout_s=20)
 
 
 def test_no_names_are_no_workers(broker, workload) -> None:

@@ -1,4 +1,4 @@
-"""Runs in which workers crash and tasks fail: how they end, and what becomes of the tasks."""
+"""Runs in which workers crash and tasks fail: how they end, and the outcome of the tasks."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_with_automatic_acknowledgement_it_is_lost_and_the_run_ends_all_the_same
     work = crash_before(workload.execute, 20)
     started_s = time.monotonic()
     run = run_workload(
-        broker, workload, workers=3, ack=auto_ack(), execute=work, progress=False, time_limit_s=60
+        broker, workload, workers=3, ack=auto_ack(), execute=work, progress=False, timeout_s=60
     )
 
     totals = run.ledger.totals()
@@ -139,9 +139,7 @@ def test_work_done_before_a_crash_is_done_again(broker, workload) -> None:
 @pytest.mark.parametrize("replay", [False, True])
 def test_a_run_whose_workers_have_all_crashed_ends_with_what_was_done(broker, workload, replay) -> None:
     work = crash_before(workload.execute, 5, 10)
-    run = run_workload(
-        broker, workload, workers=2, execute=work, replay=replay, progress=False, time_limit_s=60
-    )
+    run = run_workload(broker, workload, workers=2, execute=work, replay=replay, progress=False, timeout_s=60)
 
     assert run.ledger.totals().acked == 8
     broker.wait_for_queue(names.TASKS, ready=len(workload) - 8, consumers=0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rmqlab.amqp import ConnectionEvent, Recovery
-from rmqlab.broker import WRITTEN_AFTER_S, Broker, Link, start_broker
+from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker, Link, start_broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import measure_partition_detection, run_with_faults
@@ -31,18 +31,18 @@ def _quiet() -> Iterator[None]:
 def own() -> Iterator[Broker]:
     with start_broker(own=True) as broker:
         TOPOLOGY.declare(broker)
-        time.sleep(WRITTEN_AFTER_S)  # a younger queue may be lost with a broker that is killed
+        time.sleep(QUEUE_METADATA_FLUSH_S)  # a younger queue may be lost with a broker that is killed
         yield broker
 
 
 def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> None:
-    told: list[ConnectionEvent] = []
+    events_heard: list[ConnectionEvent] = []
     work_s = 0.02
 
     run = run_with_faults(
         own,
         {"closed": own.close_connections, "kill": own.kill},
-        recovery=Recovery(on_event=told.append),
+        recovery=Recovery(on_event=events_heard.append),
         execute=lambda _: time.sleep(work_s),
         workers=3,
         steady_s=0.3,
@@ -56,8 +56,8 @@ def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: Broker) -> N
     recoveries = run.recoveries()
     assert recoveries.groupby("fault").size().to_dict() == {"closed": 4, "kill": 4}
     assert recoveries["recover_s"].notna().all()
-    assert run.in_hand() <= run.delivered_again()
-    assert len(told) == len(run.connection_events)
+    assert run.unacked() <= run.delivered_again()
+    assert len(events_heard) == len(run.connection_events)
     outages = run.outages().set_index("fault")
     assert outages["up_s"]["kill"] > outages["down_s"]["kill"]
     # A client may be back sooner than we notice that the broker is.
@@ -90,7 +90,7 @@ def test_what_is_not_well_again_within_the_time_limit_is_an_error(own: Broker) -
             execute=lambda _: time.sleep(3),  # while it works, no task is done
             workers=1,
             steady_s=0,
-            time_limit_s=1,
+            timeout_s=1,
             progress=False,
         )
 
@@ -119,15 +119,15 @@ def test_a_cut_network_is_noticed_after_some_heartbeats(broker: Broker) -> None:
 @pytest.mark.parametrize("is_cut", [True, False])
 def test_a_worker_is_stopped_while_it_shakes_hands(broker: Broker, is_cut: bool) -> None:
     """A network that is cut takes its new connection, and answers nothing until it is whole again."""
-    told: list[ConnectionEvent] = []
+    events_heard: list[ConnectionEvent] = []
     with Link(broker) as link:
-        worker = EngineWorker(link.url, print, recovery=Recovery(on_event=told.append))
+        worker = EngineWorker(link.url, print, recovery=Recovery(on_event=events_heard.append))
         running = threading.Thread(target=worker.run)
         running.start()
         broker.wait_for_queue("engine:tasks", consumers=1)
         with link.cut():
             link.drop()
-            _wait_until(lambda: bool(told))  # it is lost, and tries again
+            _wait_until(lambda: bool(events_heard))  # it is lost, and tries again
             time.sleep(0.3)
             if is_cut:
                 _stop(worker, running)

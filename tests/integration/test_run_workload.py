@@ -153,7 +153,7 @@ def test_a_time_limit_ends_the_run_with_what_was_done(broker, replay, prefetch_c
 
     with pytest.raises(BrokerError, match=r"Only 1 of 42 tasks.*Next: "):
         run_workload(
-            broker, slow, replay=replay, prefetch_count=prefetch_count, time_limit_s=0.5, progress=False
+            broker, slow, replay=replay, prefetch_count=prefetch_count, timeout_s=0.5, progress=False
         )
 
     assert time.monotonic() - started_s < 15
@@ -167,7 +167,7 @@ def test_a_queue_that_is_deleted_meanwhile_ends_the_run(broker) -> None:
             workers=2,
             execute=lambda _: _delete_queue(broker),
             progress=False,
-            time_limit_s=30,
+            timeout_s=30,
         )
 
 
@@ -184,7 +184,7 @@ def test_there_is_at_least_one_worker(broker, workload, workers: int) -> None:
 
 def test_there_is_at_least_one_task(broker, workload) -> None:
     with pytest.raises(ValueError, match="no tasks"):
-        run_workload(broker, workload.head(0), time_limit_s=1)
+        run_workload(broker, workload.head(0), timeout_s=1)
 
 
 def test_a_prefetch_that_is_out_of_range_is_told_to_the_caller(broker, workload) -> None:

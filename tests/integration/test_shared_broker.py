@@ -60,7 +60,7 @@ with start_broker() as broker:
 """
 
 
-class Site:
+class Shared:
     """A broker that somebody else runs, as its administrator sees it, with a virtual host `shared`."""
 
     def __init__(self, host: Broker) -> None:
@@ -102,12 +102,12 @@ class Site:
         }
 
     def names(self) -> set[str]:
-        """Give the names of all queues and exchanges in the shared virtual host."""
+        """Return the names of all queues and exchanges in the shared virtual host."""
         exported = self._client.get(f"/definitions/{SHARED}").raise_for_status().json()
         return {each["name"] for kind in ("queues", "exchanges") for each in exported[kind]}
 
     def environment(self, who: str) -> dict[str, str]:
-        """Give the settings with which a lab uses this broker."""
+        """Return the settings with which a lab uses this broker."""
         url = self.admin_url if who == "administrator" else self.user_url
         return {"AMQP_URL": url} | (
             {"RMQLAB_MANAGEMENT_URL": self.management_url} if who == "administrator" else {}
@@ -115,7 +115,7 @@ class Site:
 
     @contextlib.contextmanager
     def stranger(self) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
-        """Give a channel of somebody who is not this process, as far as the lab knows."""
+        """Return a channel of somebody who is not this process, as far as the lab knows."""
         # Another process would be as good, and slower.
         originals = {name: getattr(Channel, name) for name in METHODS}
         for name, method in originals.items():
@@ -167,13 +167,13 @@ def host(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def site(host: Broker) -> Iterator[Site]:
-    with contextlib.closing(Site(host)) as site:
+def site(host: Broker) -> Iterator[Shared]:
+    with contextlib.closing(Shared(host)) as site:
         yield site
 
 
 @pytest.fixture
-def as_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+def as_user(site: Shared, monkeypatch: pytest.MonkeyPatch) -> Shared:
     """The site, with the settings of a user who has no tag."""
     for name, value in site.environment("user").items():
         monkeypatch.setenv(name, value)
@@ -248,7 +248,7 @@ while not pathlib.Path("go").exists() and time.monotonic() < deadline_s:
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_have_stays_beside_an_administrators_lab(site: Site, tmp_path: Path, end: str) -> None:
+def test_what_others_have_stays_beside_an_administrators_lab(site: Shared, tmp_path: Path, end: str) -> None:
     site.furnish()
     before = site.definitions()
 
@@ -265,7 +265,7 @@ def _arguments(command: str, folder: Path) -> list[str]:
     }[command]
 
 
-def _run_and_end(site: Site, who: str, commands: list[str], end: str, folder: Path) -> None:
+def _run_and_end(site: Shared, who: str, commands: list[str], end: str, folder: Path) -> None:
     """Run labs side by side, see that what they make is there, and end them."""
     settings = site.environment(who) | {"JUPYTER_RUNTIME_DIR": str(folder)}
     _write_lesson(folder / "lesson.ipynb")
@@ -292,7 +292,7 @@ def _run_and_end(site: Site, who: str, commands: list[str], end: str, folder: Pa
             assert end == "killed" or lab.returncode == 0, f"{command}: {shown}"
 
 
-def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Site, tmp_path: Path) -> None:
+def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Shared, tmp_path: Path) -> None:
     site.furnish()
     before = site.definitions()
     _write_lesson(tmp_path / "lesson.ipynb")
@@ -311,7 +311,7 @@ def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Si
 
 
 @pytest.mark.parametrize("kind", ["queue", "exchange"])
-def test_each_name_of_the_lessons_is_looked_for(as_user: Site, kind: str) -> None:
+def test_each_name_of_the_lessons_is_looked_for(as_user: Shared, kind: str) -> None:
     name = (names.QUEUES if kind == "queue" else names.EXCHANGES)[-1]
     with as_user.stranger() as channel:
         channel.queue_declare(name) if kind == "queue" else channel.exchange_declare(name)
@@ -321,7 +321,7 @@ def test_each_name_of_the_lessons_is_looked_for(as_user: Site, kind: str) -> Non
     assert name in as_user.names()
 
 
-def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Site, monkeypatch) -> None:
+def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Shared, monkeypatch) -> None:
     monkeypatch.setattr(_external, "TAKEN_TIMEOUT_S", 30)
     with as_user.stranger() as channel:
         channel.queue_declare(names.TASKS)
@@ -338,7 +338,7 @@ def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Site, monke
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 @pytest.mark.parametrize("commands", [["run"], ["lab", "start_broker"]])
-def test_what_the_lab_made_goes(site: Site, tmp_path: Path, commands: list[str], end: str) -> None:
+def test_what_the_lab_made_goes(site: Shared, tmp_path: Path, commands: list[str], end: str) -> None:
     before = site.definitions()
 
     _run_and_end(site, "user", commands, end, tmp_path)
@@ -346,7 +346,7 @@ def test_what_the_lab_made_goes(site: Site, tmp_path: Path, commands: list[str],
     assert _eventually(lambda: site.definitions() == before)
 
 
-def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: Site) -> None:
+def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: Shared) -> None:
     dying = f"""
 import os
 from rmqlab.broker import _claims
@@ -366,7 +366,7 @@ _claims.make = make_and_die
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: Site, end: str) -> None:
+def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: Shared, end: str) -> None:
     with _process("-c", OWNER, **site.environment("user")) as process:
         _read_until(process, "ready")
         with site.stranger() as channel:
@@ -382,7 +382,7 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: 
     assert _eventually(lambda: site.names() == theirs)
     if end == "stopped":
         assert f"left as it is: exchange '{names.EVENTS}'" in shown
-    else:  # the guardian has not given up before
+    else:  # the reaper has not given up before
         assert not _eventually(lambda: site.names() != theirs, seconds=_objects.IN_USE_TIMEOUT_S + 1)
 
 
@@ -398,7 +398,7 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: 
         lambda _, broker: Topology(exchanges=(Exchange(name=names.EVENTS, type="fanout"),)).delete(broker),
     ],
 )
-def test_what_appeared_first_is_refused_and_not_touched(as_user: Site, touch) -> None:
+def test_what_appeared_first_is_refused_and_not_touched(as_user: Shared, touch) -> None:
     with start_broker() as broker:
         with as_user.stranger() as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -416,7 +416,7 @@ def test_what_appeared_first_is_refused_and_not_touched(as_user: Site, touch) ->
     assert as_user.definitions() == before
 
 
-def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Site) -> None:
+def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Shared) -> None:
     with start_broker() as broker, _channel(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         channel.exchange_declare(names.EVENTS, "fanout")
@@ -431,7 +431,7 @@ def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Site) -> 
     assert as_user.names() == {names.TASKS, names.EVENTS}
 
 
-def test_a_name_can_be_made_deleted_and_made_again(as_user: Site) -> None:
+def test_a_name_can_be_made_deleted_and_made_again(as_user: Shared) -> None:
     with start_broker() as broker, _channel(broker) as channel:
         channel.queue_delete(names.TASKS)  # which is not there yet
         for _ in range(2):
@@ -446,7 +446,7 @@ def test_a_name_can_be_made_deleted_and_made_again(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Site) -> None:
+def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Shared) -> None:
     with start_broker() as broker, _channel(broker) as channel:
         for name in ("a", "b", "c"):
             channel.exchange_declare(name, "fanout", durable=True)
@@ -456,7 +456,7 @@ def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: Site) -> None:
+def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: Shared) -> None:
     broker = start_broker()
     connection = pika.BlockingConnection(broker.parameters)
     channel = connection.channel()
@@ -473,13 +473,13 @@ def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user
         channel.queue_declare(private, passive=True)
 
 
-def test_predefined_exchanges_are_declared_as_ever(as_user: Site) -> None:
+def test_predefined_exchanges_are_declared_as_ever(as_user: Shared) -> None:
     with start_broker() as broker, _channel(broker) as channel:
         channel.exchange_declare("amq.topic", "topic", durable=True)
-        assert broker._source.leftovers()["claims"] == []
+        assert broker._source.resources()["claims"] == []
 
 
-def test_what_goes_over_a_link_is_the_same_broker(as_user: Site) -> None:
+def test_what_goes_over_a_link_is_the_same_broker(as_user: Shared) -> None:
     with start_broker() as broker:
         with Link(broker) as link, _channel(link.url) as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -487,7 +487,7 @@ def test_what_goes_over_a_link_is_the_same_broker(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_another_virtual_host_is_none_of_the_labs_business(as_user: Site, host: Broker) -> None:
+def test_another_virtual_host_is_none_of_the_labs_business(as_user: Shared, host: Broker) -> None:
     with start_broker(), _channel(host) as channel:
         channel.queue_declare("elsewhere", durable=True)
         channel.queue_delete("elsewhere")
@@ -497,7 +497,7 @@ def test_another_virtual_host_is_none_of_the_labs_business(as_user: Site, host: 
         channel.queue_delete("elsewhere")
 
 
-def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Site) -> None:
+def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Shared) -> None:
     with start_broker() as broker, _channel(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
@@ -507,14 +507,14 @@ def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Site) -> None
 
 
 @pytest.mark.parametrize("arguments", [{"x-max-length": "many"}, {"x-max-length": object()}])
-def test_what_cannot_be_made_is_not_claimed(as_user: Site, arguments: dict[str, object]) -> None:
+def test_what_cannot_be_made_is_not_claimed(as_user: Shared, arguments: dict[str, object]) -> None:
     with start_broker() as broker, _channel(broker) as channel:
         with pytest.raises(pika.exceptions.AMQPError):
             channel.queue_declare(names.TASKS, durable=True, arguments=arguments)
-        assert broker._source.leftovers()["claims"] == []
+        assert broker._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Site) -> None:
+def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Shared) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
     with start_broker() as broker, _channel(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
@@ -526,7 +526,7 @@ def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Site) -> N
 
 
 def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
-    as_user: Site, monkeypatch
+    as_user: Shared, monkeypatch
 ) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
     look = _claims.look
@@ -541,10 +541,10 @@ def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
             with _channel(broker) as channel:
                 with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
                     getattr(channel, call)(names.EVENTS)
-        assert broker._source.leftovers()["claims"] == []
+        assert broker._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Site, caplog) -> None:
+def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Shared, caplog) -> None:
     with caplog.at_level(logging.WARNING, "rmqlab"):
         with start_broker() as broker, _channel(broker) as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -558,7 +558,7 @@ def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Site,
 
 @pytest.mark.parametrize("at", ["look", "make"])
 def test_a_connection_that_is_lost_while_a_name_is_claimed_is_an_error_of_pikas(
-    as_user: Site, monkeypatch, at: str
+    as_user: Shared, monkeypatch, at: str
 ) -> None:
     def lost(*_: object, **__: object) -> None:
         raise pika.exceptions.StreamLostError("as if it were lost")
@@ -596,7 +596,7 @@ with start_broker() as broker:
 """
 
 
-def test_of_two_labs_exactly_one_makes_each_name(site: Site) -> None:
+def test_of_two_labs_exactly_one_makes_each_name(site: Shared) -> None:
     won = []
     with contextlib.ExitStack() as stack:
         settings = site.environment("user")
@@ -616,7 +616,7 @@ def test_of_two_labs_exactly_one_makes_each_name(site: Site) -> None:
     assert site.names() == set()
 
 
-def test_threads_declare_at_the_same_time(as_user: Site) -> None:
+def test_threads_declare_at_the_same_time(as_user: Shared) -> None:
     failures: list[BaseException] = []
     barrier = threading.Barrier(4)
 
@@ -641,7 +641,7 @@ def test_threads_declare_at_the_same_time(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_brokers_of_one_process_share_what_they_made(as_user: Site) -> None:
+def test_brokers_of_one_process_share_what_they_made(as_user: Shared) -> None:
     originals = [getattr(Channel, name) for name in METHODS]
     first = start_broker()
     first.start()
@@ -665,7 +665,7 @@ def test_brokers_of_one_process_share_what_they_made(as_user: Site) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_leaves_the_labs_things_alone(site: Site) -> None:
+def test_a_forked_child_leaves_the_labs_things_alone(site: Shared) -> None:
     forking = OWNER.replace(
         '    print("ready"',
         """
@@ -685,7 +685,7 @@ def test_a_forked_child_leaves_the_labs_things_alone(site: Site) -> None:
     assert site.names() == {"child's"}
 
 
-def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: Site) -> None:
+def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: Shared) -> None:
     forking = OWNER.replace(
         '    print("ready"',
         """
@@ -710,14 +710,14 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: 
 # --- what it says, and shows --------------------------------------------------------------
 
 
-def test_a_shared_virtual_host_is_said(as_user: Site) -> None:
+def test_a_shared_virtual_host_is_said(as_user: Shared) -> None:
     with start_broker() as broker:
         assert repr(broker).endswith(", shared virtual host 'shared'>")
         assert "<td>shared, shared with others</td>" in broker._repr_html_()
     assert broker.shared_virtual_host is None
 
 
-def test_a_virtual_host_of_the_labs_own_is_not_said_to_be_shared(site: Site, monkeypatch) -> None:
+def test_a_virtual_host_of_the_labs_own_is_not_said_to_be_shared(site: Shared, monkeypatch) -> None:
     for name, value in site.environment("administrator").items():
         monkeypatch.setenv(name, value)
     with start_broker() as broker:
@@ -726,7 +726,7 @@ def test_a_virtual_host_of_the_labs_own_is_not_said_to_be_shared(site: Site, mon
 
 
 @pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])
-def test_the_command_says_that_the_virtual_host_is_shared(site: Site, who: str, says: bool) -> None:
+def test_the_command_says_that_the_virtual_host_is_shared(site: Shared, who: str, says: bool) -> None:
     with _process("-m", "rmqlab", "broker", sys.executable, "-c", "", **site.environment(who)) as process:
         shown, _ = process.communicate()
 
@@ -735,7 +735,7 @@ def test_the_command_says_that_the_virtual_host_is_shared(site: Site, who: str, 
 
 
 @pytest.mark.parametrize("tags", ["", "management"])
-def test_only_the_labs_own_queues_are_shown(as_user: Site, monkeypatch, tags: str) -> None:
+def test_only_the_labs_own_queues_are_shown(as_user: Shared, monkeypatch, tags: str) -> None:
     as_user.put("/users/user", password="s3cr3t", tags=tags)
     if tags:
         monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", as_user.management_url)
@@ -753,7 +753,7 @@ def test_only_the_labs_own_queues_are_shown(as_user: Site, monkeypatch, tags: st
 # --- an administrator's virtual host ------------------------------------------------------
 
 
-def test_a_virtual_host_without_rights_in_it_is_deleted_again(site: Site, monkeypatch) -> None:
+def test_a_virtual_host_without_rights_in_it_is_deleted_again(site: Shared, monkeypatch) -> None:
     for name, value in site.environment("administrator").items():
         monkeypatch.setenv(name, value)
     before = site.definitions()
@@ -775,7 +775,7 @@ def test_a_virtual_host_without_rights_in_it_is_deleted_again(site: Site, monkey
 # --- waiting ------------------------------------------------------------------------------
 
 
-def test_a_wait_opens_one_connection(as_user: Site, monkeypatch) -> None:
+def test_a_wait_opens_one_connection(as_user: Shared, monkeypatch) -> None:
     opened = []
     connect = pika.BlockingConnection.__init__
 
@@ -795,7 +795,7 @@ def test_a_wait_opens_one_connection(as_user: Site, monkeypatch) -> None:
 @pytest.mark.parametrize(
     "look", [lambda broker: broker.queues(), lambda broker: broker.wait_for_queue(names.TASKS, ready=0)]
 )
-def test_a_broker_that_is_gone_is_one_sentence(as_user: Site, monkeypatch, look) -> None:
+def test_a_broker_that_is_gone_is_one_sentence(as_user: Shared, monkeypatch, look) -> None:
     with start_broker() as broker:
         as_user.put("/users/user", password="changed", tags="")
         with pytest.raises(BrokerUnavailableError, match="Next: "):
@@ -803,7 +803,7 @@ def test_a_broker_that_is_gone_is_one_sentence(as_user: Site, monkeypatch, look)
         as_user.put("/users/user", password="s3cr3t", tags="")
 
 
-def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: Site, monkeypatch) -> None:
+def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: Shared, monkeypatch) -> None:
     with start_broker() as broker, Link(broker) as link:
         address = Address.parse(link.url)
         monkeypatch.setattr(broker, "_endpoint", dataclasses.replace(broker._running, address=address))

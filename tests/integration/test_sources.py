@@ -92,15 +92,15 @@ def host(started) -> Broker:
 
 
 def _remains(broker: Broker) -> Callable[[], bool]:
-    """Give a function that says whether anything is left of a broker that runs now."""
+    """Return a function that says whether anything is left of a broker that runs now."""
     assert broker._source is not None
-    return _remains_of(broker.source, broker._source.leftovers())
+    return _remains_of(broker.source, broker._source.resources())
 
 
-def _remains_of(source: str, leftovers: dict[str, str]) -> Callable[[], bool]:
+def _remains_of(source: str, resources: dict[str, str]) -> Callable[[], bool]:
     if source == "container":
-        return lambda: _container(leftovers["container"]) is not None
-    folder = Path(leftovers["folder"])
+        return lambda: _container(resources["container"]) is not None
+    folder = Path(resources["folder"])
     return lambda: folder.exists() or bool(_processes(folder))
 
 
@@ -128,7 +128,7 @@ def _container(name: str):
 
 
 def _publishes(broker: Broker) -> bool:
-    """Say whether a message goes through a broker."""
+    """Return whether a message goes through a broker."""
     with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
         channel = connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
@@ -168,13 +168,13 @@ def test_nothing_that_is_shown_has_the_password(own: Broker) -> None:
 
 
 def test_a_nodes_folder_is_its_owners_only(started) -> None:
-    folder = Path(started("node")._source.leftovers()["folder"])
+    folder = Path(started("node")._source.resources()["folder"])
 
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_node_listens_on_loopback_only(started) -> None:
-    folder = Path(started("node")._source.leftovers()["folder"])
+    folder = Path(started("node")._source.resources()["folder"])
     addresses = {
         connection.laddr.ip
         for process in _processes(folder)
@@ -189,14 +189,14 @@ def test_a_node_listens_on_loopback_only(started) -> None:
 def test_a_node_shows_no_password_in_its_processes_and_no_folder_to_others(started) -> None:
     broker = started("node")
     password = broker.parameters.credentials.password
-    processes = _processes(Path(broker._source.leftovers()["folder"]))
+    processes = _processes(Path(broker._source.resources()["folder"]))
 
     assert len(processes) >= 2
     assert not any(password in " ".join(process.cmdline()) for process in processes)
 
 
 def test_a_container_is_bound_to_loopback_only(started) -> None:
-    container = _container(started("container")._source.leftovers()["container"])
+    container = _container(started("container")._source.resources()["container"])
     bindings = [each for port in container["HostConfig"]["PortBindings"].values() for each in port or []]
 
     assert bindings
@@ -212,8 +212,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 broker = Broker(sys.argv[1])
 print("starting", flush=True)
 with broker:
-    assert broker._guardian
-    print(json.dumps([broker._source.leftovers(), broker._guardian._process.pid]), flush=True)
+    assert broker._reaper
+    print(json.dumps([broker._source.resources(), broker._reaper._process.pid]), flush=True)
     EXTRA
     sys.stdin.read()
 """
@@ -243,7 +243,7 @@ def _own(source: str, extra: str = "", **environment: str) -> subprocess.Popen[s
 
 @pytest.fixture
 def owner() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Give a way to start owners, which end with the test."""
+    """Return a way to start owners, which end with the test."""
     processes: list[subprocess.Popen[str]] = []
 
     def owner(source: str, extra: str = "", **environment: str) -> subprocess.Popen[str]:
@@ -273,7 +273,7 @@ def other_owner() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
 
 def _running(process: subprocess.Popen[str]) -> tuple[dict, int]:
-    """Wait until an owner's broker runs; give what it would leave, and its guardian's pid."""
+    """Wait until an owner's broker runs; give what it would leave, and its reaper's pid."""
     assert process.stdout
     return json.loads(process.stdout.readline())
 
@@ -299,8 +299,8 @@ def test_two_run_side_by_side_and_stop_leaves_nothing_of_one(own: Broker, other_
 def test_nothing_stays_when_the_owner_is_killed(other_owner, source: str) -> None:
     _require(source)
     process = other_owner(source)
-    leftovers, _ = _running(process)
-    remains = _remains_of(source, leftovers)
+    resources, _ = _running(process)
+    remains = _remains_of(source, resources)
     assert remains()
 
     process.kill()
@@ -322,7 +322,7 @@ def test_nothing_stays_when_a_start_is_interrupted(owner, tmp_path: Path) -> Non
 
 
 def _processes_below(folder: Path) -> list[psutil.Process]:
-    """Give the processes of all nodes that have their folder in this one."""
+    """Return the processes of all nodes that have their folder in this one."""
     return [process for node in folder.glob("rmqlab-node-*") for process in _processes(node)]
 
 
@@ -545,11 +545,11 @@ def test_a_refusal_shows_no_password(host, monkeypatch, change: str) -> None:
 
 def test_a_broker_that_is_gone_at_the_end_is_a_warning(as_administrator, caplog, api) -> None:
     broker = start_broker("external")
-    leftovers = broker._source.leftovers()
+    resources = broker._source.resources()
     # As if the broker had gone: nothing answers at these ports.
-    gone = leftovers | {"management_url": "http://127.0.0.1:1"}
+    gone = resources | {"management_url": "http://127.0.0.1:1"}
     with caplog.at_level(logging.WARNING, "rmqlab"):
-        External.tidy(gone)
+        External.cleanup(gone)
     assert "could not delete the lab's virtual host" in caplog.text
     assert broker.parameters.credentials.password not in caplog.text
     broker.stop()
@@ -564,7 +564,7 @@ def test_a_shared_broker_that_is_gone_at_the_end_is_a_warning(caplog) -> None:
         "claims": [["queue", names.TASKS]],
     }
     with caplog.at_level(logging.WARNING, "rmqlab"):
-        External.tidy(gone)
+        External.cleanup(gone)
 
     assert "could not delete the lab's queues" in caplog.text
     assert "s3cr3t" not in caplog.text
@@ -600,10 +600,10 @@ def test_an_owner_that_exits_without_stop_leaves_nothing(owner, api, as_administ
     process.communicate(timeout=30)
 
     assert process.returncode == 0
-    assert api.virtual_hosts() == before  # at once: its own doing, not the guardian's
+    assert api.virtual_hosts() == before  # at once: its own doing, not the reaper's
 
 
-def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_guardian(
+def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_reaper(
     api, as_administrator, monkeypatch
 ) -> None:
     def interrupted(_: dict) -> None:
@@ -612,7 +612,7 @@ def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_guardian(
     before = api.virtual_hosts()
     broker = start_broker("external")
     assert api.virtual_hosts() != before
-    monkeypatch.setattr(External, "tidy", staticmethod(interrupted))  # here, not in the guardian
+    monkeypatch.setattr(External, "cleanup", staticmethod(interrupted))  # here, not in the reaper
     with pytest.raises(KeyboardInterrupt):
         broker.stop()
 
@@ -627,17 +627,17 @@ DECLARE = f"""
 
 
 @pytest.mark.parametrize("as_user", [""], indirect=True)
-def test_a_killed_owners_guardian_deletes_nothing_of_the_lab_after_it(owner, as_user) -> None:
+def test_a_killed_owners_reaper_deletes_nothing_of_the_lab_after_it(owner, as_user) -> None:
     url = as_user["AMQP_URL"]
     process = owner("external", DECLARE, **as_user)
-    _, guardian = _running(process)
+    _, reaper = _running(process)
     assert process.stdout.readline() == "declared\n"
-    guardian = psutil.Process(guardian)
+    reaper = psutil.Process(reaper)
 
     process.kill()
     assert _eventually(lambda: _messages(url, names.TASKS) is None)
     _fill(url, names.TASKS)  # the next lab, in the same virtual host
 
-    psutil.wait_procs([guardian], timeout=15)
-    assert not guardian.is_running()
+    psutil.wait_procs([reaper], timeout=15)
+    assert not reaper.is_running()
     assert _messages(url, names.TASKS) == 1

@@ -1,4 +1,4 @@
-"""Subscribers of events against a real broker: who is told, who is not, and what is kept."""
+"""Subscribers of events against a real broker: who is received, who is not, and what is kept."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def _numbers(events: list[Event]) -> list[int]:
 
 
 def test_every_subscriber_is_told_every_event_in_order(broker, channel) -> None:
-    told: list[list[Event]] = [[], [], []]
+    received: list[list[Event]] = [[], [], []]
     with contextlib.ExitStack() as stack:
-        subscribers = [stack.enter_context(EventSubscriber(broker, each.append)) for each in told]
+        subscribers = [stack.enter_context(EventSubscriber(broker, each.append)) for each in received]
         _publish(broker, *range(5))
         for subscriber in subscribers:
             assert subscriber.run(count=5, idle_s=IDLE_S) == 5
 
-    assert [_numbers(each) for each in told] == [[0, 1, 2, 3, 4]] * 3
+    assert [_numbers(each) for each in received] == [[0, 1, 2, 3, 4]] * 3
 
 
 def test_an_event_that_nobody_subscribes_to_is_confirmed_and_gone(broker, channel) -> None:
     _publish(broker, 0)
-    told: list[Event] = []
-    with EventSubscriber(broker, told.append) as subscriber:
+    received: list[Event] = []
+    with EventSubscriber(broker, received.append) as subscriber:
         _publish(broker, 1)
         subscriber.run(count=1, idle_s=IDLE_S)
 
-    assert _numbers(told) == [1]
+    assert _numbers(received) == [1]
 
 
 def test_an_own_queue_is_exclusive_and_goes_with_its_connection(broker, channel) -> None:
@@ -72,31 +72,31 @@ def test_an_own_queue_is_exclusive_and_goes_with_its_connection(broker, channel)
 
 
 def test_a_subscriber_with_its_own_queue_misses_what_is_published_while_it_is_away(broker, channel) -> None:
-    told: list[Event] = []
-    with EventSubscriber(broker, told.append) as subscriber:
+    received: list[Event] = []
+    with EventSubscriber(broker, received.append) as subscriber:
         _publish(broker, 0)
         subscriber.run(count=1, idle_s=IDLE_S)
     _publish(broker, 1, 2)
-    with EventSubscriber(broker, told.append) as subscriber:
+    with EventSubscriber(broker, received.append) as subscriber:
         _publish(broker, 3)
         subscriber.run(count=1, idle_s=IDLE_S)
 
-    assert _numbers(told) == [0, 3]
+    assert _numbers(received) == [0, 3]
 
 
 def test_a_durable_queue_keeps_what_is_published_while_its_subscriber_is_away(broker, channel) -> None:
-    told: list[Event] = []
-    with EventSubscriber(broker, told.append, queue=BILLING) as subscriber:
+    received: list[Event] = []
+    with EventSubscriber(broker, received.append, queue=BILLING) as subscriber:
         assert subscriber.queue == BILLING
         _publish(broker, 0)
         subscriber.run(count=1, idle_s=IDLE_S)
     _publish(broker, 1, 2)
     broker.wait_for_queue(BILLING, ready=2)
-    with EventSubscriber(broker, told.append, queue=BILLING) as subscriber:
+    with EventSubscriber(broker, received.append, queue=BILLING) as subscriber:
         _publish(broker, 3)
         subscriber.run(count=3, idle_s=IDLE_S)
 
-    assert _numbers(told) == [0, 1, 2, 3]
+    assert _numbers(received) == [0, 1, 2, 3]
 
 
 def test_a_queue_with_a_name_is_durable_and_its_events_are_persistent(broker, channel) -> None:
@@ -132,34 +132,34 @@ def test_a_malformed_event_is_logged_and_rejected_and_the_subscriber_goes_on(
     broker, channel, caplog, on_failure
 ) -> None:
     bad = [b"", b"not json", b"{}", b"\xff"]
-    told: list[Event] = []
+    received: list[Event] = []
     with (
         caplog.at_level(logging.ERROR, "rmqlab"),
-        EventSubscriber(broker, told.append, queue=BILLING, on_failure=on_failure) as subscriber,
+        EventSubscriber(broker, received.append, queue=BILLING, on_failure=on_failure) as subscriber,
     ):
         for body in (*bad, EVENT.encode()):
             channel.basic_publish(names.EVENTS, "", body)
         assert subscriber.run(count=len(bad) + 1, idle_s=IDLE_S) == len(bad) + 1
 
-    assert told == [EVENT]
+    assert received == [EVENT]
     assert caplog.text.count("rejected: The body is no event") == len(bad)
     broker.wait_for_queue(BILLING, ready=0)
 
 
 def test_an_event_whose_handling_fails_is_dropped_unless_it_is_to_come_back(broker, channel, caplog) -> None:
     def fail_once(event: Event) -> None:
-        told.append(event)
-        if len(told) == 1:
+        received.append(event)
+        if len(received) == 1:
             raise RuntimeError("the first one fails")
 
     for on_failure, expected in (("reject", [0, 1]), ("requeue", [0, 0, 1])):
-        told: list[Event] = []
+        received: list[Event] = []
         with EventSubscriber(
             broker, fail_once, queue=BILLING, on_failure=on_failure, prefetch_count=1
         ) as subscriber:
             _publish(broker, 0, 1)
             subscriber.run(count=len(expected), idle_s=IDLE_S)
-        assert sorted(_numbers(told)) == expected
+        assert sorted(_numbers(received)) == expected
     assert caplog.text.count("handled the event of engine-123") == 2
 
 

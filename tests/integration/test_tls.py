@@ -28,10 +28,10 @@ import trustme
 
 from rmqlab.amqp import Consumer, Publisher, connect
 from rmqlab.broker import Address, Link, _external, check_sources, start_broker
-from rmqlab.broker._address import greet
+from rmqlab.broker._address import probe
 from rmqlab.broker._container import Container, image
-from rmqlab.broker._guardian import Guardian
 from rmqlab.broker._node import Node
+from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import free_ports
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError
 
@@ -149,15 +149,15 @@ def _require(source: str) -> None:
 def node(files: Files) -> Iterator[Server]:
     _require("node")
     node = TlsNode(files)
-    guardian = Guardian("node", node.leftovers())
+    reaper = Reaper("node", node.resources())
     try:
         password = node.start().address.password
         for name in NODE_LISTENERS:
             node.listen(name)
         yield Server(files, password, node.ports)
     finally:
-        node.tidy(node.leftovers())
-        guardian.dismiss()
+        node.cleanup(node.resources())
+        reaper.stop()
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def container(files: Files) -> Iterator[Server]:
         for each in files.folder.iterdir():
             _add(tar, f"certificates/{each.name}", each.read_bytes())
         _add(tar, "conf.d/90-tls.conf", _configuration("/etc/rabbitmq/certificates", 5671, 15671).encode())
-    guardian = Guardian("container", {"container": name})
+    reaper = Reaper("container", {"container": name})
     with contextlib.closing(docker.from_env(timeout=60)) as client:
         try:
             made = client.containers.create(
@@ -188,8 +188,8 @@ def container(files: Files) -> Iterator[Server]:
             _wait_until_ready(server, made)
             yield server
         finally:
-            Container.tidy({"container": name})
-            guardian.dismiss()
+            Container.cleanup({"container": name})
+            reaper.stop()
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -203,7 +203,7 @@ def _wait_until_ready(server: Server, made: Any) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
-            greet(address)
+            probe(address)
             return
         except BrokerUnavailableError:
             if time.monotonic() > deadline_s:

@@ -15,8 +15,8 @@ import pytest
 
 from rmqlab import doctor
 from rmqlab.broker import Broker, check_sources, chosen_source, quiet_pika, start_broker
-from rmqlab.broker._guardian import Guardian
 from rmqlab.broker._node import MARK
+from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import free_ports
 from rmqlab.broker._start import own_sources
 from rmqlab.errors import AddressError, BrokerError, BrokerUnavailableError, FaultError
@@ -40,7 +40,7 @@ needs_posix = pytest.mark.skipif(os.name != "posix", reason="a private node need
 
 
 @pytest.fixture
-def guarded_process(tmp_path: Path):
+def reaped_process(tmp_path: Path):
     """A folder and a process that carry the mark of a private node, as its remains would."""
     folder = tmp_path / "node"
     folder.mkdir()
@@ -53,11 +53,11 @@ def guarded_process(tmp_path: Path):
     process.wait()
 
 
-def _start_guardian_and_lose_owner(folder: Path, how: str) -> None:
-    """Run a process that has a guardian, and that ends without dismissing it."""
+def _start_reaper_and_lose_owner(folder: Path, how: str) -> None:
+    """Run a process that has a reaper, and that ends without stopping it."""
     code = (
-        "import os, signal; from rmqlab.broker._guardian import Guardian;"
-        f"guardian = Guardian('node', {{'folder': {str(folder)!r}}}); {how}"
+        "import os, signal; from rmqlab.broker._reaper import Reaper;"
+        f"reaper = Reaper('node', {{'folder': {str(folder)!r}}}); {how}"
     )
     subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
 
@@ -229,19 +229,19 @@ def test_the_doctor_finds_every_package_that_is_declared() -> None:
 def test_pika_is_as_loud_as_before_when_two_threads_have_quietened_it() -> None:
     logger = logging.getLogger("pika")
     before = logger.level
-    inside, leave = threading.Event(), threading.Event()
+    inside, go_on = threading.Event(), threading.Event()
 
     def other() -> None:
         with quiet_pika():
             inside.set()
-            leave.wait(10)
+            go_on.wait(10)
 
     thread = threading.Thread(target=other)
     with quiet_pika():
         thread.start()
         assert inside.wait(10)
     assert not logger.isEnabledFor(logging.CRITICAL)
-    leave.set()
+    go_on.set()
     thread.join()
 
     assert logger.level == before
@@ -249,10 +249,10 @@ def test_pika_is_as_loud_as_before_when_two_threads_have_quietened_it() -> None:
 
 @needs_posix
 @pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)"])
-def test_a_guardian_tidies_up_when_its_owner_is_gone(guarded_process, how: str) -> None:
-    folder, process = guarded_process
+def test_a_reaper_tidies_up_when_its_owner_is_gone(reaped_process, how: str) -> None:
+    folder, process = reaped_process
 
-    _start_guardian_and_lose_owner(folder, how)
+    _start_reaper_and_lose_owner(folder, how)
 
     process.wait(10)
     assert process.returncode < 0
@@ -260,10 +260,10 @@ def test_a_guardian_tidies_up_when_its_owner_is_gone(guarded_process, how: str) 
 
 
 @needs_posix
-def test_a_guardian_tidies_up_when_it_is_left_to_it(guarded_process) -> None:
-    folder, process = guarded_process
+def test_a_reaper_tidies_up_when_it_is_left_to_it(reaped_process) -> None:
+    folder, process = reaped_process
 
-    Guardian("node", {"folder": str(folder)}).take_over()
+    Reaper("node", {"folder": str(folder)}).take_over()
 
     process.wait(10)
     assert _goes(folder)
@@ -279,22 +279,22 @@ def _goes(folder: Path) -> bool:
     return False
 
 
-def test_a_guardian_that_is_dismissed_touches_nothing(guarded_process) -> None:
-    folder, process = guarded_process
-    guardian = Guardian("node", {"folder": str(folder)})
-    pid = guardian._process.pid
+def test_a_reaper_that_is_dismissed_touches_nothing(reaped_process) -> None:
+    folder, process = reaped_process
+    reaper = Reaper("node", {"folder": str(folder)})
+    pid = reaper._process.pid
 
-    guardian.dismiss()
+    reaper.stop()
 
     assert not psutil.pid_exists(pid)
     assert process.poll() is None
     assert folder.exists()
 
 
-def test_a_guardian_does_not_show_what_it_guards_on_its_command_line(guarded_process) -> None:
-    folder, _ = guarded_process
-    guardian = Guardian("node", {"folder": str(folder), "url": "amqp://user:s3cr3t@localhost"})
-    command = psutil.Process(guardian._process.pid).cmdline()
-    guardian.dismiss()
+def test_a_reaper_does_not_show_what_it_guards_on_its_command_line(reaped_process) -> None:
+    folder, _ = reaped_process
+    reaper = Reaper("node", {"folder": str(folder), "url": "amqp://user:s3cr3t@localhost"})
+    command = psutil.Process(reaper._process.pid).cmdline()
+    reaper.stop()
 
     assert "s3cr3t" not in json.dumps(command)

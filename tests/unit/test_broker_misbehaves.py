@@ -93,7 +93,7 @@ def test_a_connection_that_ends_in_the_middle_of_a_frame_is_lost() -> None:
 
 def test_a_confirm_of_a_lost_connection_confirms_nothing_on_the_new_one() -> None:
     with FakeServer(unanswered=CLOSES) as server:
-        recovery = Recovery(first_wait_s=0.01, time_limit_s=SOON_S)
+        recovery = Recovery(first_wait_s=0.01, timeout_s=SOON_S)
         publisher = Publisher(server.url, routing_key="queue", recovery=recovery)
         publisher.publish(b"first")
         publisher.publish(b"second")

@@ -59,13 +59,13 @@ def test_the_lowest_axes_name_time_and_its_unit(figure: Figure) -> None:
 
 
 def test_outages_are_shaded_and_named_and_what_does_not_last_is_a_line() -> None:
-    rates, told = experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS).axes
+    rates, events = experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS).axes
 
     assert rates.get_title(loc="left") == "2 faults; the longest silence is 0.9 s (restart)"
     assert [text.get_text() for text in rates.texts] == ["closed", "restart"]
-    assert len(rates.patches) == len(told.patches) == 1
+    assert len(rates.patches) == len(events.patches) == 1
     assert [line.get_label() for line in rates.get_lines()][:3] == ["published", "confirmed", "received"]
-    assert [tick.get_text() for tick in told.get_yticklabels()] == ["lost", "recovered"]
+    assert [tick.get_text() for tick in events.get_yticklabels()] == ["lost", "recovered"]
 
 
 def test_a_peak_after_an_outage_does_not_press_the_rest_flat() -> None:

@@ -162,7 +162,7 @@ class World:
         channel.append(delivered)
 
     def settle(self, consumer: int, which: int, multiple: bool, outcome: str, arrives: bool) -> None:
-        """A consumer says what became of deliveries; perhaps the broker never hears of it."""
+        """A consumer says the outcome of deliveries; perhaps the broker never hears of it."""
         waiting = [tag for tag in self.waiting[consumer] if not self._is_settled(consumer, tag)]
         if not waiting:
             return

@@ -68,8 +68,8 @@ def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(
     ):
         peer.settimeout(5)
         started_s = time.perf_counter()
-        for piece in pieces:
-            client.sendall(piece)
+        for data in pieces:
+            client.sendall(data)
         with peer.makefile("rb") as arriving, client.makefile("rb") as coming_back:
             received = arriving.read(6 * len(pieces))
             there_s = time.perf_counter() - started_s
@@ -171,7 +171,7 @@ def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(closer: str)
 
 
 def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
-    piece = bytes(1_000_000)
+    data = bytes(1_000_000)
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=1) as link,
@@ -182,7 +182,7 @@ def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
         sent = 0
         with peer, contextlib.suppress(TimeoutError):
             while sent < 200_000_000:
-                sent += client.send(piece)
+                sent += client.send(data)
 
     assert sent < 100_000_000
 

@@ -93,7 +93,7 @@ def test_a_client_recovers_from_when_the_broker_is_back(endured: FaultRun) -> No
 
 
 def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(endured: FaultRun) -> None:
-    told = (
+    events = (
         _event("lost", "worker-1", 7.1),
         _event("recovered", "worker-1", 7.3),
         _event("lost", "worker-1", 7.4),
@@ -103,7 +103,7 @@ def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(e
         _event("lost", "worker-2", 7.4),
     )
     recoveries = (
-        dataclasses.replace(endured, connection_events=told).recoveries().set_index("client")["recover_s"]
+        dataclasses.replace(endured, connection_events=events).recoveries().set_index("client")["recover_s"]
     )
 
     assert recoveries["worker-1"] == pytest.approx(1)
@@ -125,8 +125,8 @@ def test_events_and_tasks_in_hand_are_shown(endured: FaultRun) -> None:
     events = endured.events()
 
     assert events["event"].tolist()[:3] == ["lost", "lost", "retrying"]
-    assert events["in_hand"].sum() == 1
-    assert endured.in_hand() == endured.delivered_again() == {0}
+    assert events["unacked"].sum() == 1
+    assert endured.unacked() == endured.delivered_again() == {0}
     assert repr(endured) == "<FaultRun 2 faults: 2 tasks>"
 
 

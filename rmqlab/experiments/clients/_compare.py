@@ -190,7 +190,7 @@ def run_once(broker: Broker, job: Job, processes: int, executor: Executor) -> fl
     share, rest = divmod(count, processes)
     parts = [job.with_count(share + (number < rest)) for number in range(processes)]
     try:
-        seconds = max(run_jobs(parts, time_limit_s=RUN_LIMIT_S, executor=executor))
+        seconds = max(run_jobs(parts, timeout_s=RUN_LIMIT_S, executor=executor))
         expected = count if variant.role == "publish" else 0
         broker.wait_for_queue(queue, ready=expected, consumers=0, timeout_s=SETTLE_S)
     except RmqlabError as error:

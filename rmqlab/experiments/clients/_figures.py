@@ -80,7 +80,7 @@ def _draw(axes: Axes, place: float, row: Any, look: tuple[str, str], *, text: bo
 
 
 def _finding(summary: Any) -> str:
-    """Say how the fastest of each role compares with plain pika."""
+    """Return how the fastest of each role compares with plain pika."""
     others = summary[summary["ratio_low"] < summary["ratio_high"]]  # a baseline is 1 in each round
     fastest = others.sort_values("ratio").groupby("role").tail(1).sort_index(ascending=False)
     return "\n".join(

@@ -52,7 +52,7 @@ def _run(job: Job, work: Coroutine[Any, Any, None]) -> None:
 
 @contextlib.asynccontextmanager
 async def _open(job: Job) -> AsyncIterator[tuple[AbstractChannel, AbstractQueue]]:
-    """Give a channel and its queue, which the channel itself declares again whenever it recovers."""
+    """Return a channel and its queue, which the channel itself declares again whenever it recovers."""
     async with await aio_pika.connect_robust(
         job.url, heartbeat=settings.HEARTBEAT_S, reconnect_interval=settings.WAIT_S
     ) as connection:

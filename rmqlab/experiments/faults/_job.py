@@ -34,7 +34,7 @@ class Job:
         queue: name of the queue, which is durable.
         queue_type: `classic` or `quorum`.
         window: how many messages may be unconfirmed, for a client that keeps a window.
-        ledger: what became of each message.
+        ledger: the outcome of each message.
         republished: how often the publisher sent a message once more.
         errors: what ended the publisher or the consumer before its time.
         ending: is set when no more messages are to be published.

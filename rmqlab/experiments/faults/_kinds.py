@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from rmqlab.broker import WRITTEN_AFTER_S, Broker, Link, Outage
+from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker, Link, Outage
 
 SHORT_S = 6.0  # three heartbeats
 LONG_S = 20.0  # every client notices: pika adds 5 s to the time without heartbeats
@@ -49,7 +49,7 @@ FAULTS = {
     "dropped connections": FaultKind(lambda _, link, __: link.drop(), by_link=True),
     "restart": FaultKind(lambda broker, *_: broker.restart()),
     # A queue that the broker has not written down yet is lost whatever its clients do.
-    "kill": FaultKind(lambda broker, *_: broker.kill(), warmup_s=WRITTEN_AFTER_S),
+    "kill": FaultKind(lambda broker, *_: broker.kill(), warmup_s=QUEUE_METADATA_FLUSH_S),
     "frozen": FaultKind(lambda broker, *_: _last(SHORT_S, broker.frozen())),
     "frozen for long": FaultKind(lambda broker, *_: _last(LONG_S, broker.frozen())),
     "cut network": FaultKind(lambda _, link, __: _last(SHORT_S, link.cut()), by_link=True),

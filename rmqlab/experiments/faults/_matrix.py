@@ -132,7 +132,7 @@ def break_everything(broker: Broker, config: FaultsConfig | None = None, *, prog
     rows: dict[tuple[str, str, str, int], dict[str, Any]] = {}
 
     def to_frame() -> pd.DataFrame:
-        return pd.DataFrame([rows[turn] for turn in sorted(rows, key=lambda turn: cells.index(turn[:3]))])
+        return pd.DataFrame([rows[cell] for cell in sorted(rows, key=lambda cell: cells.index(cell[:3]))])
 
     _keep(config.csv, to_frame())  # better that it fails now
     with (
@@ -142,13 +142,13 @@ def break_everything(broker: Broker, config: FaultsConfig | None = None, *, prog
         for logger in map(logging.getLogger, LOGGERS):
             stack.callback(logger.setLevel, logger.level)
             logger.setLevel(logging.CRITICAL)
-        for turn in bar:
-            fault, client, queue_type, repeat = turn
+        for cell in bar:
+            fault, client, queue_type, repeat = cell
             bar.set_description(f"{fault}: {client}")
             library, _, window = CLIENTS[client]
             trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
             which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
-            rows[turn] = {**which, **trial, "version": version(library)}
+            rows[cell] = {**which, **trial, "version": version(library)}
             _keep(config.csv, to_frame().round(MS).assign(**where))
     return Result(to_frame().round(MS), plot_faults, where)
 

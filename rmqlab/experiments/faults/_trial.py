@@ -1,4 +1,4 @@
-"""One trial: a client under load, a fault, and what became of the messages."""
+"""One trial: a client under load, a fault, and the outcome of the messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NS_PER_S = 1_000_000_000
 def run_trial(
     broker: Broker, client: ModuleType, kind: FaultKind, queue_type: str, *, window: int = 1
 ) -> dict[str, Any]:
-    """Let a client publish and consume, break the broker, and see what becomes of the messages.
+    """Let a client publish and consume, break the broker, and see the outcome of the messages.
 
     It ends when everything that was published is confirmed and received, or when that takes too
     long. The broker is well again then, and the trial's queue and connections are gone.
@@ -140,7 +140,7 @@ def _is_settled(account: Account) -> bool:
 
 
 def _count(account: Account, outage: Outage, *, takes_queue: bool) -> dict[str, Any]:
-    """Return what became of the messages, and how long that took."""
+    """Return the outcome of the messages, and how long that took."""
     totals, gone = account.totals(), _count_gone(account) if takes_queue else 0
     is_instant = outage.up_ns == outage.down_ns
     recover_s = _longest_gap_s if is_instant else _first_after_s

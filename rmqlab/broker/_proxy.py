@@ -6,10 +6,10 @@ import asyncio
 import socket
 import time
 
-PIECE_BYTES = 256 * 1024  # taken from a socket at once
+BATCH_BYTES = 256 * 1024  # taken from a socket at once
 
 
-class Pump:
+class Proxy:
     """One direction of a connection: takes bytes from one side, and gives them to the other later.
 
     Args:
@@ -32,41 +32,41 @@ class Pump:
         self._flowing.set()
 
     async def run(self) -> None:
-        """Pump until the source ends and all its bytes are through, or the target is gone."""
+        """Pass bytes on until the source ends and all its bytes are through, or the target is gone."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._take())
                 tasks.create_task(self._give())
         except* OSError:
-            pass  # the target is gone: the pump of the other direction sees it as its source
+            pass  # the target is gone: the proxy of the other direction sees it as its source
 
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # A target that takes nothing holds up the source, as TCP does: so a pump holds no
+            # A target that takes nothing holds up the source, as TCP does: so a proxy holds no
             # more than what comes in during one delay.
             await self._flowing.wait()
             await self._is_whole.wait()
             try:
-                piece = await loop.sock_recv(self._source, PIECE_BYTES)
+                data = await loop.sock_recv(self._source, BATCH_BYTES)
             except OSError:  # reset: what came before is on its way all the same
-                piece = b""
-            self._under_way.put_nowait((time.perf_counter() + self._delay_s, piece))
-            if not piece:
+                data = b""
+            self._under_way.put_nowait((time.perf_counter() + self._delay_s, data))
+            if not data:
                 return
             await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
 
     async def _give(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due_s, piece = await self._under_way.get()
+            due_s, data = await self._under_way.get()
             # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
             while (wait_s := due_s - time.perf_counter()) > 0:
                 await asyncio.sleep(wait_s)
             await self._is_whole.wait()
-            if not piece:
+            if not data:
                 self._target.shutdown(socket.SHUT_WR)
                 return
             self._flowing.clear()
-            await loop.sock_sendall(self._target, piece)
+            await loop.sock_sendall(self._target, data)
             self._flowing.set()

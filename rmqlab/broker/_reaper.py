@@ -1,7 +1,7 @@
-"""The guardian: a small process that tidies up when the one that started a broker is gone.
+"""The reaper: a small process that cleans up when the one that started a broker is gone.
 
 A kernel can be restarted and a terminal closed at any moment, and then no `finally` runs.
-So each broker has a guardian, started just before it: it holds the other end of a pipe,
+So each broker has a reaper, started just before it: it holds the other end of a pipe,
 and when that closes, or its parent changes, it ends what the broker left behind.
 """
 
@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from rmqlab.broker._source import Leftovers, Source
+from rmqlab.broker._source import Resources, Source
 
 LOOK_EVERY_S = 1.0
 # What was being started in the very moment when the parent went needs a second look.
@@ -25,36 +25,36 @@ SECOND_LOOK_AFTER_S = 3.0
 END_TIMEOUT_S = 5
 # What its owner has told just before it went is in the pipe, and not yet read.
 LAST_NEWS_AFTER_S = 0.5
-DISMISSED = b"dismissed\n"
+STOPPED = b"stopped\n"
 
 
-class Guardian:
-    """The guardian of one broker, as its owner sees it.
+class Reaper:
+    """The reaper of one broker, as its owner sees it.
 
     Args:
         source: name of the source of the broker.
-        leftovers: what the source's `tidy` needs to know.
+        resources: what the source's `cleanup` needs to know.
     """
 
-    def __init__(self, source: str, leftovers: Leftovers) -> None:
+    def __init__(self, source: str, resources: Resources) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is not for the guardian
+            start_new_session=True,  # Ctrl-C is not for the reaper
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # nor on Windows
         )
-        order = {"owner": os.getpid(), "source": source, "leftovers": leftovers}
-        self._tell(json.dumps(order).encode() + b"\n")
+        order = {"owner": os.getpid(), "source": source, "resources": resources}
+        self._send(json.dumps(order).encode() + b"\n")
 
     def note(self, claimed: bool, kind: str, name: str) -> None:
         """Add a name to those that are to be deleted in a shared virtual host, or take it off."""
-        self._tell(json.dumps([claimed, kind, name]).encode() + b"\n")
+        self._send(json.dumps([claimed, kind, name]).encode() + b"\n")
 
-    def dismiss(self) -> None:
-        """End the guardian: there is nothing left to tidy up."""
-        self._tell(DISMISSED)
+    def stop(self) -> None:
+        """End the reaper: there is nothing left to clean up."""
+        self._send(STOPPED)
         self.take_over()
         try:
             self._process.wait(END_TIMEOUT_S)
@@ -63,12 +63,12 @@ class Guardian:
             self._process.wait()
 
     def take_over(self) -> None:
-        """Let the guardian tidy up now, as if the owner were gone; does not wait for it."""
+        """Let the reaper clean up now, as if the owner were gone; does not wait for it."""
         with contextlib.suppress(OSError):
             assert self._process.stdin
             self._process.stdin.close()
 
-    def _tell(self, line: bytes) -> None:
+    def _send(self, line: bytes) -> None:
         assert self._process.stdin
         with contextlib.suppress(OSError):
             self._process.stdin.write(line)
@@ -76,7 +76,7 @@ class Guardian:
 
 
 def source_class(name: str) -> type[Source]:
-    """Give the class of a source by its name."""
+    """Return the class of a source by its name."""
     if name == "external":
         from rmqlab.broker._external import External
 
@@ -93,21 +93,21 @@ def source_class(name: str) -> type[Source]:
 
 
 def watch() -> None:
-    """Be the guardian: read the order, wait for the owner to go, tidy up."""
+    """Be the reaper: read the order, wait for the owner to go, clean up."""
     gone = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: gone.set())
     order = json.loads(sys.stdin.buffer.readline() or b"null")
     if order is None:
         return
-    dismissed = threading.Event()
+    stopped = threading.Event()
 
     def listen() -> None:
         for line in sys.stdin.buffer:
-            if line == DISMISSED:
-                dismissed.set()
+            if line == STOPPED:
+                stopped.set()
                 break
             claimed, *claim = json.loads(line)
-            claims = order["leftovers"]["claims"]
+            claims = order["resources"]["claims"]
             (claims.append if claimed else claims.remove)(claim)
         gone.set()
 
@@ -117,18 +117,18 @@ def watch() -> None:
         if os.name == "posix" and os.getppid() != order["owner"]:
             gone.wait(LAST_NEWS_AFTER_S)
             break
-    if not dismissed.is_set():
-        tidy(order)
+    if not stopped.is_set():
+        cleanup(order)
         # In a shared virtual host, what is there after the first look may be the next lab's.
-        if not order["leftovers"].get("shared"):
+        if not order["resources"].get("shared"):
             time.sleep(SECOND_LOOK_AFTER_S)
-            tidy(order)
+            cleanup(order)
 
 
-def tidy(order: dict[str, Any]) -> None:
-    """Tidy up what is left, whatever stands in the way."""
+def cleanup(order: dict[str, Any]) -> None:
+    """Clean up what is left, whatever stands in the way."""
     with contextlib.suppress(Exception):
-        source_class(order["source"]).tidy(order["leftovers"])
+        source_class(order["source"]).cleanup(order["resources"])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Send many messages in one piece, and encode each with as little work as may be.
+"""Send many messages in one batch, and encode each with as little work as may be.
 
 pika makes and hands over each of a message's three frames by itself: a good ten
 microseconds a message, and as many system calls as frames. Here a window of messages goes
-out in one piece, and what is the same in all of a publisher's messages is encoded once.
+out in one batch, and what is the same in all of a publisher's messages is encoded once.
 
 This is all that rmqlab takes from pika's insides: `_adapter_emit_data` and
 `_terminate_stream`, through which every adapter sends and hangs up, the socket of its
@@ -35,21 +35,21 @@ BODY_FRAME = struct.Struct(">BHL")
 PROBE = b"what pika itself would send"
 
 
-class JoinedConnection(SelectConnection):  # type: ignore[misc]
+class BufferedConnection(SelectConnection):  # type: ignore[misc]
     """pika's asynchronous connection, which can hold back what it has to send."""
 
-    _held: list[bytes] | None = None
+    _buffered: list[bytes] | None = None
 
     def hold(self) -> None:
         """Begin to hold back frames, unless that is so already."""
-        if self._held is None:
-            self._held = []
+        if self._buffered is None:
+            self._buffered = []
 
     def release(self) -> None:
-        """Send what was held back in one piece, and hold back no more."""
-        held, self._held = self._held, None
-        if held and self.is_open:  # what one that is lost has held back can go nowhere
-            self._send(b"".join(held))
+        """Send what was held back in one batch, and hold back no more."""
+        buffered, self._buffered = self._buffered, None
+        if buffered and self.is_open:  # what one that is lost has held back can go nowhere
+            self._send(b"".join(buffered))
 
     @property
     def is_congested(self) -> bool:
@@ -71,12 +71,12 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
 
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""
-        self._held = None
+        self._buffered = None
         self._terminate_stream(StreamLostError("dropped"))
 
     def _on_connection_workflow_done(self, outcome: Any) -> None:
         # pika 1.4 hands over the class of the exception, and trips over it, when a connection is
-        # closed in the midst of its handshake.
+        # closed during its handshake.
         super()._on_connection_workflow_done(outcome() if isinstance(outcome, type) else outcome)
 
     def emit(self, data: bytes) -> None:
@@ -84,10 +84,10 @@ class JoinedConnection(SelectConnection):  # type: ignore[misc]
         self._adapter_emit_data(data)
 
     def _adapter_emit_data(self, data: bytes) -> None:
-        if self._held is None:
+        if self._buffered is None:
             super()._adapter_emit_data(data)
         else:
-            self._held.append(data)
+            self._buffered.append(data)
 
 
 class Encoder:
@@ -110,7 +110,7 @@ class Encoder:
     def of(
         cls, channel: Channel, publish: pika.spec.Basic.Publish, properties: pika.BasicProperties
     ) -> Encoder | None:
-        """Give an encoder for such messages; None where this pika encodes in another way."""
+        """Return an encoder for such messages; None where this pika encodes in another way."""
         number = channel.channel_number
         header = frame.Header(number, 0, properties).marshal()
         encoder = cls(
@@ -128,7 +128,7 @@ class Encoder:
         return encoder if CAN_JOIN and is_same else None
 
     def encode(self, body: bytes) -> bytes:
-        """Give the frames of a message whose body is not empty, nor larger than `largest`."""
+        """Return the frames of a message whose body is not empty, nor larger than `largest`."""
         size = len(body)
         return b"".join(
             (
