@@ -8,7 +8,7 @@ from rmqlab.amqp._confirms import (
     confirm_window,
     fire_and_forget,
 )
-from rmqlab.amqp._connect import connect
+from rmqlab.amqp._connect import connect, purge
 from rmqlab.amqp._consume import Consumer, Crash, FailurePolicy
 from rmqlab.amqp._definitions import Binding, Exchange, ExchangeType, Overflow, Queue, QueueType
 from rmqlab.amqp._publish import Publisher
@@ -46,4 +46,5 @@ __all__ = [
     "confirm_window",
     "connect",
     "fire_and_forget",
+    "purge",
 ]

@@ -1,6 +1,8 @@
-"""Open a connection, or say in one sentence why that did not work."""
+"""Open a connection, or say in one sentence why that did not work; and empty queues."""
 
 from __future__ import annotations
+
+import contextlib
 
 import pika
 
@@ -39,3 +41,21 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
 
     with quiet_pika():
         return reach(attempt, host=address.host)
+
+
+def purge(broker: Broker | str, *queues: str) -> None:
+    """Delete the ready messages of queues; those that a consumer holds stay.
+
+    Args:
+        broker: a broker of `start_broker`, or an AMQP URL.
+        queues: names of queues that are there.
+
+    Raises:
+        BrokerUnavailableError: no connection could be opened.
+
+    Source: https://www.rabbitmq.com/docs/queues
+    """
+    with contextlib.closing(connect(broker)) as connection:
+        channel = connection.channel()
+        for queue in queues:
+            channel.queue_purge(queue)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pika
 
 from rmqlab import names
-from rmqlab.amqp import Acks, Consumer, Crash, Publisher, connect
+from rmqlab.amqp import Acks, Consumer, Crash, Publisher, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY
 from rmqlab.errors import BrokerError
@@ -57,8 +57,8 @@ def crash_consumer(
     ledger = Ledger()
     work = _Work(load, crash_at)
     TOPOLOGY.declare(broker)
-    _purge(broker)
-    recorder = ledger.publisher(first=load.first, identify=load.identify)
+    purge(broker, names.TASKS)
+    recorder = ledger.publisher(identify=load.identify)
     with Publisher(broker, routing_key=names.TASKS, observer=recorder) as publisher:
         publish_load(publisher, load)
 
@@ -116,9 +116,4 @@ class _Work:
         self.done += 1
         number = self.load.identify(properties, body)
         if number >= 0:  # not somebody else's
-            self.counts[number - self.load.first] += 1
-
-
-def _purge(broker: Broker) -> None:
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_purge(names.TASKS)
+            self.counts[number] += 1

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -21,9 +20,6 @@ from rmqlab.experiments._pool import WorkerPool
 from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._report import provenance
-
-if TYPE_CHECKING:
-    pass
 
 LOOK_EVERY_S = 0.002
 LONGEST_WAIT_S = 0.05

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from typing import Any
 
-from rmqlab.amqp import Confirms, Publisher, connect
+from rmqlab.amqp import Confirms, Publisher, purge
 from rmqlab.broker import Broker
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load
@@ -45,14 +44,14 @@ def publish_for(
     load = Load(MOST, size_bytes)
     ledger = Ledger()
     recorder = ledger.publisher(identify=load.identify)
-    _purge(broker, queue)
+    purge(broker, queue)
     with Publisher(broker, routing_key=queue, confirms=confirms, observer=recorder) as publisher:
         started_s = time.perf_counter()
         end_s = started_s + seconds
         publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
         publisher.flush()
         took_s = time.perf_counter() - started_s
-    _purge(broker, queue)
+    purge(broker, queue)
     report = Report.of(ledger, broker if isinstance(broker, Broker) else None)
     latency = report.latency().set_index("latency").to_dict("index")["confirm"]
     totals = ledger.totals()
@@ -64,8 +63,3 @@ def publish_for(
         **{f"confirm_{name}": latency[name] for name in ("median_ms", "p95_ms", "p99_ms")},
         **report.provenance,
     }
-
-
-def _purge(broker: Broker | str, queue: str) -> None:
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_purge(queue)

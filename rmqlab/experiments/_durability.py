@@ -23,7 +23,7 @@ from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._load import ConstantRate, Load, publish_load
+from rmqlab.measure._load import Load, publish_load
 from rmqlab.measure._recorders import NACKED, RETURNED
 from rmqlab.measure._report import provenance
 
@@ -131,7 +131,7 @@ class _Flow:
         self.queue = dataclasses.replace(queue[1], name=name)
         self._properties = message[1]
         self._confirms = confirms[1]
-        self._load = Load(int(rate_msg_s * LONGEST_S), rate=ConstantRate(rate_msg_s))
+        self._load = Load(int(rate_msg_s * LONGEST_S), rate_msg_s=rate_msg_s)
         self._ledger = Ledger()
 
     def declare(self) -> bool:

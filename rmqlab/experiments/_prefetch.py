@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rmqlab import names
-from rmqlab.amqp import Consumer, Publisher, ack_each, connect
+from rmqlab.amqp import Consumer, Publisher, ack_each, connect, purge
 from rmqlab.broker import Broker, Link
 from rmqlab.engine import TOPOLOGY
 from rmqlab.experiments._workers_frames import Run
@@ -84,16 +84,15 @@ def consume_load(
     durations_s = load.durations_s()
     ledger = Ledger()
     TOPOLOGY.declare(broker)
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_purge(queue)
-    publishing = ledger.publisher(first=load.first, identify=load.identify)
+    purge(broker, queue)
+    publishing = ledger.publisher(identify=load.identify)
     with Publisher(broker, routing_key=queue, observer=publishing) as publisher:
         publish_load(publisher, load)
 
     def work(_: object, properties: Any, body: bytes) -> None:
         number = load.identify(properties, body)
         if number >= 0:  # not somebody else's
-            time.sleep(durations_s[number - load.first])
+            time.sleep(durations_s[number])
 
     with Consumer(
         link.url if link else broker,

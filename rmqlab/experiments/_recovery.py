@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from rmqlab import names
-from rmqlab.amqp import ConnectionEvent, Recovery, connect
+from rmqlab.amqp import ConnectionEvent, Recovery, purge
 from rmqlab.broker import Broker, Outage
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError, StoppedError
@@ -207,7 +207,7 @@ def run_with_faults(
     consuming = [ledger.consumer(f"worker-{number + 1}", identify=by_message_id) for number in range(workers)]
     source = _Source(broker, rate_msg_s, recovery, ledger.publisher("engine-api", identify=by_message_id))
     TOPOLOGY.declare(broker)
-    _purge(broker)
+    purge(broker, *(queue.name for queue in TOPOLOGY.queues))
 
     def make_worker(number: int) -> EngineWorker:
         return EngineWorker(
@@ -259,12 +259,6 @@ def run_with_faults(
 
 def _work_briefly(_: Task) -> None:
     time.sleep(0.02)
-
-
-def _purge(broker: Broker) -> None:
-    with contextlib.closing(connect(broker)) as connection:
-        for queue in TOPOLOGY.queues:
-            connection.channel().queue_purge(queue.name)
 
 
 def _wait_until(

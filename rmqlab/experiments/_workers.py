@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from rmqlab import names
-from rmqlab.amqp import Acks, FailurePolicy, Topology, connect
+from rmqlab.amqp import Acks, FailurePolicy, Topology, connect, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
@@ -95,7 +95,8 @@ def run_workload(
     consuming = [
         ledger.consumer(f"worker-{number + 1}", identify=by_message_id) for number in range(len(queues))
     ]
-    _empty(broker, topology)
+    topology.declare(broker)
+    purge(broker, *(queue.name for queue in topology.queues))
     source = _Source(broker, workload, topology, publish, publishing)
     if not replay:
         source.publish_all()
@@ -173,14 +174,6 @@ def run_each(
             for each in workers
         )
     )
-
-
-def _empty(broker: Broker, topology: Topology) -> None:
-    topology.declare(broker)
-    with contextlib.closing(connect(broker)) as connection:
-        channel = connection.channel()
-        for queue in topology.queues:
-            channel.queue_purge(queue.name)
 
 
 @dataclass(frozen=True, slots=True)

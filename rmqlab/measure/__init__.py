@@ -1,21 +1,15 @@
 """The instrument: load in, a ledger of what happened to each message, frames out."""
 
-from rmqlab.measure._account import Account, Balance, Totals
-from rmqlab.measure._fan_out import fan_out
+from rmqlab.measure._account import Account, Totals
 from rmqlab.measure._grid import run_grid, summarize_repeats
 from rmqlab.measure._header import Identify, by_header, by_message_id
 from rmqlab.measure._jobs import process_pool, run_jobs
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import (
     ConstantDuration,
-    ConstantRate,
     Durations,
-    ExponentialDuration,
     Load,
     ParetoDuration,
-    PoissonRate,
-    Rate,
-    Unlimited,
     publish_load,
     published_ns,
 )
@@ -25,26 +19,19 @@ from rmqlab.measure._report import Report, jain_index, provenance
 
 __all__ = [
     "Account",
-    "Balance",
     "ConstantDuration",
-    "ConstantRate",
     "ConsumeRecorder",
     "Durations",
-    "ExponentialDuration",
     "Identify",
     "Ledger",
     "Load",
     "ParetoDuration",
-    "PoissonRate",
     "PublishRecorder",
-    "Rate",
     "Report",
     "Totals",
-    "Unlimited",
     "by_header",
     "by_message_id",
     "compare_to_reference",
-    "fan_out",
     "jain_index",
     "process_pool",
     "provenance",

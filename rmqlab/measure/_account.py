@@ -77,8 +77,7 @@ class Totals:
         foreign: deliveries and returns of messages that are not of this run.
 
     A message that waits in its queue is not delivered so far: `lost_confirmed` and
-    `lost_unconfirmed` are what their names say once the queue is empty. `Balance` takes
-    account of the queue.
+    `lost_unconfirmed` are what their names say once the queue is empty.
 
     Source: https://www.rabbitmq.com/docs/semantics#ordering
     """
@@ -98,49 +97,6 @@ class Totals:
     lost_confirmed: int
     lost_unconfirmed: int
     foreign: int
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """Where each published message is: every one is counted in one place.
-
-    Attributes:
-        published: messages handed to the broker: the sum of the next seven.
-        acked: acknowledged at least once.
-        rejected: never acknowledged, rejected at least once.
-        unsettled: delivered, and neither acknowledged nor rejected: back in the queue, in
-            the hands of a consumer, or gone with one that acknowledged automatically.
-        returned: not delivered; came back, as no queue was there for it.
-        nacked: not delivered, nor returned; refused by the broker.
-        lost_confirmed: not delivered, nor returned; confirmed.
-        lost_unconfirmed: not delivered, and the broker said nothing of it.
-        queued: what the broker's queues still hold, as the caller says.
-        foreign: deliveries and returns of messages that are not of this run.
-    """
-
-    published: int
-    acked: int
-    rejected: int
-    unsettled: int
-    returned: int
-    nacked: int
-    lost_confirmed: int
-    lost_unconfirmed: int
-    queued: int
-    foreign: int
-
-    @property
-    def missing(self) -> int:
-        """How many messages nobody can account for: not done, not refused, not in a queue.
-
-        Below 0, the queues hold more than what was left of the run.
-        """
-        return self.unsettled + self.lost_confirmed + self.lost_unconfirmed - self.queued
-
-    @property
-    def holds(self) -> bool:
-        """Whether every message is accounted for, and none came that is not of the run."""
-        return self.missing == 0 and self.foreign == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,33 +183,6 @@ class Account:
             requeued=int(len(self.deliveries) - outcomes[0] - outcomes[ACKED] - outcomes[REJECTED]),
             lost_confirmed=_count(_lost_confirmed(messages)),
             lost_unconfirmed=_count(_lost_unconfirmed(messages)),
-            foreign=self.foreign,
-        )
-
-    def balance(self, queued: int = 0) -> Balance:
-        """Return where each published message is.
-
-        Args:
-            queued: how many messages the broker's queues still hold, ready or unacknowledged.
-
-        Raises:
-            ValueError: `queued` is below 0.
-        """
-        if queued < 0:
-            raise ValueError(f"queued is {queued}; it goes from 0")
-        messages = self.messages[self.messages["published_ns"] > 0]
-        delivered = messages["deliveries"] > 0
-        returned = (messages["flags"] & RETURNED) > 0
-        return Balance(
-            published=len(messages),
-            acked=_count(messages["outcome"] == ACKED),
-            rejected=_count(messages["outcome"] == REJECTED),
-            unsettled=_count(delivered & (messages["outcome"] < REJECTED)),
-            returned=_count(~delivered & returned),
-            nacked=_count(~delivered & ~returned & ((messages["flags"] & NACKED) > 0)),
-            lost_confirmed=_count(_lost_confirmed(messages)),
-            lost_unconfirmed=_count(_lost_unconfirmed(messages)),
-            queued=queued,
             foreign=self.foreign,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rmqlab.measure._account import Account, Balance, Totals, sorted_ranges
+from rmqlab.measure._account import Account, Totals, sorted_ranges
 from rmqlab.measure._header import Identify, by_header
 from rmqlab.measure._recorders import (
     REJECTED,
@@ -147,18 +147,6 @@ class Ledger:
             LedgerError: two publishers have the same numbers.
         """
         return self.account().totals()
-
-    def balance(self, queued: int = 0) -> Balance:
-        """Return where each published message is.
-
-        Args:
-            queued: how many messages the broker's queues still hold, ready or unacknowledged.
-
-        Raises:
-            LedgerError: two publishers have the same numbers.
-            ValueError: `queued` is below 0.
-        """
-        return self.account().balance(queued)
 
     def _ranges(self) -> list[tuple[int, int]]:
         """Return the numbers, from and below, that each publisher has published so far."""

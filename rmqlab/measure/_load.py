@@ -1,4 +1,4 @@
-"""Made-up load: so many messages, of such a size, at such times, with so much work each."""
+"""Made-up load: so many messages, of such a size, at such a rate, with so much work each."""
 
 from __future__ import annotations
 
@@ -22,22 +22,10 @@ from rmqlab.measure._header import HEADER, HEADER_BYTES, MAX_MESSAGES, Header
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T")
 
-# Looks at the clock again after a wait of at most this, and before a wait of less than that.
+# Checks the clock again after a wait of at most this, and before a wait of less than that.
 LONGEST_WAIT_S = 1.0
 SHORTEST_WAIT_S = 0.0005
 MAX_BODY_BYTES = 512 * 1024 * 1024  # the most that RabbitMQ can be set to take
-
-
-class Rate(Protocol):
-    """When messages are published."""
-
-    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:
-        """Return the times of so many messages, in seconds from the start, ascending."""
-        ...
-
-    def share(self, parts: int) -> Rate:
-        """Return the rate of each of so many publishers that together have this one."""
-        ...
 
 
 class Durations(Protocol):
@@ -46,63 +34,6 @@ class Durations(Protocol):
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:
         """Return the durations of so many messages' work, in seconds."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unlimited:
-    """Publish as fast as the publisher can."""
-
-    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
-        """Return zeros: every message is due at once."""
-        return np.zeros(count)
-
-    def share(self, parts: int) -> Rate:  # noqa: ARG002
-        """Return the same: each as fast as it can."""
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantRate:
-    """Publish at equal intervals.
-
-    Attributes:
-        rate_msg_s: messages per second.
-    """
-
-    rate_msg_s: float
-
-    def __post_init__(self) -> None:
-        _check_above_0("rate_msg_s", self.rate_msg_s)
-
-    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
-        """Return multiples of the interval, from 0."""
-        return np.arange(count) / self.rate_msg_s
-
-    def share(self, parts: int) -> Rate:
-        """Return the part of each of so many publishers."""
-        return ConstantRate(self.rate_msg_s / parts)
-
-
-@dataclass(frozen=True, slots=True)
-class PoissonRate:
-    """Publish at random, as independent callers do: exponential intervals.
-
-    Attributes:
-        rate_msg_s: mean messages per second.
-    """
-
-    rate_msg_s: float
-
-    def __post_init__(self) -> None:
-        _check_above_0("rate_msg_s", self.rate_msg_s)
-
-    def arrivals_s(self, count: int, random: np.random.Generator) -> Floats:
-        """Return sums of exponential intervals."""
-        return np.cumsum(random.exponential(1 / self.rate_msg_s, count))
-
-    def share(self, parts: int) -> Rate:
-        """Return the part of each of so many publishers; together they are Poisson again."""
-        return PoissonRate(self.rate_msg_s / parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +53,6 @@ class ConstantDuration:
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:  # noqa: ARG002
         """Return the same for all."""
         return np.full(count, float(self.duration_s))
-
-
-@dataclass(frozen=True, slots=True)
-class ExponentialDuration:
-    """Most messages are quick, few take several times as long.
-
-    Attributes:
-        mean_s: mean duration, in seconds.
-    """
-
-    mean_s: float
-
-    def __post_init__(self) -> None:
-        _check_above_0("mean_s", self.mean_s)
-
-    def durations_s(self, count: int, random: np.random.Generator) -> Floats:
-        """Draw from an exponential distribution."""
-        return random.exponential(self.mean_s, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +86,12 @@ class Load:
     from others, and the time of publishing; the rest is zeros.
 
     Attributes:
-        count: how many messages.
+        count: how many messages, which are numbered from 0.
         size_bytes: size of a body, in bytes, from 16.
-        rate: when they are published: `Unlimited()`, `ConstantRate(rate_msg_s)`,
-            `PoissonRate(rate_msg_s)`, or anything like these.
+        rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
         durations: how long their work takes: `ConstantDuration(duration_s)`,
-            `ExponentialDuration(mean_s)`, `ParetoDuration(mean_s, shape)`, or anything like
-            these.
+            `ParetoDuration(mean_s, shape)`, or anything like these.
         seed: of what is random.
-        first: number of the first message.
         run: what its messages carry to be told from those of other loads; new for each
             load, unless given.
 
@@ -191,10 +101,9 @@ class Load:
 
     count: int
     size_bytes: int = 256
-    rate: Rate = Unlimited()
+    rate_msg_s: float | None = None
     durations: Durations = ConstantDuration()
     seed: int = 0
-    first: int = 0
     run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -202,11 +111,10 @@ class Load:
             raise ValueError(f"count is {self.count}; it goes from 1 to {MAX_MESSAGES}")
         if not HEADER_BYTES <= self.size_bytes <= MAX_BODY_BYTES:
             raise ValueError(
-                f"size_bytes is {self.size_bytes}; it goes from {HEADER_BYTES}, for number and time, "
-                f"to {MAX_BODY_BYTES}"
+                f"size_bytes is {self.size_bytes}; it goes from {HEADER_BYTES} to {MAX_BODY_BYTES}"
             )
-        if not 0 <= self.first <= MAX_MESSAGES - self.count:
-            raise ValueError(f"first is {self.first}; it goes from 0 to {MAX_MESSAGES} - count")
+        if self.rate_msg_s is not None:
+            _check_above_0("rate_msg_s", self.rate_msg_s)
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it goes from 0")
         if not 0 <= self.run < MAX_MESSAGES:
@@ -216,18 +124,9 @@ class Load:
         return self.count
 
     @property
-    def numbers(self) -> range:
-        """The numbers of the messages."""
-        return range(self.first, self.first + self.count)
-
-    @property
     def work_s(self) -> float:
         """How long one consumer is busy with all of it, in seconds."""
         return float(self.durations_s().sum())
-
-    def arrivals_s(self) -> Floats:
-        """Return when each message is due, in seconds from the start."""
-        return self.rate.arrivals_s(self.count, np.random.default_rng((self.seed, 0)))
 
     def durations_s(self) -> Floats:
         """Return how long each message keeps a consumer busy, in seconds."""
@@ -239,15 +138,15 @@ class Load:
         Raises:
             ValueError: there is no such message.
         """
-        if number not in self.numbers:
-            raise ValueError(f"number is {number}; it goes from {self.first} to {self.numbers[-1]}")
+        if not 0 <= number < self.count:
+            raise ValueError(f"number is {number}; it goes from 0 to {self.count - 1}")
         return HEADER.pack(number, self.run, time.perf_counter_ns()) + bytes(self.size_bytes - HEADER_BYTES)
 
     def bodies(self) -> Iterator[bytes]:
         """Make all bodies, each when it is asked for."""
         pack, run, clock = HEADER.pack, self.run, time.perf_counter_ns
         rest = bytes(self.size_bytes - HEADER_BYTES)
-        for number in self.numbers:
+        for number in range(self.count):
             yield pack(number, run, clock()) + rest
 
     @property
@@ -261,34 +160,6 @@ class Load:
     def again(self) -> Load:
         """Return the same load for another run, whose messages can be told from this one's."""
         return dataclasses.replace(self, run=secrets.randbits(32))
-
-    def split(self, parts: int) -> list[Load]:
-        """Share the load among several publishers, each with numbers of its own.
-
-        Args:
-            parts: how many publishers; there are no more than messages.
-
-        Returns:
-            As many loads, whose numbers follow each other and whose rates add up to this
-            one's. What is random in them is another than in the whole: consumers look up
-            durations in the whole.
-
-        Raises:
-            ValueError: `parts` is out of range.
-        """
-        if not 1 <= parts <= self.count:
-            raise ValueError(f"parts is {parts}; it goes from 1 to the count of messages, {self.count}")
-        bounds = [self.count * part // parts for part in range(parts + 1)]
-        return [
-            dataclasses.replace(
-                self,
-                count=end - start,
-                first=self.first + start,
-                rate=self.rate.share(parts),
-                seed=self.seed * MAX_MESSAGES + self.first + start if parts > 1 else self.seed,
-            )
-            for start, end in itertools.pairwise(bounds)
-        ]
 
 
 def published_ns(body: bytes) -> int:
@@ -324,20 +195,22 @@ def publish_load(
         BrokerError: as `Publisher.publish`.
     """
     before = publisher.published
-    if isinstance(load.rate, Unlimited):
-        publisher.publish_all(_some(load.bodies(), load, until, progress=progress))
+    if load.rate_msg_s is None:
+        publisher.publish_all(_wanted(load.bodies(), load, until, progress=progress))
     else:
-        due = zip(load.arrivals_s().tolist(), load.numbers, strict=True)
         started_s = time.perf_counter()
-        for due_s, number in _some(due, load, until, progress=progress):
-            while (wait_s := started_s + due_s - time.perf_counter()) > SHORTEST_WAIT_S:
+        for number in _wanted(iter(range(load.count)), load, until, progress=progress):
+            due_s = started_s + number / load.rate_msg_s
+            while (wait_s := due_s - time.perf_counter()) > SHORTEST_WAIT_S:
                 publisher.wait(min(wait_s, LONGEST_WAIT_S))
             publisher.publish(load.body(number))
     publisher.flush()
     return publisher.published - before
 
 
-def _some(items: Iterator[T], load: Load, until: Callable[[], bool] | None, *, progress: bool) -> Iterable[T]:
+def _wanted(
+    items: Iterator[T], load: Load, until: Callable[[], bool] | None, *, progress: bool
+) -> Iterable[T]:
     """Return a load's items for as long as they are wanted, with a bar if one is."""
     wanted = items if until is None else itertools.takewhile(lambda _: not until(), items)
     if not progress:

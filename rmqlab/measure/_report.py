@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmqlab.broker import Broker
-from rmqlab.measure._account import Account, Balance, Table
+from rmqlab.measure._account import Account, Table
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._recorders import ACKED, REDELIVERED, REJECTED, REQUEUED
 
@@ -120,10 +120,6 @@ class Report:
             "received_msg_s": _rate_msg_s(deliveries["delivered_ns"]),
         }
         return self._frame([row])
-
-    def balance(self, queued: int = 0) -> Balance:
-        """Return where each published message is; as `Ledger.balance`."""
-        return self.account.balance(queued)
 
     def throughput(self, bin_s: float = 1.0) -> pd.DataFrame:
         """Show rates over time.

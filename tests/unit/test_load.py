@@ -1,4 +1,4 @@
-"""Made-up load: its bodies, times and durations, and how it is split."""
+"""Made-up load: its bodies and durations."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ import time
 import numpy as np
 import pytest
 
-from rmqlab.measure import (
-    ConstantDuration,
-    ConstantRate,
-    ExponentialDuration,
-    Load,
-    ParetoDuration,
-    PoissonRate,
-    Unlimited,
-    published_ns,
-)
+from rmqlab.measure import ConstantDuration, Load, ParetoDuration, published_ns
 
 
 @pytest.mark.parametrize("size_bytes", [16, 17, 256, 100_000])
 def test_a_body_has_its_size_number_and_time(size_bytes: int) -> None:
-    load = Load(3, size_bytes, first=5)
+    load = Load(3, size_bytes)
     before_ns = time.perf_counter_ns()
-    bodies = [*load.bodies(), load.body(5)]
+    bodies = [*load.bodies(), load.body(2)]
 
     assert {len(body) for body in bodies} == {size_bytes}
-    assert [load.identify(None, body) for body in bodies] == [5, 6, 7, 5]
+    assert [load.identify(None, body) for body in bodies] == [0, 1, 2, 2]
     assert all(before_ns <= published_ns(body) <= time.perf_counter_ns() for body in bodies)
 
 
@@ -43,28 +34,11 @@ def test_a_load_knows_its_own_messages() -> None:
 
 
 def test_the_same_seed_gives_the_same_load() -> None:
-    one, same, other = (
-        Load(1000, rate=PoissonRate(50), durations=ParetoDuration(0.01), seed=seed) for seed in (1, 1, 2)
-    )
+    one, same, other = (Load(1000, durations=ParetoDuration(0.01), seed=seed) for seed in (1, 1, 2))
 
     assert one == same
-    np.testing.assert_array_equal(one.arrivals_s(), same.arrivals_s())
     np.testing.assert_array_equal(one.durations_s(), same.durations_s())
-    assert (one.arrivals_s() != other.arrivals_s()).any()
     assert (one.durations_s() != other.durations_s()).any()
-
-
-def test_rates_are_what_they_say() -> None:
-    constant = Load(1001, rate=ConstantRate(100)).arrivals_s()
-    poisson = Load(100_000, rate=PoissonRate(100)).arrivals_s()
-
-    assert constant[-1] == pytest.approx(10)
-    assert np.diff(constant) == pytest.approx(0.01)
-    gaps = np.diff(poisson)
-    assert gaps.min() >= 0
-    assert gaps.mean() == pytest.approx(0.01, rel=0.05)
-    assert gaps.std() == pytest.approx(0.01, rel=0.05)
-    assert (Load(10).arrivals_s() == 0).all()
 
 
 def test_durations_are_what_they_say() -> None:
@@ -72,26 +46,12 @@ def test_durations_are_what_they_say() -> None:
         return Load(200_000, durations=durations).durations_s()  # type: ignore[arg-type]
 
     assert set(durations_s(ConstantDuration(0.5))) == {0.5}
-    assert durations_s(ExponentialDuration(0.2)).mean() == pytest.approx(0.2, rel=0.05)
     pareto = durations_s(ParetoDuration(0.2, shape=3))
     assert pareto.mean() == pytest.approx(0.2, rel=0.05)
     assert pareto.min() == pytest.approx(0.2 * 2 / 3, rel=0.01)
     heavy = np.sort(durations_s(ParetoDuration(0.2, shape=1.1)))
     assert heavy[-len(heavy) // 100 :].sum() > heavy.sum() / 4
     assert Load(10, durations=ConstantDuration(0.5)).work_s == 5
-
-
-def test_parts_of_a_load_have_all_its_numbers_and_its_rate() -> None:
-    load = Load(1000, 64, rate=ConstantRate(90), seed=7)
-    parts = load.split(3)
-
-    assert [number for part in parts for number in part.numbers] == list(range(1000))
-    assert [part.rate for part in parts] == [ConstantRate(30)] * 3
-    assert {part.run for part in parts} == {load.run}
-    assert len({part.seed for part in parts}) == 3
-    assert load.split(1) == [load]
-    assert [len(part) for part in Load(2).split(2)] == [1, 1]
-    assert Load(4).split(2)[1].rate == Unlimited()
 
 
 @pytest.mark.parametrize(
@@ -102,21 +62,21 @@ def test_parts_of_a_load_have_all_its_numbers_and_its_rate() -> None:
         ({"count": 2**32 + 1}, "count is 4294967297"),
         ({"count": 1, "size_bytes": 15}, "size_bytes is 15; it goes from 16"),
         ({"count": 1, "size_bytes": 2**30}, "size_bytes is 1073741824"),
-        ({"count": 1, "first": -1}, "first is -1"),
+        ({"count": 1, "rate_msg_s": 0}, "rate_msg_s is 0"),
+        ({"count": 1, "rate_msg_s": float("inf")}, "rate_msg_s is inf"),
         ({"count": 1, "seed": -1}, "seed is -1"),
         ({"count": 1, "run": -1}, "run is -1"),
     ],
 )
-def test_a_load_that_cannot_be_is_refused(arguments: dict[str, int], said: str) -> None:
+def test_a_load_that_cannot_be_is_refused(arguments: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Load(**arguments)
+        Load(**arguments)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
-@pytest.mark.parametrize("kind", [ConstantRate, PoissonRate, ExponentialDuration, ParetoDuration])
-def test_rates_and_means_are_above_0(kind: type, value: float) -> None:
+def test_a_mean_is_above_0(value: float) -> None:
     with pytest.raises(ValueError, match=r"must be above 0"):
-        kind(value)
+        ParetoDuration(value)
 
 
 def test_other_bad_distributions_are_refused() -> None:
@@ -124,12 +84,6 @@ def test_other_bad_distributions_are_refused() -> None:
         ConstantDuration(-1)
     with pytest.raises(ValueError, match="shape is 1"):
         ParetoDuration(1, shape=1)
-
-
-@pytest.mark.parametrize("parts", [0, 4])
-def test_a_load_has_no_more_parts_than_messages(parts: int) -> None:
-    with pytest.raises(ValueError, match="from 1 to the count"):
-        Load(3).split(parts)
 
 
 def test_there_is_no_body_for_another_number() -> None:

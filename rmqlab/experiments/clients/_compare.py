@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from pika.exceptions import AMQPError
 from tqdm import tqdm
 
-from rmqlab.amqp import connect
+from rmqlab.amqp import connect, purge
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, RmqlabError
 from rmqlab.experiments._result import Result
@@ -183,8 +183,7 @@ def run_once(broker: Broker, job: Job, processes: int, executor: Executor) -> fl
         ClientError: it failed, took too long, or lost messages; says who and how many.
     """
     variant, queue, count = job.variant, job.workload.queue, job.workload.count
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_purge(queue)
+    purge(broker, queue)
     if variant.role == "consume":
         publish_all(job.workload, Stopwatch())  # every message is confirmed, and so in the queue
     share, rest = divmod(count, processes)
