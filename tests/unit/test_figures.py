@@ -7,7 +7,6 @@ import time
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
@@ -118,63 +117,9 @@ def test_lines_of_depth_differ_by_marker_as_well_as_by_color() -> None:
 def test_depth_states_the_peaks() -> None:
     (axes,) = experiments.plot_depth(DEPTH).axes
 
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1 worker: 7", "4 workers: 2"]
     assert "7 tasks" in axes.get_title(loc="left")
     assert "to 2" in axes.get_title(loc="left")
-
-
-def _assert_labels_are_free(figure: Figure) -> None:
-    """No label lies on a line or on another label, or leaves the figure."""
-    for axes in figure.axes:
-        texts = [text for text in [*axes.texts, axes._left_title] if text.get_text()]
-        boxes = [text.get_window_extent() for text in texts]
-        for box in boxes:
-            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-            for line in axes.get_lines():
-                x, y = axes.transData.transform(line.get_xydata()).T
-                between = np.linspace(0, len(x) - 1, 20_000)
-                x, y = (np.interp(between, range(len(x)), each) for each in (x, y))
-                white = box.padded(4, 1)  # what is around a label covers, too
-                within = (white.x0 <= x) & (x <= white.x1) & (white.y0 <= y) & (y <= white.y1)
-                assert not within.any()
-        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
-
-
-@pytest.mark.parametrize(
-    "peaks",
-    [
-        {4: 295, 5: 165, 6: 57},
-        {4: 546, 5: 321, 6: 351},  # as on a machine that had other things to do
-        {4: 481, 5: 454, 6: 250},
-        {1: 3, 2: 2, 4: 1},
-        {4: 300},
-    ],
-)
-def test_labels_of_depth_cover_nothing(peaks: dict[int, int]) -> None:
-    humps = []
-    for workers, peak in peaks.items():
-        up, down = np.linspace(0.4, 2.45, 200), np.linspace(2.45, 2.5 + peak / 200, 200)[1:]
-        ready = np.concatenate([np.linspace(0, peak, 200), np.linspace(peak, 0, 200)[1:]]).round()
-        hump = {"workers": workers, "time_s": np.concatenate([up, down]), "ready": ready}
-        humps.append(pd.DataFrame(hump))
-    figure = experiments.plot_depth(pd.concat(humps))
-
-    (axes,) = figure.axes
-    said = {text.get_text() for text in axes.texts}
-    assert said == {f"{count} worker{'s' * (count > 1)}: {peak}" for count, peak in peaks.items()}
-    _assert_labels_are_free(figure)
-
-
-@pytest.mark.parametrize("makespan_s", [[4.7, 2.3, 1.2, 0.6], [6.7, 4.3, 3.2, 3.7]])
-def test_both_lines_of_a_speedup_are_named_in_both_panels(makespan_s: list[float]) -> None:
-    runs = pd.DataFrame({"workers": [1, 2, 4, 8], "makespan_s": makespan_s, "acked": 960})
-    figure = experiments.plot_speedup(
-        runs.assign(ideal_s=4 / runs["workers"], rate_msg_s=runs["acked"] / runs["makespan_s"])
-    )
-
-    for axes in figure.axes:
-        assert {text.get_text() for text in axes.texts} == {"ideal", "measured"}
-    _assert_labels_are_free(figure)
 
 
 @pytest.mark.parametrize("rows", [1, 2])
