@@ -9,41 +9,26 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, get_args
 
 import pika
 from pika.channel import Channel
 
 from rmqlab.amqp._recovery import Recovery, can_recover, notify
 from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, BrokerTarget, Session
-from rmqlab.amqp._settle import Acks, ConsumeObserver, Outcome, Settlement, ack_each
-from rmqlab.amqp._topology import Topology
+from rmqlab.amqp._settle import Acks, ConsumeObserver, Settlement, ack_each
+from rmqlab.amqp._topology import Topology, name_on_broker
+from rmqlab.amqp._work import Crash, FailurePolicy, Message, OnMessage, Work, check_policy
 from rmqlab.closing import Closing
-from rmqlab.errors import BrokerError, ConsumerCancelledError, RejectError, StoppedError, TimeLimitError
-from rmqlab.interrupts import allowed, deferred
+from rmqlab.errors import BrokerError, ConsumerCancelledError, StoppedError, TimeLimitError
+from rmqlab.interrupts import deferred
 
 logger = logging.getLogger("rmqlab.amqp")
-
-FailurePolicy = Literal["requeue", "reject-requeue", "reject", "dead-letter"]
-Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
-OnMessage = Callable[[pika.spec.Basic.Deliver, pika.BasicProperties, bytes], object]
 
 MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 # An ack that waits for others is sent when nothing has come for so long.
 FLUSH_AFTER_S = 0.05
 # Work that takes longer than this is not held up for others to be acknowledged with it.
 SEND_AFTER_S = 0.001
-
-
-class Crash(BaseException):
-    """Raised by a message's work to end its consumer as a crash would.
-
-    The connection is dropped without a word to the broker, and nothing that the consumer
-    holds is acknowledged, requeued or rejected; the broker has read what was settled before.
-    `run` raises it to its caller.
-    """
 
 
 class Consumer(Closing):
@@ -110,10 +95,7 @@ class Consumer(Closing):
             raise ValueError(
                 f"prefetch_count is {prefetch_count}; it goes from 0 (no limit) to {MAX_PREFETCH}"
             )
-        if on_failure not in get_args(FailurePolicy):
-            raise ValueError(f"on_failure is {on_failure!r}; it is one of {get_args(FailurePolicy)}")
-        if on_failure == "dead-letter":
-            _check_dead_letters(queue, topology)
+        check_policy(on_failure, queue, topology)
         self._acks = ack or ack_each()
         if self._acks.every and 0 < prefetch_count < self._acks.every:
             raise ValueError(
@@ -122,9 +104,7 @@ class Consumer(Closing):
             )
         self.queue = self._wanted_queue = queue
         self._topology = topology
-        self._on_message = on_message
         self._prefetch_count = prefetch_count
-        self._requeue = on_failure in ("requeue", "reject-requeue")
         self._stopping = threading.Event()
         self._cancelled = False
         self._consuming = False
@@ -137,7 +117,7 @@ class Consumer(Closing):
         self._settlement = Settlement(
             self._acks, observer, keeps=recovery is not None, counts=on_failure == "reject-requeue"
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name) if threaded else None
+        self._work = Work(on_message, on_failure, name if threaded else None)
         with deferred:
             self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
             try:
@@ -152,14 +132,14 @@ class Consumer(Closing):
         return self._session.name
 
     def run(
-        self, *, count: int | None = None, idle_s: float | None = None, time_s: float | None = None
+        self, *, count: int | None = None, idle_s: float | None = None, for_s: float | None = None
     ) -> int:
         """Consume until `stop` is called, or until one of the bounds is reached.
 
         Args:
             count: so many messages are settled.
             idle_s: no message has come for so many seconds.
-            time_s: so many seconds have passed.
+            for_s: so many seconds have passed.
 
         Returns:
             How many messages were settled.
@@ -178,7 +158,7 @@ class Consumer(Closing):
         if self._stopping.is_set():
             return 0
         now_s = time.monotonic()
-        end_s = math.inf if time_s is None else now_s + time_s
+        end_s = math.inf if for_s is None else now_s + for_s
         idle_s = math.inf if idle_s is None else idle_s
         with deferred:
             try:
@@ -214,12 +194,9 @@ class Consumer(Closing):
         Waits for work that is done in a thread of its own. Safe to call twice.
         """
         try:
-            if self._thread:
-                self._thread.shutdown(cancel_futures=True)
+            self._work.close()
         finally:  # an interrupt ends the wait for the work, not the closing
             self._session.close()
-
-    # --- a connection, and another when it is lost ------------------------------------------
 
     def _make_ready(self) -> None:
         """Prepare a new channel, and go on consuming where that had begun."""
@@ -233,7 +210,7 @@ class Consumer(Closing):
     def _declare(self) -> None:
         topology = self._topology
         if topology is not None:
-            self.queue = _name_on_broker(self._wanted_queue, topology, topology.declare(self._session))
+            self.queue = name_on_broker(self._wanted_queue, topology, topology.declare(self._session))
 
     def _check(self) -> None:
         """See that the connection and the consumer are there, and get new ones where we may."""
@@ -263,12 +240,9 @@ class Consumer(Closing):
         notify(session.recovery, "recovered", self.name)
 
     def _subscribe_again(self) -> BrokerError | None:
-        """Get a consumer in the place of one that the broker cancelled, on the channel that there is.
+        """Subscribe again on the same channel; return why that did not work, if it did not.
 
         What came before is still to be worked off: with its queue gone, nobody sends it again.
-
-        Returns:
-            Why that did not work, so that it takes a new connection; None where it did.
         """
         self._cancelled = False
         try:
@@ -279,13 +253,11 @@ class Consumer(Closing):
         return None
 
     def _forget_deliveries(self) -> None:
-        """Drop what came over a connection that is lost: all that is not acknowledged comes again."""
+        """Drop what came over a lost connection: all that is not acknowledged comes again."""
         self._connection_number += 1
         self._cancelled = False
         self._inbox.clear()
         self._settlement.forget()
-
-    # --- subscribing ----------------------------------------------------------------------
 
     def _begin(self) -> None:
         self._check()
@@ -379,8 +351,6 @@ class Consumer(Closing):
     def _is_over(self) -> bool:
         return self._settled == self._limit or self._stopping.is_set()
 
-    # --- one message after another ----------------------------------------------------------
-
     def _on_delivery(
         self,
         _: Channel,
@@ -397,52 +367,26 @@ class Consumer(Closing):
         self._session.connection.hold()
         send_s = time.monotonic() + SEND_AFTER_S
         while self._inbox and not self._is_over():
-            self._take(*self._inbox.popleft())
+            self._take(self._inbox.popleft())
             now_s = time.monotonic()
             if now_s >= send_s or now_s >= end_s:
                 break
         self._session.connection.release()
         self._session.process_events(0)
 
-    def _take(self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes) -> None:
-        outcome: Outcome = "acked"
+    def _take(self, message: Message) -> None:
         connection_number = self._connection_number
-        if self._on_message is not None:
-            if self._thread is None:
-                outcome = self._work(method, properties, body)
-            else:
-                outcome = self._work_in_thread(method, properties, body)
+        if self._work.is_threaded:
+            self._session.connection.release()
+        outcome = self._work.do(message, wait=self._wait_for_work, wake=self._session.wake)
         if connection_number == self._connection_number:
             self._settled += 1
-            self._settlement.settle(self._session.channel, method.delivery_tag, outcome)
+            self._settlement.settle(self._session.channel, message[0].delivery_tag, outcome)
 
-    def _work(
-        self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
-    ) -> Outcome:
-        assert self._on_message is not None
-        try:
-            with allowed:
-                self._on_message(method, properties, body)
-        except RejectError as error:
-            logger.error("message %s rejected: %s", properties.message_id or "without id", error)
-            return "rejected"
-        except Exception:
-            logger.exception("message %s failed", properties.message_id or "without id")
-            return "requeued" if self._requeue else "rejected"
-        return "acked"
-
-    def _work_in_thread(
-        self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
-    ) -> Outcome:
-        """Let pika's loop run, and so answer heartbeats, until the work is done."""
-        assert self._thread is not None
-        self._session.connection.release()
-        work = self._thread.submit(self._work, method, properties, body)
-        work.add_done_callback(lambda _: self._session.wake())
-        while not work.done():
-            self._session.process_events()
-            self._check()
-        return work.result()
+    def _wait_for_work(self) -> None:
+        """Let pika's loop run, and so answer heartbeats, while work is done in a thread."""
+        self._session.process_events()
+        self._check()
 
     def _settle_before_crash(self) -> None:
         """Wait until the broker has read what the observer was told of, so that the two agree."""
@@ -452,22 +396,3 @@ class Consumer(Closing):
 
     def _on_cancel(self, _: object) -> None:
         self._cancelled = True
-
-
-def _check_dead_letters(queue: str, topology: Topology | None) -> None:
-    """See that what the consumer rejects goes to a dead-letter exchange."""
-    for each in topology.queues if topology else ():
-        if each.name == queue and each.dead_letter_exchange is not None:
-            return
-    raise ValueError(
-        f"on_failure is 'dead-letter', and the topology has no dead-letter exchange for the queue {queue!r}, "
-        "so that rejected messages would be dropped; give a topology whose queue has one, or say 'reject'"
-    )
-
-
-def _name_on_broker(queue: str, wanted: Topology, declared: Topology) -> str:
-    """Find the name that the broker gave to a queue without one."""
-    for before, after in zip(wanted.queues, declared.queues, strict=True):
-        if before.name == queue:
-            return after.name
-    return queue

@@ -221,3 +221,11 @@ def _close(thing: BlockingChannel | pika.BlockingConnection) -> None:
     if thing.is_open:
         with contextlib.suppress(amqp_errors.AMQPError):
             thing.close()
+
+
+def name_on_broker(queue: str, wanted: Topology, declared: Topology) -> str:
+    """Return the name that the broker gave to a queue without one."""
+    for before, after in zip(wanted.queues, declared.queues, strict=True):
+        if before.name == queue:
+            return after.name
+    return queue

@@ -69,14 +69,14 @@ class EngineConsumer(Closing, Generic[B]):
         self.queue = self._consumer.queue
 
     def run(
-        self, *, count: int | None = None, idle_s: float | None = None, time_s: float | None = None
+        self, *, count: int | None = None, idle_s: float | None = None, for_s: float | None = None
     ) -> int:
         """Consume until `stop` is called, or until one of the bounds is reached.
 
         Args:
             count: so many deliveries are settled, whatever their outcome.
             idle_s: none has come for so many seconds.
-            time_s: so many seconds have passed.
+            for_s: so many seconds have passed.
 
         Returns:
             How many deliveries were settled: acknowledged, requeued or rejected.
@@ -86,7 +86,7 @@ class EngineConsumer(Closing, Generic[B]):
             BrokerError: the broker closed the connection, or cancelled the consumer.
             ValueError: `count` is below 1.
         """
-        return self._consumer.run(count=count, idle_s=idle_s, time_s=time_s)
+        return self._consumer.run(count=count, idle_s=idle_s, for_s=for_s)
 
     def stop(self) -> None:
         """Let `run` return once the delivery in hand is settled, and not begin again.

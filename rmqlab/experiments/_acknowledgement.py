@@ -73,7 +73,7 @@ def crash_consumer(
             observer=recorder,
             name=name,
         ) as consumer:
-            consumer.run(count=count, time_s=timeout_s)
+            consumer.run(count=count, for_s=timeout_s)
 
     with contextlib.suppress(Crash):
         consume("first", load.count)

@@ -195,7 +195,7 @@ def test_it_ends_when_idle_and_when_time_is_up(broker, fill) -> None:
     with Consumer(broker, QUEUE, ack=ack_each()) as consumer:
         assert consumer.run(idle_s=0.2) == 3
         started = time.monotonic()
-        assert consumer.run(time_s=0.2) == 0
+        assert consumer.run(for_s=0.2) == 0
         assert time.monotonic() - started >= 0.2
 
 

@@ -64,7 +64,7 @@ def _crash(broker: Broker, load: Load, ledger: Ledger, at: int = 20, **options) 
     work = Work(load, at)
     recorder = ledger.consumer("first", identify=load.identify)
     with Consumer(broker, QUEUE, work, observer=recorder, **options) as consumer, pytest.raises(Crash):
-        consumer.run(time_s=30)
+        consumer.run(for_s=30)
     return work
 
 
@@ -80,7 +80,7 @@ def test_what_was_not_acknowledged_is_delivered_again(broker, load, threaded, ev
     again = Work(load, None)
     recorder = ledger.consumer("second", identify=load.identify)
     with Consumer(broker, QUEUE, again, ack=ack_each(), observer=recorder) as consumer:
-        consumer.run(count=COUNT - acked, time_s=30)
+        consumer.run(count=COUNT - acked, for_s=30)
     assert again.done == list(range(acked, COUNT))
     totals = ledger.totals()
     assert (totals.acked, totals.redelivered) == (COUNT, COUNT - acked)
@@ -107,7 +107,7 @@ def test_only_what_it_was_handed_is_flagged(broker, load) -> None:
     _crash(broker, load, ledger, at=0, prefetch_count=4, threaded=True)
     broker.wait_for_queue(QUEUE, ready=COUNT)
     with Consumer(broker, QUEUE, observer=ledger.consumer("second", identify=load.identify)) as consumer:
-        consumer.run(count=COUNT, time_s=30)
+        consumer.run(count=COUNT, for_s=30)
 
     assert ledger.totals().redelivered == 4
 
@@ -123,7 +123,7 @@ def test_what_failed_before_the_crash_was_settled(broker, load, threaded, caplog
         Consumer(broker, QUEUE, fail_then_crash, on_failure="reject", threaded=threaded) as consumer,
         pytest.raises(Crash),
     ):
-        consumer.run(time_s=30)
+        consumer.run(for_s=30)
 
     broker.wait_for_queue(QUEUE, ready=COUNT - 5, consumers=0)
 
@@ -132,7 +132,7 @@ def test_what_failed_before_the_crash_was_settled(broker, load, threaded, caplog
 def test_closing_after_a_crash_is_safe_and_quick(broker, load, threaded) -> None:
     consumer = Consumer(broker, QUEUE, Work(load, 0), threaded=threaded)
     with pytest.raises(Crash):
-        consumer.run(time_s=30)
+        consumer.run(for_s=30)
 
     started_s = time.monotonic()
     consumer.stop()
@@ -143,7 +143,7 @@ def test_closing_after_a_crash_is_safe_and_quick(broker, load, threaded) -> None
 
 def test_a_consumer_that_would_recover_does_not_recover_from_its_own_crash(broker, load) -> None:
     with Consumer(broker, QUEUE, Work(load, 3), recovery=Recovery()) as consumer, pytest.raises(Crash):
-        consumer.run(time_s=30)
+        consumer.run(for_s=30)
 
     broker.wait_for_queue(QUEUE, ready=COUNT - 3, consumers=0)
 
@@ -160,12 +160,12 @@ def test_a_worker_crashes_like_any_consumer(broker) -> None:
         for action in ("process", "crash", "process"):
             api.publish_task(Task("engine-1", action))
     with EngineWorker(broker, work) as worker, pytest.raises(Crash):
-        worker.run(time_s=30)
+        worker.run(for_s=30)
 
     assert done == ["process"]
     broker.wait_for_queue(names.TASKS, ready=2, consumers=0)
     with EngineWorker(broker, lambda task: done.append(task.action)) as worker:
-        worker.run(count=2, time_s=30)
+        worker.run(count=2, for_s=30)
     assert done == ["process", "crash", "process"]
 
 

@@ -399,7 +399,7 @@ def test_without_a_recovery_a_deleted_queue_ends_the_consumer(broker, channel, i
 
     with Consumer(broker, QUEUE) as consumer, pytest.raises(ConsumerCancelledError, match="queue is gone"):
         in_thread(delete)
-        consumer.run(time_s=WAIT_S)
+        consumer.run(for_s=WAIT_S)
 
 
 @pytest.mark.parametrize("is_unacked", [False, True])

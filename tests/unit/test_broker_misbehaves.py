@@ -72,7 +72,7 @@ def test_frames_that_come_in_two_pieces_are_read() -> None:
             peer.deliver(1, b"in two pieces")
 
         delivering = thread.submit(deliver)
-        assert consumer.run(count=1, time_s=SOON_S) == 1
+        assert consumer.run(count=1, for_s=SOON_S) == 1
         delivering.result()
         peer.wait_for(spec.Basic.Ack)
 
