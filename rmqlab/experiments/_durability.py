@@ -24,8 +24,8 @@ from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
-from rmqlab.measure._recorders import NACKED, RETURNED
 from rmqlab.measure._report import provenance
+from rmqlab.measure._snapshots import NACKED, RETURNED
 
 if TYPE_CHECKING:
     import pandas as pd

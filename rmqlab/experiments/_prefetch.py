@@ -13,8 +13,8 @@ from rmqlab.engine import TOPOLOGY
 from rmqlab.experiments._workers_frames import Run
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
-from rmqlab.measure._recorders import ACKED
 from rmqlab.measure._report import NS_PER_S, Report
+from rmqlab.measure._snapshots import ACKED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ import numpy as np
 
 from rmqlab.experiments._workload import Workload
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._recorders import REQUEUED
 from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
+from rmqlab.measure._snapshots import REQUEUED
 
 if TYPE_CHECKING:
     import pandas as pd

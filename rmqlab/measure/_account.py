@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmqlab.errors import LedgerError
-from rmqlab.measure._recorders import (
+from rmqlab.measure._snapshots import (
     ACKED,
     NACKED,
     REDELIVERED,

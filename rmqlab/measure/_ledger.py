@@ -10,14 +10,8 @@ import numpy as np
 
 from rmqlab.measure._account import Account, Totals, sorted_ranges
 from rmqlab.measure._header import Identify, by_header
-from rmqlab.measure._recorders import (
-    REJECTED,
-    Clock,
-    Consumed,
-    ConsumeRecorder,
-    Published,
-    PublishRecorder,
-)
+from rmqlab.measure._recorders import Clock, ConsumeRecorder, PublishRecorder
+from rmqlab.measure._snapshots import REJECTED, Consumed, Published
 
 
 class Ledger:

@@ -15,7 +15,6 @@ import struct
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,17 +22,19 @@ import numpy.typing as npt
 
 from rmqlab.errors import LedgerError
 from rmqlab.measure._header import FOREIGN, IDENTITY_BYTES, Header, Identify, by_header
+from rmqlab.measure._snapshots import (
+    ACKED,
+    NACKED,
+    OUTCOMES,
+    REJECTED,
+    RETURNED,
+    Bytes,
+    Consumed,
+    Int64s,
+    Published,
+)
 
-Int64s = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
 Clock = Callable[[], int]
-
-# How a delivery ended; 0 is not at all. Of several deliveries, the highest stands for the message.
-REQUEUED, REJECTED, ACKED = 1, 2, 3
-OUTCOMES = {"requeued": REQUEUED, "rejected": REJECTED, "acked": ACKED}
-
-# What else is known of a message.
-NACKED, RETURNED, REDELIVERED = 1, 2, 4
 
 NOT_OF_THE_RUN = (ValueError, TypeError, struct.error)
 
@@ -44,48 +45,6 @@ ROW_DTYPE = np.dtype([("delivered_ns", "<i8"), ("redelivered", "u1"), ("length",
 UNKNOWN = b""
 pack_row = ROW.pack
 ROW_BYTES = ROW.size
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What one publisher saw; message i of the arrays has the number `first` + i.
-
-    Attributes:
-        name: who published.
-        first: number of its first message.
-        published_ns: when each message was handed over, in nanoseconds.
-        answered_ns: when the broker confirmed or nacked it, in nanoseconds; 0 is never.
-        flags: NACKED, RETURNED.
-        foreign: how many messages came back to it that it had not published.
-    """
-
-    name: str
-    first: int
-    published_ns: Int64s
-    answered_ns: Int64s
-    flags: Bytes
-    foreign: int
-
-
-@dataclass(frozen=True, slots=True)
-class Consumed:
-    """What one consumer saw, delivery by delivery.
-
-    Attributes:
-        name: who consumed.
-        number: number of each message; below 0 for one that is not of the run.
-        delivered_ns: when it was delivered, in nanoseconds.
-        settled_ns: when it was acked, requeued or rejected, in nanoseconds; 0 is never.
-        redelivered: 1 where the broker flagged it as a possible repetition.
-        outcome: REQUEUED, REJECTED, ACKED, or 0 for none.
-    """
-
-    name: str
-    number: Int64s
-    delivered_ns: Int64s
-    settled_ns: Int64s
-    redelivered: Bytes
-    outcome: Bytes
 
 
 class PublishRecorder:

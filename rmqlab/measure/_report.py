@@ -22,7 +22,7 @@ import numpy.typing as npt
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account, Table
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._recorders import ACKED, REDELIVERED, REJECTED, REQUEUED
+from rmqlab.measure._snapshots import ACKED, REDELIVERED, REJECTED, REQUEUED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rmqlab.measure import Account, Ledger, Report
 from rmqlab.measure._header import HEADER
-from rmqlab.measure._recorders import ACKED, NACKED, REDELIVERED, REJECTED, REQUEUED, RETURNED
+from rmqlab.measure._snapshots import ACKED, NACKED, REDELIVERED, REJECTED, REQUEUED, RETURNED
 
 FIRSTS = [0, 1000]  # numbers of the publishers' first messages
 CONSUMERS = ["worker-1", "worker-2", "worker-3"]
