@@ -7,7 +7,8 @@ import uuid
 import pika
 
 from rmqlab import names
-from rmqlab.amqp import BrokerTarget, Confirms, Publisher, PublishObserver, Recovery, Topology
+from rmqlab.amqp import Confirms, Publisher, PublishObserver, Recovery, Topology
+from rmqlab.amqp._session import BrokerTarget
 from rmqlab.engine._body import Body, Event, Task
 from rmqlab.engine._topology import TOPOLOGY
 

@@ -7,7 +7,9 @@ from typing import Generic, TypeVar
 
 import pika
 
-from rmqlab.amqp import Acks, BrokerTarget, ConsumeObserver, Consumer, FailurePolicy, Recovery, Topology
+from rmqlab.amqp import Acks, ConsumeObserver, Consumer, Recovery, Topology
+from rmqlab.amqp._session import BrokerTarget
+from rmqlab.amqp._work import FailurePolicy
 from rmqlab.closing import Closing
 from rmqlab.engine._body import Body
 from rmqlab.errors import InvalidMessageError, RejectError

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import (
-    Binding,
-    BrokerTarget,
-    ConsumeObserver,
-    Exchange,
-    FailurePolicy,
-    Queue,
-    Recovery,
-    Topology,
-)
+from rmqlab.amqp import Binding, ConsumeObserver, Exchange, Queue, Recovery, Topology
+from rmqlab.amqp._session import BrokerTarget
+from rmqlab.amqp._work import FailurePolicy
 from rmqlab.engine._body import Event
 from rmqlab.engine._consumer import EngineConsumer
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import Acks, BrokerTarget, ConsumeObserver, FailurePolicy, Recovery, Topology
+from rmqlab.amqp import Acks, ConsumeObserver, Recovery, Topology
+from rmqlab.amqp._session import BrokerTarget
+from rmqlab.amqp._work import FailurePolicy
 from rmqlab.engine._body import Task
 from rmqlab.engine._consumer import EngineConsumer
 from rmqlab.engine._topology import TOPOLOGY

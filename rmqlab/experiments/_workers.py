@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from rmqlab import names
-from rmqlab.amqp import Acks, FailurePolicy, Topology, connect, purge
+from rmqlab.amqp import Acks, Topology, connect, purge
+from rmqlab.amqp._work import FailurePolicy
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError

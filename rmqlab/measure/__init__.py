@@ -1,35 +1,25 @@
 """The instrument: load in, a ledger of what happened to each message, frames out."""
 
-from rmqlab.measure._account import Account, Totals
 from rmqlab.measure._grid import run_grid, summarize_repeats
-from rmqlab.measure._header import Identify, by_header, by_message_id
+from rmqlab.measure._header import by_message_id
 from rmqlab.measure._jobs import process_pool, run_jobs
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import (
     ConstantDuration,
-    Durations,
     Load,
     ParetoDuration,
     publish_load,
     published_ns,
 )
-from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._reference import compare_to_reference, read_reference
 from rmqlab.measure._report import Report, jain_index, provenance
 
 __all__ = [
-    "Account",
     "ConstantDuration",
-    "ConsumeRecorder",
-    "Durations",
-    "Identify",
     "Ledger",
     "Load",
     "ParetoDuration",
-    "PublishRecorder",
     "Report",
-    "Totals",
-    "by_header",
     "by_message_id",
     "compare_to_reference",
     "jain_index",

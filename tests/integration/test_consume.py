@@ -12,13 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pika
 import pytest
 
-from rmqlab.amqp import (
-    Consumer,
-    Publisher,
-    ack_each,
-    ack_every,
-    auto_ack,
-)
+from rmqlab.amqp import Consumer, Publisher, ack_each, ack_every, auto_ack
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, RejectError
 

@@ -13,7 +13,8 @@ import pika
 import pytest
 
 from rmqlab import names
-from rmqlab.amqp import Outcome, connect
+from rmqlab.amqp import connect
+from rmqlab.amqp._settle import Outcome
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, EngineWorker, Task
 from rmqlab.errors import AddressError, BrokerError, BrokerUnavailableError, InvalidTaskError

@@ -9,15 +9,8 @@ from collections.abc import Iterator
 import pika
 import pytest
 
-from rmqlab.amqp import (
-    Confirms,
-    Publisher,
-    Session,
-    confirm_batch,
-    confirm_each,
-    confirm_window,
-    fire_and_forget,
-)
+from rmqlab.amqp import Confirms, Publisher, confirm_batch, confirm_each, confirm_window, fire_and_forget
+from rmqlab.amqp._session import Session
 from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError

@@ -10,8 +10,9 @@ import pytest
 from fake_amqp import FakeServer
 from pika import spec
 
-from rmqlab.amqp import Consumer, Publisher, Recovery, Session, confirm_each
+from rmqlab.amqp import Consumer, Publisher, Recovery, confirm_each
 from rmqlab.amqp import _session as limits
+from rmqlab.amqp._session import Session
 from rmqlab.errors import BrokerUnavailableError, ConnectionLostError, TimeLimitError
 
 CLOSES = (spec.Connection.Close, spec.Channel.Close)

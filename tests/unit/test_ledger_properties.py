@@ -11,7 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmqlab.measure import Account, Ledger, Report
+from rmqlab.measure import Ledger, Report
+from rmqlab.measure._account import Account
 from rmqlab.measure._header import HEADER
 from rmqlab.measure._snapshots import ACKED, NACKED, REDELIVERED, REJECTED, REQUEUED, RETURNED
 

@@ -19,7 +19,7 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments.faults._job import Job, topology_of
 from rmqlab.experiments.faults._kinds import FaultKind
-from rmqlab.measure import Account
+from rmqlab.measure._account import Account
 from rmqlab.measure._snapshots import Int64s
 
 logger = logging.getLogger("rmqlab.experiments")
