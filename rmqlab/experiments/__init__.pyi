@@ -10,7 +10,7 @@ from ._exits import observe_exits
 from ._failing_work import Failures, capture_failures, crash_after, crash_before
 from ._gantt import plot_gantt
 from ._heartbeat import measure_partition_detection
-from ._prefetch import consume_load, deliveries_of, round_trip_ms, sharing, sharing_by_worker
+from ._prefetch import consume_load, round_trip_ms
 from ._prefetch_figures import plot_fairness_and_rate, plot_rates, plot_sharing
 from ._priority import compare_waits, waits_by_priority
 from ._priority_figures import plot_waits_by_design, plot_waits_over_day
@@ -21,7 +21,7 @@ from ._routing import route_workload, table_of_keys
 from ._run_when import run_when
 from ._workers import publish_task, run_each, run_workload
 from ._workers_figures import plot_depth, plot_speedup
-from ._workers_frames import Run, Runs, compare_runs, compare_tasks
+from ._workers_frames import Run, Runs
 from ._workload import Job, Workload, load_workload, make_workload
 from .clients._compare import ClientsConfig, compare_clients
 from .clients._figures import plot_clients
@@ -43,14 +43,11 @@ __all__ = [
     "break_everything",
     "capture_failures",
     "compare_clients",
-    "compare_runs",
-    "compare_tasks",
     "compare_waits",
     "consume_load",
     "crash_after",
     "crash_before",
     "crash_consumer",
-    "deliveries_of",
     "load_workload",
     "make_workload",
     "measure_durability",
@@ -85,8 +82,6 @@ __all__ = [
     "run_when",
     "run_with_faults",
     "run_workload",
-    "sharing",
-    "sharing_by_worker",
     "table_of_keys",
     "waits_by_priority",
 ]

@@ -10,7 +10,6 @@ from rmqlab import names
 from rmqlab.amqp import Consumer, Publisher, ack_each, connect, purge
 from rmqlab.broker import Broker, Link
 from rmqlab.engine import TOPOLOGY
-from rmqlab.experiments._workers_frames import Run
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
 from rmqlab.measure._report import NS_PER_S, Report
@@ -118,57 +117,6 @@ def consume_load(
         idle_share=idle_share,
         **{name: totals[name] for name in report.provenance},
     )
-
-
-def sharing(*runs: Run) -> pd.DataFrame:
-    """Show how evenly workers shared the work of each run, and what that was worth.
-
-    Returns:
-        One row a run: workers, prefetch, acked, jain (Jain's index of the tasks that each
-        worker did), jain_busy (of the time that each had a task in hand), idle_share (part of
-        the workers' time without a task in hand, until the last one was done), makespan_s,
-        ideal_s (if the work were shared without loss), and where it was measured: rabbitmq,
-        pika, cores.
-    """
-    import pandas as pd
-
-    rows = []
-    for run in runs:
-        fairness = Report.of(run.ledger).fairness()
-        summary = run.summary()
-        rows.append(
-            summary[["workers", "prefetch", "acked"]].assign(
-                jain=fairness["jain"],
-                jain_busy=fairness["jain_busy"],
-                idle_share=1 - fairness["mean_utilization"],
-                **{name: summary[name] for name in ("makespan_s", "ideal_s", "rabbitmq", "pika", "cores")},
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
-
-
-def sharing_by_worker(*runs: Run) -> pd.DataFrame:
-    """Show what each worker of each run did.
-
-    Returns:
-        One row a worker and run, also one that got nothing: prefetch, worker, tasks (that it
-        acknowledged), busy_s (with a task in hand).
-    """
-    import pandas as pd
-
-    frames = [Report.of(run.ledger, prefetch=run.prefetch).consumers() for run in runs]
-    workers = pd.concat(frames, ignore_index=True)
-    return workers[["prefetch", "consumer", "acked", "busy_s"]].rename(
-        columns={"consumer": "worker", "acked": "tasks"}
-    )
-
-
-def deliveries_of(*runs: Run) -> pd.DataFrame:
-    """Show each delivery of each run, as `Report.deliveries` does, with the run's prefetch."""
-    import pandas as pd
-
-    frames = [Report.of(run.ledger, prefetch=run.prefetch).deliveries() for run in runs]
-    return pd.concat(frames, ignore_index=True)
 
 
 def _rate_msg_s(report: Report) -> float:

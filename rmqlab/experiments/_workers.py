@@ -161,20 +161,19 @@ def run_each(
     Raises:
         BrokerError: a worker failed, or a time limit passed.
     """
-    return Runs(
-        tuple(
-            run_workload(
-                broker,
-                workload,
-                workers=each,
-                prefetch_count=prefetch_count,
-                replay=replay,
-                timeout_s=timeout_s,
-                progress=progress,
-            )
-            for each in workers
+    runs = {
+        each: run_workload(
+            broker,
+            workload,
+            workers=each,
+            prefetch_count=prefetch_count,
+            replay=replay,
+            timeout_s=timeout_s,
+            progress=progress,
         )
-    )
+        for each in workers
+    }
+    return Runs(runs, by="workers")
 
 
 @dataclass(frozen=True, slots=True)

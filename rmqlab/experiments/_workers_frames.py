@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 
 from rmqlab.experiments._workload import Workload
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
+from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, Report
 from rmqlab.measure._snapshots import REQUEUED
 
 if TYPE_CHECKING:
@@ -125,6 +125,34 @@ class Run:
         }
         return pd.DataFrame([row])
 
+    def sharing(self) -> pd.DataFrame:
+        """Show how evenly the workers shared the work, and what that was worth.
+
+        Returns:
+            One row: workers, prefetch, acked, jain (Jain's index of the tasks that each worker
+            did), jain_busy (of the time that each had a task in hand), idle_share (part of the
+            workers' time without a task in hand, until the last one was done), makespan_s,
+            ideal_s (if the work were shared without loss), and where it was measured:
+            rabbitmq, pika, cores.
+        """
+        fairness, summary = Report.of(self.ledger).fairness(), self.summary()
+        return summary[["workers", "prefetch", "acked"]].assign(
+            jain=fairness["jain"],
+            jain_busy=fairness["jain_busy"],
+            idle_share=1 - fairness["mean_utilization"],
+            **{name: summary[name] for name in ("makespan_s", "ideal_s", "rabbitmq", "pika", "cores")},
+        )
+
+    def shares(self) -> pd.DataFrame:
+        """Show what each worker did.
+
+        Returns:
+            One row a worker, also one that got nothing: worker, tasks (that it acknowledged),
+            busy_s (with a task in hand).
+        """
+        workers = Report.of(self.ledger).consumers()[["consumer", "acked", "busy_s"]]
+        return workers.rename(columns={"consumer": "worker", "acked": "tasks"})
+
     def depth(self) -> pd.DataFrame:
         """Show how many tasks wait in the queue, and how many are in workers' hands.
 
@@ -176,65 +204,44 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Several runs side by side; its frames are those of `Run`, one below the other.
+    """Several runs side by side: each frame is that of the runs, one below the other.
 
     Attributes:
-        runs: the runs.
+        runs: the runs, by what differs between them.
+        by: what that is, such as `ack`: the name of the column that tells them apart.
     """
 
-    runs: tuple[Run, ...]
+    runs: Mapping[str, Run] | Mapping[int, Run]
+    by: str
 
     def __repr__(self) -> str:
-        return f"<{len(self.runs)} runs>"
+        return f"<{len(self.runs)} runs by {self.by}>"
 
     def tasks(self) -> pd.DataFrame:
-        """Show the outcome of each task, one row a task and run."""
-        import pandas as pd
-
-        return pd.concat([run.tasks() for run in self.runs], ignore_index=True)
+        """Show the outcome of each task, as `Run.tasks`, one row a task and run."""
+        return self._below_each_other(Run.tasks)
 
     def summary(self) -> pd.DataFrame:
-        """Show the runs, one row each."""
-        import pandas as pd
-
-        return pd.concat([run.summary() for run in self.runs], ignore_index=True)
+        """Show the runs, as `Run.summary`, one row each."""
+        return self._below_each_other(Run.summary)
 
     def depth(self) -> pd.DataFrame:
-        """Show the depth of the queue over time in each run."""
+        """Show the depth of the queue over time in each run, as `Run.depth`."""
+        return self._below_each_other(Run.depth)
+
+    def deliveries(self) -> pd.DataFrame:
+        """Show each delivery of each run, as `Report.deliveries`."""
+        return self._below_each_other(lambda run: Report.of(run.ledger).deliveries())
+
+    def workers(self) -> pd.DataFrame:
+        """Show what each worker of each run did, as `Run.shares`."""
+        return self._below_each_other(Run.shares)
+
+    def _below_each_other(self, frame_of: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.concat([run.depth() for run in self.runs], ignore_index=True)
-
-
-def compare_runs(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
-    """Show runs of different designs below each other.
-
-    Args:
-        runs: the runs, by the name of what differs, such as `{"auto": …, "each": …}`.
-        by: what it is that differs, such as `ack`.
-
-    Returns:
-        One row a run: its name in the column `by`, and the columns of `Run.summary`.
-    """
-    return _below_each_other({name: run.summary() for name, run in runs.items()}, by)
-
-
-def compare_tasks(runs: Mapping[str, Run], *, by: str) -> pd.DataFrame:
-    """Show the outcome of each task in runs of different designs.
-
-    Args:
-        runs: as for `compare_runs`.
-        by: as for `compare_runs`.
-
-    Returns:
-        One row a task and run: the run's name in the column `by`, and the columns of `Run.tasks`.
-    """
-    return _below_each_other({name: run.tasks() for name, run in runs.items()}, by)
-
-
-def _below_each_other(frames: Mapping[str, pd.DataFrame], by: str) -> pd.DataFrame:
-    import pandas as pd
-
-    for name, frame in frames.items():
-        frame.insert(0, by, name)
-    return pd.concat(frames.values(), ignore_index=True)
+        frames = {name: frame_of(run) for name, run in self.runs.items()}
+        for name, frame in frames.items():
+            if self.by not in frame:
+                frame.insert(0, self.by, name)
+        return pd.concat(frames.values(), ignore_index=True)

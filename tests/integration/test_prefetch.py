@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from rmqlab.broker import Link
 from rmqlab.experiments import (
-    Run,
+    Runs,
     Workload,
     consume_load,
-    deliveries_of,
     make_workload,
     round_trip_ms,
     run_workload,
-    sharing,
-    sharing_by_worker,
 )
 from rmqlab.measure import ConstantDuration, Load, publish_load
 
@@ -30,15 +28,16 @@ def workload() -> Workload:
 
 
 @pytest.fixture(scope="module")
-def runs(broker, workload) -> list[Run]:
-    return [
-        run_workload(broker, workload, workers=WORKERS, prefetch_count=each, progress=False)
+def runs(broker, workload) -> Runs:
+    runs = {
+        each: run_workload(broker, workload, workers=WORKERS, prefetch_count=each, progress=False)
         for each in (0, 1)
-    ]
+    }
+    return Runs(runs, by="prefetch")
 
 
 def test_without_a_limit_one_worker_has_everything(runs) -> None:
-    hoarded, shared = sharing(*runs).to_dict("records")
+    hoarded, shared = (run.sharing().to_dict("records")[0] for run in runs.runs.values())
 
     assert hoarded["jain"] == hoarded["jain_busy"] == 1 / WORKERS
     assert hoarded["idle_share"] > 0.7
@@ -48,7 +47,7 @@ def test_without_a_limit_one_worker_has_everything(runs) -> None:
 
 
 def test_a_run_is_one_row_with_what_it_was_made_with(runs, broker, workload) -> None:
-    frame = sharing(*runs)
+    frame = pd.concat([run.sharing() for run in runs.runs.values()])
 
     assert list(frame["prefetch"]) == [0, 1]
     assert (frame["workers"] == WORKERS).all()
@@ -58,7 +57,7 @@ def test_a_run_is_one_row_with_what_it_was_made_with(runs, broker, workload) -> 
 
 
 def test_a_worker_that_got_nothing_is_shown_too(runs) -> None:
-    workers = sharing_by_worker(*runs)
+    workers = runs.workers()
 
     assert list(workers) == ["prefetch", "worker", "tasks", "busy_s"]
     assert len(workers) == 2 * WORKERS
@@ -67,7 +66,7 @@ def test_a_worker_that_got_nothing_is_shown_too(runs) -> None:
 
 
 def test_deliveries_of_runs_can_be_told_apart(runs) -> None:
-    deliveries = deliveries_of(*runs)
+    deliveries = runs.deliveries()
 
     assert list(deliveries.groupby("prefetch").size()) == [60, 60]
     assert {"consumer", "begun_s", "settled_s"} <= set(deliveries)
@@ -98,7 +97,7 @@ def test_over_a_distance_a_prefetch_of_1_waits_after_each_message(broker) -> Non
 
 @pytest.mark.parametrize("prefetch", [0, 1, 7])
 def test_each_message_of_a_load_is_done_once(broker, prefetch: int) -> None:
-    (row,) = consume_load(broker, Load(30, first=5), prefetch_count=prefetch).to_dict("records")
+    (row,) = consume_load(broker, Load(30), prefetch_count=prefetch).to_dict("records")
 
     assert row["published"] == row["acked"] == 30
     assert row["redelivered"] == 0

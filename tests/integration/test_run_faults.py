@@ -16,10 +16,9 @@ from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.experiments import (
     Run,
+    Runs,
     Workload,
     capture_failures,
-    compare_runs,
-    compare_tasks,
     crash_after,
     crash_before,
     load_workload,
@@ -220,7 +219,7 @@ def test_a_worker_that_gives_back_by_reject_does_a_task_that_fails_once(broker) 
         capture_failures(),
         EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=Record()) as worker,
     ):
-        worker.run(count=2, time_s=30)
+        worker.run(count=2, for_s=30)
 
     assert outcomes == ["requeued", "acked"]
     broker.wait_for_queue(names.TASKS, ready=0)
@@ -240,7 +239,7 @@ def test_a_body_that_is_no_task_is_dead_lettered_whatever_the_policy(broker, cap
         channel.queue_purge(CLASSIC)
         channel.basic_publish("", CLASSIC, b"not json")
     with EngineWorker(broker, print, queue=CLASSIC, topology=QUEUES, on_failure="requeue") as worker:
-        worker.run(count=1, time_s=30)
+        worker.run(count=1, for_s=30)
 
     broker.wait_for_queue(DEAD, ready=1)
 
@@ -283,7 +282,7 @@ def test_runs_of_several_designs_are_put_below_each_other(broker, workload) -> N
         "auto": run_workload(broker, workload.head(3), ack=auto_ack(), progress=False),
     }
 
-    summary = compare_runs(runs, by="ack")
+    summary = Runs(runs, by="ack").summary()
     assert list(summary["ack"]) == ["each", "auto"]
     assert list(summary["acked"]) == [5, 3]
-    assert list(compare_tasks(runs, by="ack")["ack"]) == ["each"] * 5 + ["auto"] * 3
+    assert list(Runs(runs, by="ack").tasks()["ack"]) == ["each"] * 5 + ["auto"] * 3

@@ -202,14 +202,15 @@ def test_depth_knows_that_a_task_of_a_lost_worker_was_back_in_the_queue() -> Non
 
 
 def test_runs_put_the_frames_of_each_run_below_each_other(run: Run) -> None:
-    runs = Runs((run, run))
+    runs = Runs({"a": run, "b": run}, by="case")
 
     assert len(runs.summary()) == 2
     assert len(runs.tasks()) == 6
     assert len(runs.depth()) == 2 * len(run.depth())
     assert list(runs.tasks().index) == list(range(6))
+    assert list(runs.summary()["case"]) == ["a", "b"]
 
 
 def test_reprs_are_short_and_the_same_each_time(run: Run) -> None:
     assert repr(run) == "<Run of 3 tasks by 2 workers>"
-    assert repr(Runs((run, run))) == "<2 runs>"
+    assert repr(Runs({1: run, 2: run}, by="workers")) == "<2 runs by workers>"
