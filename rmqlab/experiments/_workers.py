@@ -50,7 +50,7 @@ def run_workload(
     publish: Publish = publish_task,
     execute: Callable[[Task], object] | None = None,
     replay: bool = False,
-    enough: int | None = None,
+    until: Callable[[Ledger], bool] | None = None,
     for_s: float | None = None,
     timeout_s: float = 120,
     progress: bool = True,
@@ -75,13 +75,14 @@ def run_workload(
         execute: does the work of a task; None is busy for as long as its recording asks.
         replay: whether to publish each task at its time of arrival, while the workers work.
             Otherwise all are in the queue before the workers begin.
-        enough: end the run when so many tasks are acknowledged or rejected; None is all.
+        until: end the run as soon as this is so, asked of the ledger again and again; None is when
+            all tasks are acknowledged or rejected.
         for_s: end the run after so many seconds, whatever is left; None is no such end.
         timeout_s: give up after this many seconds.
         progress: whether to show a progress bar.
 
     Raises:
-        BrokerError: a worker failed, or the time limit passed before enough tasks were done.
+        BrokerError: a worker failed, or the time limit passed before the end.
         TopologyMismatchError: the broker has an exchange or a queue of the same name with
             other properties.
         ValueError: an argument is out of range.
@@ -120,7 +121,8 @@ def run_workload(
         crew.begin()
         with source.replaying() if replay else contextlib.nullcontext() as publisher:
             _Wait(broker, topology, ledger, crew, consuming, publisher).run(
-                enough=len(workload) if enough is None else enough,
+                len(workload),
+                until=until or (lambda ledger: ledger.done >= len(workload)),
                 for_s=for_s,
                 timeout_s=timeout_s,
                 show=progress,
@@ -227,14 +229,22 @@ class _Wait:
     consuming: Sequence[ConsumeRecorder]
     publisher: Future[None] | None
 
-    def run(self, *, enough: int, for_s: float | None, timeout_s: float, show: bool) -> None:
+    def run(
+        self,
+        tasks: int,
+        *,
+        until: Callable[[Ledger], bool],
+        for_s: float | None,
+        timeout_s: float,
+        show: bool,
+    ) -> None:
         size = len(self.crew)
         label = f"{size} worker{'s' if size > 1 else ''}"
         started_s = quiet_since_s = time.monotonic()
         # On standard output, as JupyterLab paints standard error like a warning.
-        with tqdm(total=enough, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show) as bar:
-            while (done := self.ledger.done) < enough:
-                bar.update(done - bar.n)
+        with tqdm(total=tasks, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show) as bar:
+            while not until(self.ledger):
+                bar.update(self.ledger.done - bar.n)
                 self.crew.check()
                 if self.publisher and self.publisher.done():
                     self.publisher.result()
@@ -247,11 +257,11 @@ class _Wait:
                     break
                 if now_s - started_s > timeout_s:
                     raise BrokerError(
-                        f"Only {done} of {enough} tasks were done within the time limit. "
+                        f"Only {self.ledger.done} of {tasks} tasks were done within the time limit. "
                         "Next: give more workers, fewer tasks or a longer timeout_s"
                     )
                 time.sleep(LOOK_EVERY_S)
-            bar.update(done - bar.n)
+            bar.update(self.ledger.done - bar.n)
 
     def _is_under_way(self) -> bool:
         """Return whether there is something left to do, and somebody to do it."""

@@ -122,6 +122,8 @@ def test_a_message_of_somebody_else_is_no_work(broker, monkeypatch) -> None:
 def test_a_load_is_not_disturbed_by_what_an_earlier_one_left(broker) -> None:
     load = Load(10)
     consume_load(broker, load, prefetch_count=1)
-    run_workload(broker, make_workload(5, ConstantDuration()), enough=1, progress=False)
+    run_workload(
+        broker, make_workload(5, ConstantDuration()), until=lambda ledger: ledger.done >= 1, progress=False
+    )
 
     assert consume_load(broker, load, prefetch_count=1)["acked"].item() == 10

@@ -24,6 +24,7 @@ from rmqlab.experiments import (
     load_workload,
     run_workload,
 )
+from rmqlab.measure import Ledger
 
 DEAD = "rmqlab-test-dead"
 CLASSIC = "rmqlab-test-classic"
@@ -43,6 +44,10 @@ QUEUES = Topology(
         Queue(name=DEAD),
     ]
 )
+
+
+def _good_are_done(ledger: Ledger) -> bool:
+    return ledger.done >= 57
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +164,7 @@ def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
 
 
 def test_requeued_tasks_come_back_until_the_run_ends(broker, workload, fail) -> None:
-    run = _run(broker, workload, CLASSIC, workers=4, on_failure="requeue", execute=fail, enough=57)
+    run = _run(broker, workload, CLASSIC, workers=4, on_failure="requeue", execute=fail, until=_good_are_done)
 
     totals = run.ledger.totals()
     assert (totals.acked, totals.rejected) == (57, 0)
@@ -170,7 +175,7 @@ def test_requeued_tasks_come_back_until_the_run_ends(broker, workload, fail) -> 
 
 
 def test_as_many_failing_tasks_as_workers_stop_everything(broker, workload, fail) -> None:
-    run = _run(broker, workload, CLASSIC, on_failure="requeue", execute=fail, enough=57, for_s=2)
+    run = _run(broker, workload, CLASSIC, on_failure="requeue", execute=fail, for_s=2)
 
     # Number 10 captures one worker and number 30 the other: 29 of the 30 before it are good.
     assert run.ledger.totals().acked <= 29
@@ -189,7 +194,15 @@ def test_failed_tasks_go_to_the_dead_letters(broker, workload, fail, queue, on_f
 
 
 def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, fail) -> None:
-    run = _run(broker, workload, QUORUM, on_failure="reject-requeue", execute=fail, enough=57)
+    deliveries = 57 + 3 * (1 + LIMIT)
+    run = _run(
+        broker,
+        workload,
+        QUORUM,
+        on_failure="reject-requeue",
+        execute=fail,
+        until=lambda ledger: ledger.received >= deliveries,
+    )
 
     totals = run.ledger.totals()
     assert (totals.acked, totals.requeued) == (57, 3 * (1 + LIMIT))
@@ -255,7 +268,13 @@ def test_a_run_ends_when_enough_is_done(broker, workload) -> None:
         if next(done) > ENOUGH:
             others_last.wait(0.5)
 
-    run = run_workload(broker, workload, execute=quick_until_enough, enough=ENOUGH, progress=False)
+    run = run_workload(
+        broker,
+        workload,
+        execute=quick_until_enough,
+        until=lambda ledger: ledger.done >= ENOUGH,
+        progress=False,
+    )
 
     assert ENOUGH <= run.ledger.totals().acked < len(workload)
 
