@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 from rmqlab.errors import LessonError
@@ -107,8 +107,8 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
         error = f"{_failed_cell(notebook)} raised {failure.ename}: {failure.evalue}"
     except CellTimeoutError:
         error = f"{_failed_cell(notebook)} took longer than {CELL_TIMEOUT_S} s"
-    except DeadKernelError:
-        error = f"the kernel died in {_failed_cell(notebook)}"
+    except RuntimeError as failure:  # a kernel that died, or never answered
+        error = f"{_failed_cell(notebook)} has lost its kernel: {failure}"
     seconds = time.perf_counter() - started
     normalize(notebook)
     return Execution(path, _title(notebook, path), notebook, seconds, error)

@@ -157,7 +157,17 @@ def test_a_failure_names_its_cell_and_shows_no_output_of_an_earlier_execution(tm
 def test_a_kernel_that_dies_is_a_failure(tmp_path: Path) -> None:
     path = _write(tmp_path, _notebook("import os; os._exit(1)"))
 
-    assert "kernel died" in lessons.execute(path, lambda: None).error
+    assert "lost its kernel" in lessons.execute(path, lambda: None).error
+
+
+def test_a_kernel_that_never_answers_is_a_failure(monkeypatch, tmp_path: Path) -> None:
+    def never_answers(_: object) -> None:
+        raise RuntimeError("Kernel didn't respond in 60 seconds")
+
+    monkeypatch.setattr("nbclient.NotebookClient.execute", never_answers)
+    path = _write(tmp_path, _notebook("1"))
+
+    assert "code cell 0 has lost its kernel" in lessons.execute(path, lambda: None).error
 
 
 def test_a_cell_that_takes_too_long_is_a_failure(monkeypatch, tmp_path: Path) -> None:
