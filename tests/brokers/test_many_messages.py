@@ -3,7 +3,7 @@
 Fifty thousand by default. The million, which takes a minute or two:
 
     RMQLAB_MESSAGES=1000000 make test \\
-        ARGS="tests/integration/test_many_messages.py --junit-xml=build/many.xml"
+        ARGS="tests/brokers/test_many_messages.py --junit-xml=build/many.xml"
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
-SELF = "tests/test_project.py"  # it spells out what it looks for
+ROOT = Path(__file__).parents[2]
+SELF = "tests/project/test_project.py"  # it spells out what it looks for
 
 # Which packages of pip have another name on conda-forge.
 CONDA_NAMES = {"docker": "docker-py"}
