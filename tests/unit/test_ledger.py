@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rmqlab.errors import LedgerError
-from rmqlab.measure import Balance, Ledger, Load, by_message_id
+from rmqlab.measure import Ledger, Load, by_message_id
 from rmqlab.measure._account import MESSAGE
 from rmqlab.measure._header import HEADER
 
@@ -37,22 +37,19 @@ def _filled(count: int, *, consumers: int = 2, batch: int = 100) -> Ledger:
     return ledger
 
 
-def test_a_run_in_which_all_goes_well_balances() -> None:
+def test_a_run_in_which_all_goes_well_loses_and_repeats_nothing() -> None:
     ledger = _filled(1000)
     totals = ledger.totals()
 
     assert totals.published == totals.confirmed == totals.received == totals.unique == totals.acked == 1000
     assert totals.lost_confirmed == totals.lost_unconfirmed == totals.duplicated == totals.reordered == 0
-    assert ledger.balance().holds
     assert ledger.done == 1000
 
 
-def test_an_empty_ledger_has_nothing_and_balances() -> None:
+def test_an_empty_ledger_has_nothing() -> None:
     ledger = Ledger()
 
     assert ledger.totals().published == ledger.done == len(ledger.account().messages) == 0
-    assert ledger.balance() == Balance(*[0] * 10)
-    assert ledger.balance().holds
 
 
 def test_a_million_messages_take_under_64_bytes_each() -> None:
@@ -87,10 +84,6 @@ def test_a_lost_message_is_told_by_what_the_broker_had_said_of_it() -> None:
     totals = ledger.totals()
     assert (totals.lost_confirmed, totals.lost_unconfirmed) == (2, 1)
     assert (totals.nacked, totals.returned) == (1, 1)
-    balance = ledger.balance(queued=2)
-    assert balance.missing == 1
-    assert not balance.holds
-    assert ledger.balance(queued=3).holds
 
 
 def test_confirms_may_come_in_any_order() -> None:
@@ -129,7 +122,6 @@ def test_a_message_that_is_not_of_the_run_is_counted_as_foreign(body: bytes) -> 
     totals = ledger.totals()
     assert totals.foreign == 1
     assert (totals.received, totals.acked, ledger.done) == (1, 1, 1)
-    assert not ledger.balance().holds
 
 
 @pytest.mark.parametrize("message_id", [None, "", "seven", "-1", "99999999999999999999999999"])
@@ -250,11 +242,6 @@ def test_numbers_of_messages_go_from_0() -> None:
         Ledger().publisher(first=-1)
 
 
-def test_queues_do_not_hold_less_than_nothing() -> None:
-    with pytest.raises(ValueError, match="queued is -1"):
-        Ledger().balance(-1)
-
-
 def test_a_ledger_that_was_pickled_is_the_same_and_goes_on() -> None:
     ledger = _filled(1000)
     pickled = pickle.dumps(ledger)
@@ -308,7 +295,6 @@ def test_a_ledger_may_be_asked_while_recorders_write() -> None:
         thread.join()
 
     assert failures == []
-    assert ledger.balance().holds
     assert ledger.done == 50_000
 
 
