@@ -1,18 +1,22 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test check rehearse run notebooks reference lint clean
+.PHONY: help lab test test-brokers check rehearse run notebooks reference lint clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 lab: ## start a broker, and JupyterLab on the lessons (ARGS="--no-browser" on a server)
 	@./setup.sh test
 	@$(run) rmqlab lab $(ARGS)
 
-test: ## run the tests and every notebook (ARGS="notebooks" for these alone, "-n 0" in one process)
+test: ## run every notebook, and the tests that break nothing (ARGS="notebooks" for these alone, "-n 0" in one process)
 	@./setup.sh test
 	@$(run) pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-brokers: ## run the tests that start, break and stop brokers and commands of their own (ARGS="-n 0" in one process)
+	@./setup.sh test
+	@$(run) pytest -n auto --dist loadfile --no-loadscope-reorder tests/brokers $(ARGS)
 
 check: ## what can be checked in a minute while one writes: style, types, layers, unit tests
 	@./setup.sh dev
@@ -24,7 +28,7 @@ check: ## what can be checked in a minute while one writes: style, types, layers
 
 rehearse: ## run each lesson twice, interrupted, and without what it claims; twenty restarts: minutes
 	@./setup.sh test
-	@$(run) pytest -m rehearsal tests/test_rehearsal.py tests/test_long_faults.py $(ARGS)
+	@$(run) pytest -m rehearsal tests/project/test_rehearsal.py tests/brokers/test_long_faults.py $(ARGS)
 
 run: ## execute every notebook into build/, with an HTML report
 	@./setup.sh test

@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 
 from rmqlab.broker import Broker
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MUTATIONS = tomllib.loads((Path(__file__).parent / "mutations.toml").read_text(encoding="utf-8"))["mutation"]
 MEASURED = "nbval-ignore-output"

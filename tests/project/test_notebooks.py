@@ -11,7 +11,7 @@ import pytest
 
 from rmqlab import lessons
 
-PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LESSONS = [path for path in PATHS if path.stem[0].isdigit()]  # the others are appendices
 TAGS = {"nbval-ignore-output", "nbval-check-output", "nbval-skip", "raises-exception", "hide-cell"}
 SETUP_LINES = 6
