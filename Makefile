@@ -10,11 +10,11 @@ lab: ## start a broker, and JupyterLab on the lessons (ARGS="--no-browser" on a 
 	@./setup.sh test
 	@$(run) rmqlab lab $(ARGS)
 
-test: ## run the tests and every notebook (ARGS="notebooks" for these alone, "-n 0" in one process)
+test: ## run every notebook, and the tests that break nothing (ARGS="notebooks" for these alone, "-n 0" in one process)
 	@./setup.sh test
 	@$(run) pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-brokers: ## run the tests that start, break and share brokers of their own: ten minutes
+test-brokers: ## run the tests that start, break and stop brokers and commands of their own (ARGS="-n 0" in one process)
 	@./setup.sh test
 	@$(run) pytest -n auto --dist loadfile --no-loadscope-reorder tests/brokers $(ARGS)
 

@@ -2,8 +2,7 @@
 
 Fifty thousand by default. The million, which takes a minute or two:
 
-    RMQLAB_MESSAGES=1000000 make test \\
-        ARGS="tests/brokers/test_many_messages.py --junit-xml=build/many.xml"
+    RMQLAB_MESSAGES=1000000 make test-brokers ARGS="-k many_messages --junit-xml=build/many.xml"
 """
 
 from __future__ import annotations

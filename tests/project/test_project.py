@@ -164,3 +164,14 @@ def test_no_file_of_a_run_is_in_the_repository() -> None:
     unwanted = re.compile(r"(^|/)(\.ipynb_checkpoints|__pycache__|build|\.venv)/|\.pyc$|^\.env$")
 
     assert [name for name in _tracked() if unwanted.search(name)] == []
+
+
+def test_the_readme_lists_the_targets_of_make() -> None:
+    targets = set(
+        re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    named = re.findall(
+        r"^\| `make ([a-z-]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+    assert set(named) == targets - {"help", "clean"}
