@@ -24,15 +24,8 @@ from pika import exceptions as amqp_errors
 
 from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
-from rmqlab.broker._objects import (
-    ACCESS_REFUSED,
-    NOT_FOUND,
-    ObjectKind,
-    lock_out_other_labs,
-    look,
-    make,
-    short_connection,
-)
+from rmqlab.broker._connection import short_connection
+from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, ObjectKind, lock_out_other_labs, look, make
 from rmqlab.errors import NameTakenError
 
 Claim = tuple[ObjectKind, str]
@@ -42,16 +35,12 @@ FREE = (NOT_FOUND, ACCESS_REFUSED)
 
 
 class Claims:
-    """The queues and exchanges that this process makes in a shared virtual host.
-
-    Args:
-        address: the broker and its virtual host.
-        cluster_name: what the broker calls itself. A connection may come by another way, such
-            as a `Link`, so its host and port do not say which broker it is to.
-    """
+    """The queues and exchanges that this process makes in a shared virtual host."""
 
     def __init__(self, address: Address, cluster_name: str) -> None:
         self._address = address
+        # A connection may come by another way, such as a `Link`, so that its host and port do not
+        # say which broker it is to.
         self._place = (cluster_name, address.virtual_host)
         self._names: dict[Claim, None] = {}
         self._notify: Callable[[bool, str, str], None] = lambda *_: None
@@ -61,9 +50,8 @@ class Claims:
     def start(self, notify: Callable[[bool, str, str], None]) -> None:
         """Watch all declares of this process from now on.
 
-        Args:
-            notify: hears whether a name is claimed or free again, its kind, and the name, each
-                time, and before anything is made. It deletes the claims if this process cannot.
+        `notify` hears whether a name is claimed or free again, its kind, and the name, before
+        anything is made: it deletes the claims if this process cannot.
         """
         self._notify = notify
         _watched.watch(self)
@@ -97,18 +85,7 @@ class Claims:
         return (name, connection.params.virtual_host) == self._place
 
     def refuse_taken(self, *wanted: Claim, free: Collection[int] = FREE) -> None:
-        """Look whether somebody else has one of these names.
-
-        What another broker object of this process has claimed is not somebody else's.
-
-        Args:
-            wanted: the names.
-            free: what `look` returns of a name that this run may use.
-
-        Raises:
-            NameTakenError: somebody else has a name; says which.
-            BrokerError: the broker cannot be asked.
-        """
+        """Raise NameTakenError if `look` says of a name of another process that it is not `free`."""
         with _watched.lock:
             unclaimed = [each for each in wanted if not self._holder(*each)]
             if not unclaimed:
@@ -119,13 +96,9 @@ class Claims:
                         raise self._taken(*each)
 
     def declare(self, kind: ObjectKind, name: str, settings: dict[str, Any]) -> None:
-        """Claim a name and make what it names, before its caller declares it.
+        """Claim a name and make what it names, before its caller declares it; raises NameTakenError.
 
         Where the broker refuses to make it, nothing is claimed: the caller's own declare tells.
-
-        Raises:
-            NameTakenError: it is there already, and not this run's.
-            BrokerError: the broker cannot be asked.
         """
         with _watched.lock:
             if self._holder(kind, name):

@@ -6,11 +6,11 @@ import dataclasses
 import logging
 import os
 import time
-from typing import ClassVar
 
 from rmqlab import names
-from rmqlab.broker._address import Address, probe
+from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims
+from rmqlab.broker._connection import probe
 from rmqlab.broker._management import Management
 from rmqlab.broker._objects import clean_up
 from rmqlab.broker._source import Check, Endpoint, Resources, token
@@ -36,12 +36,7 @@ class External:
     Where the user may, the lab makes a virtual host of its own and deletes that at the end.
     Elsewhere it uses the virtual host of the URL, refuses to start when a queue or an exchange
     has a name there that the lessons use, and deletes just what this very run made.
-
-    Attributes:
-        claims: what this run made in a virtual host that is not its own; None in its own.
     """
-
-    name: ClassVar[str] = "external"
 
     def __init__(self) -> None:
         url = os.environ.get(URL_SETTING, "").strip()
@@ -54,14 +49,13 @@ class External:
         self._server_info = probe(self._given)
         self._management_url = self._find_management()
         self._virtual_host = f"rmqlab-{token()}" if self._is_administrator() else None
-        self.claims: Claims | None = None
+        self.claims: Claims | None = None  # what this run made in a virtual host that is not its own
         if self._virtual_host is None:
             self.claims = Claims(self._given, self._server_info.cluster_name)
             _wait_for_free_names(self.claims)
 
     @classmethod
     def check(cls) -> Check:
-        """Return whether `AMQP_URL` is set and its broker answers."""
         url = os.environ.get(URL_SETTING, "").strip()
         if not url:
             return Check(False, f"{URL_SETTING} is not set", f"set {URL_SETTING} to use a broker that runs")
@@ -72,12 +66,10 @@ class External:
                 with Management(management_url, address) as management:
                     management.cluster_name()
         except RmqlabError as error:
-            reason, _, fix = str(error).partition(". Next: ")
-            return Check(False, reason, fix)
+            return Check(False, error.problem, error.next_step)
         return Check(True, f"RabbitMQ {server_info.version} at {address.place}")
 
     def resources(self) -> Resources:
-        """Return the virtual host, or else what was made in a shared one, to be deleted at the end."""
         return {
             "url": self._given.url,
             "management_url": self._management_url,
@@ -87,7 +79,6 @@ class External:
         }
 
     def start(self) -> Endpoint:
-        """Make our virtual host, where we may, and give the way to it."""
         address = self._given
         if self._virtual_host:
             address = dataclasses.replace(self._given, virtual_host=self._virtual_host)
@@ -98,20 +89,15 @@ class External:
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
-        """Delete our virtual host, or else what was made in a shared one."""
-        given = Address.parse(resources["url"], setting=URL_SETTING)
+        given, virtual_host = Address.parse(resources["url"], setting=URL_SETTING), resources["virtual_host"]
         try:
-            if resources["virtual_host"]:
+            if virtual_host:
                 with Management(resources["management_url"], given) as management:
-                    management.delete_virtual_host(resources["virtual_host"])
+                    management.delete_virtual_host(virtual_host)
             elif resources["claims"]:
                 clean_up(given, resources["claims"])
         except BrokerError as error:
-            what = (
-                f"virtual host {resources['virtual_host']}"
-                if resources["virtual_host"]
-                else "queues and exchanges"
-            )
+            what = f"virtual host {virtual_host}" if virtual_host else "queues and exchanges"
             logger.warning("could not delete the lab's %s on %s: %s", what, given.masked, error)
 
     def _find_management(self) -> str | None:

@@ -10,8 +10,9 @@ import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab import names
+from rmqlab.broker._connection import short_connection
 from rmqlab.broker._management import Management
-from rmqlab.broker._objects import RESOURCE_LOCKED, short_connection
+from rmqlab.broker._objects import RESOURCE_LOCKED
 from rmqlab.broker._source import Endpoint
 from rmqlab.errors import BrokerError, ManagementError
 
@@ -22,12 +23,7 @@ LOOK_EVERY_S = 0.02
 
 
 def queues(endpoint: Endpoint, own: Collection[str] | None = None) -> pd.DataFrame:
-    """Return one row a queue; see `Broker.queues`.
-
-    Args:
-        endpoint: the broker.
-        own: names of the queues to show; None for all.
-    """
+    """Return one row a queue, of those of our own or of all; see `Broker.queues`."""
     with short_connection(endpoint.address) as connection:
         return _queues(endpoint, own, connection)
 
@@ -57,11 +53,9 @@ def wait_for_queue(
     consumers: int | None,
     timeout_s: float,
 ) -> pd.DataFrame:
-    """Return the row of a queue once it is as wanted; see `Broker.wait_for_queue`.
-
-    It waits over one connection, as each that is opened takes the broker's time.
-    """
+    """Return the row of a queue once it is as wanted; see `Broker.wait_for_queue`."""
     deadline_s = time.monotonic() + timeout_s
+    # Over one connection, as each that is opened takes the broker's time.
     with short_connection(endpoint.address) as connection:
         while True:
             now = _depths(connection, [name]).get(name)
@@ -141,12 +135,8 @@ def _queue_row(name: str, known: dict[str, Any], now: tuple[int | None, int | No
 def _depths(
     connection: pika.BlockingConnection, queues: list[str]
 ) -> dict[str, tuple[int | None, int | None]]:
-    """Ask each queue itself: statistics lag behind, a passive declare does not.
-
-    Returns:
-        For each queue that is there, its ready messages and its consumers; None where the
-        queue is exclusive to another connection.
-    """
+    """Return the ready messages and the consumers of each queue that is there; None if it is exclusive."""
+    # Statistics lag behind, a passive declare does not.
     depths: dict[str, tuple[int | None, int | None]] = {}
     for queue in queues:
         try:

@@ -22,8 +22,9 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
-from rmqlab.broker._address import SOCKET_TIMEOUT_S, Address, explain
+from rmqlab.broker._address import Address
 from rmqlab.broker._broker import Broker, address_of
+from rmqlab.broker._connection import SOCKET_TIMEOUT_S, explain
 from rmqlab.broker._outage import Fault
 from rmqlab.broker._proxy import Proxy
 from rmqlab.closing import Closing
@@ -105,8 +106,8 @@ class Link(Closing):
         """How long each byte is on its way, one way, in milliseconds."""
         return self._delay_ms
 
-    def cut(self) -> Fault:
-        """Cut the network for the time of a `with` block, without a word to either side.
+    def partitioned(self) -> Fault:
+        """Return a context manager: during its block the network is cut, without a word to either side.
 
         No byte passes, in neither direction, and nobody is told: no connection is closed, and
         writing goes on until the system's buffers are full. New connections are taken, and get
@@ -117,20 +118,25 @@ class Link(Closing):
         not even be taken, and what was held arrives up to as long again after the cut, as TCP
         doubles the time between its attempts.
 
-            with link.cut() as outage:
+            with link.partitioned() as outage:
                 ...
 
-        Cuts do not nest: the first one to end makes the link whole.
+        Blocks do not nest: the first one to end makes the link whole.
 
         Returns:
             What cuts the link in a `with` statement, and gives the `Outage` as its target.
 
         Raises:
-            BrokerError: the link is closed.
+            BrokerError: the link is closed; when the block is entered.
 
         Source: https://www.rabbitmq.com/docs/heartbeats
         """
-        return Fault("cut", self._cut, self._mend)
+
+        def mend() -> None:
+            with contextlib.suppress(BrokerError):  # the link was closed meanwhile
+                self._ask(self._set_whole(True))
+
+        return Fault("partition", lambda: self._ask(self._set_whole(False)), mend)
 
     def drop(self) -> int:
         """End all connections over the link by a reset, at once; new ones are taken as before.
@@ -156,22 +162,14 @@ class Link(Closing):
             self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(CLOSE_TIMEOUT_S)
 
-    def _cut(self) -> None:
-        self._ask(self._set_whole(False))
-
-    def _mend(self) -> None:
-        with contextlib.suppress(BrokerError):  # the link was closed meanwhile
-            self._ask(self._set_whole(True))
-
     def _ask(self, what: Coroutine[Any, Any, T]) -> T:
         """Have something done in the link's thread, and wait until it is."""
         try:
             return asyncio.run_coroutine_threadsafe(what, self._loop).result(CLOSE_TIMEOUT_S)
-        except (CancelledError, TimeoutError) as error:
-            raise _closed() from error
-        except RuntimeError as error:  # the loop is closed
-            what.close()
-            raise _closed() from error
+        except (CancelledError, TimeoutError, RuntimeError) as error:
+            if isinstance(error, RuntimeError):  # the loop is closed, and never was given it
+                what.close()
+            raise BrokerError("This link is closed. Next: make a new one") from error
 
     async def _set_whole(self, is_whole: bool) -> None:
         (self._is_whole.set if is_whole else self._is_whole.clear)()
@@ -252,10 +250,6 @@ class Link(Closing):
             else:
                 return broker
         raise failure
-
-
-def _closed() -> BrokerError:
-    return BrokerError("This link is closed. Next: make a new one")
 
 
 def _resolve(address: Address) -> list[tuple[int, Any]]:

@@ -18,14 +18,7 @@ EXAMPLE = "http://localhost:15672"
 
 
 class Management(Closing):
-    """A client of the management HTTP API.
-
-    Args:
-        base_url: where the API is, without credentials and without `/api`.
-        address: the AMQP address; the API takes the same user, password and certificates.
-
-    Raises:
-        AddressError: the URL cannot be right, or an option of the address.
+    """A client of the management HTTP API, with the user, password and certificates of an AMQP address.
 
     Source: https://www.rabbitmq.com/docs/http-api-reference
     """
@@ -96,10 +89,6 @@ class Management(Closing):
         """Return the names, such as `127.0.0.1:51234 -> 127.0.0.1:5672`, of a user's connections now."""
         answer = self._call("GET", f"/connections/username/{quote(user, safe='')}")
         return {each["name"] for each in answer if each["vhost"] == virtual_host}
-
-    def close_connection(self, name: str) -> None:
-        """Close a connection that `list` shows; one that is gone is no error."""
-        self._call("DELETE", f"/connections/{quote(name, safe='')}", missing={})
 
     def close_connections(self, *, user: str) -> None:
         """Close all connections of a user, also those that `list` does not show yet."""

@@ -1,23 +1,21 @@
-"""What is in a virtual host: look, make, delete, over short connections of the lab's own."""
+"""What is in a virtual host: look, make, delete."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pika
 from pika import exceptions as amqp_errors
 
-from rmqlab.broker._address import HANDSHAKE_TIMEOUT_S, SOCKET_TIMEOUT_S, Address, explain, quiet_pika
-from rmqlab.errors import BrokerUnavailableError, ConnectionLostError, NameTakenError
+from rmqlab.broker._address import Address
+from rmqlab.broker._connection import short_connection
+from rmqlab.errors import NameTakenError
 
 THERE = 0
 ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406  # AMQP's reply codes
-OWN_NAME = "rmqlab itself"  # what a short connection calls itself
-HEARTBEAT_S = 5  # a broker that stands still is given up after about three of these
 LOOK_AGAIN_S = 0.05
 LOCK_TIMEOUT_S = 5  # another lab is making something of the same name at this moment
 IN_USE_TIMEOUT_S = 2  # exclusive queues of connections that have just ended
@@ -27,46 +25,9 @@ ObjectKind = Literal["queue", "exchange"]
 logger = logging.getLogger("rmqlab.broker")
 
 
-@contextlib.contextmanager
-def short_connection(address: Address) -> Iterator[pika.BlockingConnection]:
-    """Open a connection for a `with` block, and close it after.
-
-    Args:
-        address: where the broker is.
-
-    Raises:
-        BrokerUnavailableError: no connection could be opened; says why.
-        ConnectionLostError: the connection was lost within the block.
-    """
-    parameters = address.parameters
-    parameters.connection_attempts = 1
-    parameters.socket_timeout = SOCKET_TIMEOUT_S
-    parameters.stack_timeout = HANDSHAKE_TIMEOUT_S
-    parameters.blocked_connection_timeout = HANDSHAKE_TIMEOUT_S
-    parameters.heartbeat = HEARTBEAT_S
-    parameters.client_properties = {"connection_name": OWN_NAME}
-    with quiet_pika():
-        try:
-            connection = pika.BlockingConnection(parameters)
-        except Exception as error:
-            raise BrokerUnavailableError(explain(error, address)) from error
-        try:
-            yield connection
-        except amqp_errors.AMQPError as error:
-            raise ConnectionLostError(
-                f"The connection to {address.host}:{address.port} was lost ({error!r}). "
-                "Next: see that the broker runs, and try again"
-            ) from error
-        finally:
-            with contextlib.suppress(amqp_errors.AMQPError):
-                connection.close()
-
-
 def look(connection: pika.BlockingConnection, kind: ObjectKind, name: str) -> int:
-    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing.
-
-    RabbitMQ 4.3 answers `ACCESS_REFUSED` to a user with no right at all to the name; 3.10 does not.
-    """
+    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing."""
+    # RabbitMQ 4.3 answers `ACCESS_REFUSED` to a user with no right at all to the name; 3.10 does not.
     refusal = _refusal(connection, f"{kind}_declare", **{kind: name}, passive=True)
     return refusal.reply_code if refusal else THERE
 
@@ -78,15 +39,8 @@ def make(connection: pika.BlockingConnection, kind: ObjectKind, **settings: Any)
 
 
 def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
-    """Hold an exclusive queue, which only one connection can have, until the connection closes.
-
-    Its name begins as the one to be claimed, as the user may have the right to no others.
-
-    Raises:
-        NameTakenError: another lab has held it all the time.
-
-    Source: https://www.rabbitmq.com/docs/queues (exclusive queues)
-    """
+    """Hold an exclusive queue, which only one connection can have; NameTakenError if another lab keeps it."""
+    # Its name begins as the one to be claimed, as the user may have the right to no others.
     deadline_s = time.monotonic() + LOCK_TIMEOUT_S
     while refusal := _refusal(
         connection, "queue_declare", queue=f"{name[:100]}:rmqlab-claim", exclusive=True
@@ -103,17 +57,7 @@ def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
 
 
 def clean_up(address: Address, claims: Iterable[Iterable[str]]) -> None:
-    """Delete what was claimed: queues, and then the exchanges that nothing is bound to any more.
-
-    An exchange that somebody else has bound meanwhile stays, with a sentence in the log.
-
-    Args:
-        address: the broker and its virtual host.
-        claims: kind and name of each claim.
-
-    Raises:
-        BrokerError: the broker is gone.
-    """
+    """Delete what was claimed; an exchange that somebody else has bound meanwhile stays, and is logged."""
     with short_connection(address) as connection:
         for queue in [name for kind, name in claims if kind == "queue"]:
             if refusal := _refusal(connection, "queue_delete", queue=queue):

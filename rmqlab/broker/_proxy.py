@@ -10,14 +10,7 @@ BATCH_BYTES = 256 * 1024  # taken from a socket at once
 
 
 class Proxy:
-    """One direction of a connection: takes bytes from one side, and gives them to the other later.
-
-    Args:
-        source: where the bytes come from.
-        target: where they go to; told of the end when the source has ended and all is through.
-        delay_s: how long each byte is on its way, in seconds.
-        is_whole: set while bytes can pass; what is on its way meanwhile is held.
-    """
+    """Takes bytes from one side, and gives them to the other later; holds them while the link is cut."""
 
     def __init__(
         self, source: socket.socket, target: socket.socket, *, delay_s: float, is_whole: asyncio.Event

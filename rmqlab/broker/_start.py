@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Literal, overload
 
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._external import URL_SETTING
+from rmqlab.broker._own_broker import OwnBroker
 from rmqlab.broker._reaper import source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check
 from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError
@@ -38,13 +40,8 @@ def chosen_source(source: str | None = None) -> str:
 def own_sources(source: str | None = None) -> tuple[str, ...]:
     """Return the sources of a broker that may be broken, the one to try first at first.
 
-    Args:
-        source: the caller's choice; None leaves it to `RMQLAB_OWN_BROKER`, which a lab gives
-            to its kernels, then to `RMQLAB_BROKER` where that names one of these.
-
-    Raises:
-        AddressError: there is no such source.
-        FaultError: the caller's choice is `external`.
+    If the caller chooses none, `RMQLAB_OWN_BROKER` does, which a lab gives to its kernels, then
+    `RMQLAB_BROKER` where that names one of these.
     """
     if source == "external":
         raise FaultError(
@@ -60,6 +57,12 @@ def own_sources(source: str | None = None) -> tuple[str, ...]:
     return (chosen_source(choice),) if choice not in ("auto", "external") else OWN_SOURCES
 
 
+@overload
+def start_broker(source: Literal["container", "node"], *, own: bool = False) -> OwnBroker: ...
+@overload
+def start_broker(source: str | None = None, *, own: Literal[True]) -> OwnBroker: ...
+@overload
+def start_broker(source: str | None = None, *, own: bool = False) -> Broker: ...
 def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
     """Start a RabbitMQ broker, or reach one, and wait until it takes connections.
 
@@ -73,7 +76,8 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
             handed this on; else a container, else a node.
 
     Returns:
-        A running broker. Stop it with its `stop()`, or use it in a `with` statement.
+        A running broker: an `OwnBroker` if it was started here. Stop it with its `stop()`, or use
+        it in a `with` statement.
 
     Raises:
         AddressError: `AMQP_URL`, `RMQLAB_BROKER` or `RMQLAB_OWN_BROKER` cannot be right.
@@ -83,19 +87,19 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
     if own:
         return _start_first(own_sources(source), failures=[])
     choice = chosen_source(source)
-    if choice != "auto":
-        return Broker(choice).start()
     # Who names a broker wants that one, and not another when it does not answer.
-    if os.environ.get(URL_SETTING, "").strip():
+    if choice == "external" or (choice == "auto" and os.environ.get(URL_SETTING, "").strip()):
         return Broker("external").start()
+    if choice != "auto":
+        return OwnBroker(choice).start()
     return _start_first(OWN_SOURCES, failures=[f"external: {URL_SETTING} is not set"])
 
 
-def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> Broker:
+def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> OwnBroker:
     """Start a broker from the first source that has one; the only one says itself why not."""
     for name in sources:
         try:
-            return Broker(name).start()
+            return OwnBroker(name).start()
         except BrokerUnavailableError as error:
             if len(sources) == 1:
                 raise

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pika import exceptions as amqp_errors
 from pika.channel import Channel
 
-from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, ObjectKind
+from rmqlab.broker._connection import OWN_NAME
+from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, ObjectKind
 from rmqlab.errors import BrokerError, NameTakenError
 
 if TYPE_CHECKING:

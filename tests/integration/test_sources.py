@@ -289,7 +289,7 @@ def test_two_run_side_by_side_and_stop_leaves_nothing_of_one(own: Broker, other_
 
     assert not remains()
     assert _publishes(own)
-    assert repr(second) == f"<Broker {own.source}, stopped>"
+    assert repr(second) == f"<OwnBroker {own.source}, stopped>"
     with pytest.raises(BrokerError, match="stopped"):
         second.url  # noqa: B018
     assert password not in caplog.text

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from rmqlab import doctor
-from rmqlab.broker import Broker, check_sources, chosen_source, quiet_pika, start_broker
+from rmqlab.broker import Broker, check_sources, chosen_source, start_broker
+from rmqlab.broker._connection import quiet_pika
 from rmqlab.broker._node import MARK
 from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import free_ports
