@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import html
 import logging
 import os
 import socket
@@ -55,18 +54,6 @@ class Broker:
         if self.shared_virtual_host:
             state += f", shared virtual host {self.shared_virtual_host!r}"
         return f"<{type(self).__name__} {self._source_name}, {state}>"
-
-    def _repr_html_(self) -> str:
-        rows = {"source": self._source_name, "state": "running" if self._endpoint else "stopped"}
-        if self._endpoint:
-            rows["RabbitMQ"] = self._endpoint.version
-            rows["management API"] = "yes" if self._endpoint.management_url else "no"
-        if self.shared_virtual_host:
-            rows["virtual host"] = f"{self.shared_virtual_host}, shared with others"
-        cells = "".join(
-            f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
 
     def __enter__(self) -> Self:
         return self.start()
@@ -210,7 +197,7 @@ class Broker:
             about a second old with a broker that rmqlab started, five seconds with
             others, and empty without the management API, as are type, durable, exclusive.
         """
-        return _frames.queues(self._running, self._own_queues())
+        return _frames.queues(self._running, self._claims.queues() if self._claims else None)
 
     def wait_for_queue(
         self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10
@@ -262,10 +249,6 @@ class Broker:
     @property
     def _claims(self) -> Claims | None:
         return self._source.claims if isinstance(self._source, External) else None
-
-    def _own_queues(self) -> set[str] | None:
-        """Return the names of the queues that this run made; None if all are the lab's."""
-        return self._claims.queues() if self._claims else None
 
     @property
     def _running(self) -> Endpoint:

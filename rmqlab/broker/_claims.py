@@ -14,22 +14,36 @@ the look at a name and its making, and a name that the broker itself freed (`aut
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
+import time
 import weakref
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Literal
 
 import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
-from rmqlab.broker._connection import short_connection
-from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, ObjectKind, lock_out_other_labs, look, make
+from rmqlab.broker._connection import (
+    ACCESS_REFUSED,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    RESOURCE_LOCKED,
+    short_connection,
+)
 from rmqlab.errors import NameTakenError
 
+ObjectKind = Literal["queue", "exchange"]
 Claim = tuple[ObjectKind, str]
 
+logger = logging.getLogger("rmqlab.broker")
+
+THERE = 0
+LOOK_AGAIN_S = 0.05
+LOCK_TIMEOUT_S = 5  # another lab is making something of the same name at this moment
+IN_USE_TIMEOUT_S = 2  # exclusive queues of connections that have just ended
 # What a user has no right to cannot be made, deleted or purged: the broker sees to that.
 FREE = (NOT_FOUND, ACCESS_REFUSED)
 
@@ -155,3 +169,74 @@ class Claims:
             "it, or give the lab an empty virtual host in AMQP_URL, or a user with the tag 'administrator' "
             "and the management plugin, so that it makes one"
         )
+
+
+def look(connection: pika.BlockingConnection, kind: ObjectKind, name: str) -> int:
+    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing."""
+    # RabbitMQ 4.3 answers `ACCESS_REFUSED` to a user with no right at all to the name; 3.10 does not.
+    refusal = _refusal(connection, f"{kind}_declare", **{kind: name}, passive=True)
+    return refusal.reply_code if refusal else THERE
+
+
+def make(connection: pika.BlockingConnection, kind: ObjectKind, **settings: Any) -> None:
+    """Declare a queue or an exchange; raises what pika raises."""
+    with connection.channel() as channel:
+        (channel.queue_declare if kind == "queue" else channel.exchange_declare)(**settings)
+
+
+def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
+    """Hold an exclusive queue, which only one connection can have; NameTakenError if another lab keeps it."""
+    # Its name begins as the one to be claimed, as the user may have the right to no others.
+    deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+    while refusal := _refusal(
+        connection, "queue_declare", queue=f"{name[:100]}:rmqlab-claim", exclusive=True
+    ):
+        if refusal.reply_code != RESOURCE_LOCKED:
+            logger.debug("no lock while %r is made: %s", name, refusal.reply_text)
+            return
+        if time.monotonic() > deadline_s:
+            raise NameTakenError(
+                f"Another lab has been making {name!r} for {LOCK_TIMEOUT_S} s. "
+                "Next: end that lab, or try again"
+            )
+        connection.sleep(LOOK_AGAIN_S)
+
+
+def clean_up(address: Address, claims: Iterable[Iterable[str]]) -> None:
+    """Delete what was claimed; an exchange that somebody else has bound meanwhile stays, and is logged."""
+    with short_connection(address) as connection:
+        for queue in [name for kind, name in claims if kind == "queue"]:
+            if refusal := _refusal(connection, "queue_delete", queue=queue):
+                logger.warning("could not delete the lab's queue %r: %s", queue, refusal.reply_text)
+        exchanges = [name for kind, name in claims if kind == "exchange"]
+        deadline_s = time.monotonic() + IN_USE_TIMEOUT_S
+        # One may be bound to another, so that it takes several passes.
+        while (exchanges := _delete_unused(connection, exchanges)) and time.monotonic() < deadline_s:
+            connection.sleep(LOOK_AGAIN_S)
+    if exchanges:
+        what = ", ".join(map(repr, exchanges))
+        logger.warning("somebody else has bound to what the lab made; left as it is: exchange %s", what)
+
+
+def _delete_unused(connection: pika.BlockingConnection, exchanges: list[str]) -> list[str]:
+    """Delete the exchanges that nothing is bound to, and return the others."""
+    used = []
+    for exchange in exchanges:
+        refusal = _refusal(connection, "exchange_delete", exchange=exchange, if_unused=True)
+        if refusal and refusal.reply_code == PRECONDITION_FAILED:
+            used.append(exchange)
+        elif refusal:
+            logger.warning("could not delete the lab's exchange %r: %s", exchange, refusal.reply_text)
+    return used
+
+
+def _refusal(
+    connection: pika.BlockingConnection, method: str, **arguments: Any
+) -> amqp_errors.ChannelClosedByBroker | None:
+    """Call a method on a channel of its own, and return the broker's refusal, if it is one."""
+    try:
+        with connection.channel() as channel:
+            getattr(channel, method)(**arguments)
+    except amqp_errors.ChannelClosedByBroker as error:
+        return error
+    return None

@@ -29,8 +29,10 @@ HEARTBEAT_S = 5  # a broker that stands still is given up after about three of t
 OWN_NAME = "rmqlab itself"  # what a short connection calls itself
 REASON_LENGTH = 100
 
-# With these codes a broker says that it will not let us in: access-refused and not-allowed.
-REFUSALS = (403, 530)
+# AMQP's reply codes.
+ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406
+# With these a broker says that it will not let us in: access-refused and not-allowed.
+REFUSALS = (ACCESS_REFUSED, 530)
 
 # A container's port on loopback leads to the container's own address. An engine that starts or
 # ends a container may take away for some seconds the route to another one: each attempt then

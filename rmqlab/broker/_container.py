@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rmqlab.broker")
 
 DEFAULT_IMAGE = "rabbitmq:4.3-management"
-LABEL = "org.rmqlab"
 AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
 LOOPBACK, EVERYWHERE = "127.0.0.1", ""
 ENGINE_TIMEOUT_S = 5  # for a question to the engine
@@ -88,7 +87,8 @@ class Container(Server):
             return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
         with contextlib.closing(client):
             try:
-                return Check(True, f"an engine answers; {image()} {_state_of_image(client)}")
+                state = "is here" if _find_image(client) else "is to be pulled first"
+                return Check(True, f"an engine answers; {image()} {state}")
             except APIError as error:
                 return Check(False, f"the engine cannot use {image()!r} ({_reason(error)})", IMAGE_FIX)
 
@@ -176,7 +176,7 @@ class Container(Server):
                 detach=True,
                 name=self._name,
                 hostname="rmqlab",
-                labels={LABEL: "broker"},
+                labels={"org.rmqlab": "broker"},
                 environment=settings,
                 ports={f"{inside}/tcp": outside for inside, outside in ports.items()},
             )
@@ -250,15 +250,6 @@ def _find_image(client: DockerClient) -> Any:
         return client.images.get(image())
     except ImageNotFound:
         return None
-
-
-def _state_of_image(client: DockerClient) -> str:
-    found = _find_image(client)
-    if found is None:
-        return "is to be pulled first"
-    settings = found.attrs.get("Config", {}).get("Env") or []
-    versions = [each.partition("=")[2] for each in settings if each.startswith("RABBITMQ_VERSION=")]
-    return f"has RabbitMQ {versions[0]}" if versions else "is here"
 
 
 def _provide_image() -> None:

@@ -19,15 +19,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
-from rmqlab.broker._source import (
-    QUICK_STATISTICS,
-    Check,
-    Endpoint,
-    Resources,
-    Server,
-    free_ports,
-    token,
-)
+from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
 
 KILL_TIMEOUT_S = 5
 CONTROL_TIMEOUT_S = 30

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._broker import Broker
-from rmqlab.broker._management import Management
 from rmqlab.broker._outage import Fault, Outage, undisturbed
 from rmqlab.broker._source import Endpoint, Server, Source
 from rmqlab.errors import BrokerError, FaultError
@@ -70,7 +69,7 @@ class OwnBroker(Broker):
             FaultError: the broker was stopped meanwhile.
             BrokerUnavailableError: it does not come back.
         """
-        return self._bring_down("restart", lambda server: server.terminate(), END_TIMEOUT_S, down_s)
+        return self._bring_down("restart", END_TIMEOUT_S, down_s)
 
     def kill(self, down_s: float = 0.0) -> Outage:
         """Kill the server as `kill -9` does, and start it again: same data, same URL.
@@ -96,7 +95,7 @@ class OwnBroker(Broker):
 
         Source: https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
         """
-        return self._bring_down("kill", lambda server: server.kill(), KILL_TIMEOUT_S, down_s)
+        return self._bring_down("kill", KILL_TIMEOUT_S, down_s)
 
     def paused(self) -> Fault:
         """Return a context manager: during its block the server stands still.
@@ -183,16 +182,11 @@ class OwnBroker(Broker):
             ManagementError: the broker's management API does not answer.
         """
         _, endpoint = self._ours
-        user, virtual_host = endpoint.address.username, endpoint.address.virtual_host
-        with _management(endpoint) as management:
-            closing = management.connection_names(user=user, virtual_host=virtual_host)
-            management.close_connections(user=user)
-
-            def are_gone() -> bool:
-                return not closing & management.connection_names(user=user, virtual_host=virtual_host)
-
+        with endpoint.management() as management:
+            closing = management.connection_names()
+            management.close_connections()
             # The broker has let go of them: what is left is its clients to hear of it.
-            _wait(are_gone, HEARD_TIMEOUT_S)
+            _wait(lambda: not closing & management.connection_names(), HEARD_TIMEOUT_S)
         return len(closing)
 
     def delete_queue(self, name: str) -> None:
@@ -212,8 +206,8 @@ class OwnBroker(Broker):
         Source: https://www.rabbitmq.com/docs/consumer-cancel
         """
         _, endpoint = self._ours
-        with _management(endpoint) as management:
-            if not management.delete_queue(name, endpoint.address.virtual_host):
+        with endpoint.management() as management:
+            if not management.delete_queue(name):
                 raise FaultError(f"There is no queue {name!r}. Next: declare it, or correct the name")
 
     def _start(self) -> None:
@@ -238,9 +232,7 @@ class OwnBroker(Broker):
         """Return True if the broker was stopped since: then there is nothing to mend."""
         return self._ending.is_set() or self._source is not server
 
-    def _bring_down(
-        self, fault: str, end: Callable[[Server], None], timeout_s: float, down_s: float
-    ) -> Outage:
+    def _bring_down(self, fault: str, timeout_s: float, down_s: float) -> Outage:
         if not 0 <= down_s <= threading.TIMEOUT_MAX:
             raise ValueError(f"down_s is {down_s}; it must be a number of seconds from 0")
         server, endpoint = self._ours
@@ -251,7 +243,7 @@ class OwnBroker(Broker):
                 outage = Outage(fault)
                 try:
                     server.resume()  # what is paused does not end in good order
-                    end(server)
+                    (server.kill if fault == "kill" else server.terminate)()
                     _wait(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
                     outage.down_ns = time.perf_counter_ns()
                     if not _wait(lambda: not server.is_running(), timeout_s):
@@ -272,13 +264,12 @@ class OwnBroker(Broker):
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
     """Wait until something is so; return whether it was within the time limit."""
-    pause = threading.Event()
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             return False
-        pause.wait(min(LOOK_EVERY_S, left_s))
+        time.sleep(min(LOOK_EVERY_S, left_s))
     return True
 
 
@@ -290,13 +281,8 @@ def _listens(address: Address) -> bool:
     return True
 
 
-def _management(endpoint: Endpoint) -> Management:
-    assert endpoint.management_url  # what we start has one
-    return Management(endpoint.management_url, endpoint.address)
-
-
 def _has_alarm(endpoint: Endpoint) -> bool:
-    with _management(endpoint) as management:
+    with endpoint.management() as management:
         return "memory" in management.alarms()
 
 

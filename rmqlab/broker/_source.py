@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from rmqlab.broker._address import Address, capitalized
 from rmqlab.broker._connection import ServerInfo, probe
-from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
+from rmqlab.broker._management import Management
+from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
 
 START_TIMEOUT_S = 90
 LOOK_EVERY_S = 0.1
@@ -46,6 +47,15 @@ class Endpoint:
     version: str
     whole_virtual_host: bool  # whether all that is in it is ours
 
+    def management(self) -> Management:
+        """Return a client of the management API; raises ManagementError where there is none."""
+        if self.management_url is None:
+            raise ManagementError(
+                "This broker has no management API. Next: enable the plugin rabbitmq_management, "
+                "or set RMQLAB_MANAGEMENT_URL to where it is"
+            )
+        return Management(self.management_url, self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -71,20 +81,16 @@ class Source(Protocol):
     @classmethod
     def check(cls) -> Check:
         """Return whether this source can be used, quickly and without starting anything."""
-        ...
 
     def resources(self) -> Resources:
         """Return what `cleanup` needs to know; nothing has been started yet."""
-        ...
 
     def start(self) -> Endpoint:
         """Start or reach the broker and wait until it takes connections."""
-        ...
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
         """Clean away what `start` made. Safe to call twice, and when nothing was made."""
-        ...
 
 
 class Server(Source):

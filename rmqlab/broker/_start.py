@@ -29,10 +29,14 @@ def chosen_source(source: str | None = None) -> str:
         AddressError: there is no such source.
     """
     choice = source or os.environ.get(SETTING, "").strip() or "auto"
-    if choice not in ("auto", *SOURCES):
-        known = ", ".join(("auto", *SOURCES))
+    return _checked(choice, SETTING, ("auto", *SOURCES))
+
+
+def _checked(choice: str, setting: str, known: tuple[str, ...]) -> str:
+    if choice not in known:
         raise AddressError(
-            f"{SETTING} is {choice!r}, which is no source of a broker. Next: set it to one of {known}"
+            f"{setting} is {choice!r}, which is no source of a broker here. "
+            f"Next: set it to one of {', '.join(known)}"
         )
     return choice
 
@@ -48,13 +52,10 @@ def own_sources(source: str | None = None) -> tuple[str, ...]:
             "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
         )
     setting = os.environ.get(OWN_SETTING, "").strip()
-    if not source and setting and setting not in OWN_SOURCES:
-        raise AddressError(
-            f"{OWN_SETTING} is {setting!r}, which is no source of a broker of one's own. "
-            f"Next: set it to one of {', '.join(OWN_SOURCES)}"
-        )
-    choice = source or setting or chosen_source()
-    return (chosen_source(choice),) if choice not in ("auto", "external") else OWN_SOURCES
+    if not source and setting:
+        source = _checked(setting, OWN_SETTING, OWN_SOURCES)
+    choice = chosen_source(source)
+    return OWN_SOURCES if choice in ("auto", "external") else (choice,)
 
 
 @overload

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pika import exceptions as amqp_errors
 from pika.channel import Channel
 
-from rmqlab.broker._connection import OWN_NAME
-from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, ObjectKind
+from rmqlab.broker._connection import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED
 from rmqlab.errors import BrokerError, NameTakenError
 
 if TYPE_CHECKING:
-    from rmqlab.broker._claims import Claims
+    from rmqlab.broker._claims import Claims, ObjectKind
 
 PREDEFINED = "amq."  # begins the names of the exchanges that are always there
 # What is exclusive the broker protects from others, and so what the user has no right to.

@@ -295,7 +295,7 @@ def test_a_client_with_a_certificate_is_let_in(node: Server) -> None:
 
 
 FAILURES = {
-    "a wrong CA": ("amqps", {"ca": "other"}, "is not accepted .unable to get local issuer", "as ca_certs"),
+    "a wrong CA": ("amqps", {"ca": "other"}, "is not accepted .*certificate", "as ca_certs"),
     "an expired certificate": ("expired", {}, "has expired", "renew it"),
     "a wrong host": ("other host", {}, "mismatch", "server_hostname"),
     "no client certificate": (
@@ -350,7 +350,7 @@ def test_a_wrong_ca_is_one_sentence_of_the_command_too(server: Server) -> None:
     )
 
     assert done.returncode == 1
-    _assert_one_sentence(done.stderr.strip(), "unable to get local issuer", "as ca_certs", server.password)
+    _assert_one_sentence(done.stderr.strip(), "is not accepted .*certificate", "as ca_certs", server.password)
 
 
 def test_a_management_api_with_another_certificate_is_told(node: Server, external) -> None:
