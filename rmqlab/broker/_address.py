@@ -82,13 +82,9 @@ class Address:
 
     @classmethod
     def parse(cls, url: str, *, setting: str = "the URL") -> Address:
-        """Read an AMQP URL, as RabbitMQ's URI specification defines it; raises AddressError.
-
-        It differs in one thing: `amqp://host/` is the virtual host `/`, as in pika, and not one
-        with an empty name. A reader hands the same URL to pika and to us.
-
-        Source: https://www.rabbitmq.com/docs/uri-spec
-        """
+        """Read an AMQP URL as https://www.rabbitmq.com/docs/uri-spec defines it; raises AddressError."""
+        # But for one thing: `amqp://host/` is the virtual host `/`, as in pika, and not one with an
+        # empty name. A reader hands the same URL to pika and to us.
         parts = split_url(url, setting=setting, ports=DEFAULT_PORTS, example=EXAMPLE)
         complaint = ""
         if parts.password is None and parts.username is not None:
@@ -214,7 +210,7 @@ def _find_tls_problem(scheme: str, value: str) -> str:
 def _is_encrypted(key: object) -> bool:
     try:
         return isinstance(key, str) and ENCRYPTED in Path(key).read_bytes()
-    except OSError:  # pika tells
+    except (OSError, ValueError):  # pika tells
         return False
 
 

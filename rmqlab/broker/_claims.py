@@ -62,21 +62,14 @@ class Claims:
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # that have exclusive queues
 
     def start(self, notify: Callable[[bool, str, str], None]) -> None:
-        """Watch all declares of this process from now on.
-
-        `notify` hears whether a name is claimed or free again, its kind, and the name, before
-        anything is made: it deletes the claims if this process cannot.
-        """
+        """Watch all declares of this process from now on, and notify of each claim before it is made."""
         self._notify = notify
         _watched.watch(self)
 
     def stop(self) -> None:
-        """Watch no more, and end the connections that have exclusive queues. Safe to call twice.
-
-        These queues may be bound to this run's exchanges, which could not be deleted otherwise.
-        With every other source of a broker `stop` ends all connections.
-        """
+        """Watch no more, and end the connections that have exclusive queues. Safe to call twice."""
         _watched.unwatch(self)
+        # These queues may be bound to this run's exchanges, which could not be deleted otherwise.
         for connection in list(self._connections):
             # Other threads may use it, so only its socket may be touched.
             with contextlib.suppress(AttributeError, OSError):
@@ -110,10 +103,7 @@ class Claims:
                         raise self._taken(*each)
 
     def declare(self, kind: ObjectKind, name: str, settings: dict[str, Any]) -> None:
-        """Claim a name and make what it names, before its caller declares it; raises NameTakenError.
-
-        Where the broker refuses to make it, nothing is claimed: the caller's own declare tells.
-        """
+        """Claim a name and make what it names, before its caller declares it; raises NameTakenError."""
         with _watched.lock:
             if self._holder(kind, name):
                 return
@@ -154,7 +144,7 @@ class Claims:
             is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
             if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:
                 raise  # it may have been made
-            self.withdraw(kind, name)
+            self.withdraw(kind, name)  # the caller's own declare tells why
 
     def _holder(self, kind: ObjectKind, name: str) -> Claims | None:
         """Return who of this process's claims on this virtual host has a name."""
@@ -181,7 +171,7 @@ def look(connection: pika.BlockingConnection, kind: ObjectKind, name: str) -> in
 def make(connection: pika.BlockingConnection, kind: ObjectKind, **settings: Any) -> None:
     """Declare a queue or an exchange; raises what pika raises."""
     with connection.channel() as channel:
-        (channel.queue_declare if kind == "queue" else channel.exchange_declare)(**settings)
+        getattr(channel, f"{kind}_declare")(**settings)
 
 
 def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:

@@ -243,14 +243,12 @@ class Link(Closing):
             try:
                 async with asyncio.timeout(SOCKET_TIMEOUT_S):
                     await self._loop.sock_connect(broker, place)
-            except OSError as error:
-                broker.close()
-                failure = error
-            except BaseException:
-                broker.close()
-                raise
-            else:
                 return broker
+            except BaseException as error:
+                broker.close()
+                if not isinstance(error, OSError):
+                    raise
+                failure = error
         raise failure
 
 

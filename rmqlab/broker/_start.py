@@ -42,16 +42,12 @@ def _checked(choice: str, setting: str, known: tuple[str, ...]) -> str:
 
 
 def own_sources(source: str | None = None) -> tuple[str, ...]:
-    """Return the sources of a broker that may be broken, the one to try first at first.
-
-    If the caller chooses none, `RMQLAB_OWN_BROKER` does, which a lab gives to its kernels, then
-    `RMQLAB_BROKER` where that names one of these.
-    """
+    """Return the sources of a broker that may be broken, the one to try first at first."""
     if source == "external":
         raise FaultError(
             "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
         )
-    setting = os.environ.get(OWN_SETTING, "").strip()
+    setting = os.environ.get(OWN_SETTING, "").strip()  # which a lab gives to its kernels
     if not source and setting:
         source = _checked(setting, OWN_SETTING, OWN_SOURCES)
     choice = chosen_source(source)
