@@ -102,9 +102,8 @@ def broker() -> Iterator[Broker]:
 def impatient() -> Iterator[Broker]:
     """A broker of its own that gives up who sends nothing for a few seconds, unless told not to."""
     with start_broker(own=True) as broker:
-        source = broker._source
-        assert source is not None
-        source.control("eval", f"application:set_env(rabbit, heartbeat, {SHORT_HEARTBEAT_S}).")
+        assert broker._source
+        broker._source.control("eval", f"application:set_env(rabbit, heartbeat, {SHORT_HEARTBEAT_S}).")
         yield broker
 
 

@@ -6,7 +6,9 @@ import contextlib
 
 import pika
 
-from rmqlab.broker import TIMEOUTS, Broker, address_of, explain, quiet_pika, reach
+from rmqlab.broker import Broker
+from rmqlab.broker._broker import address_of
+from rmqlab.broker._connection import TIMEOUTS, explain, quiet_pika, reach
 from rmqlab.errors import BrokerUnavailableError
 
 # Without a limit, a publisher waits for ever on a broker that raised its memory alarm.

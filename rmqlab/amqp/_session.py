@@ -21,17 +21,10 @@ from pika.channel import Channel
 
 from rmqlab.amqp._recovery import Recovery, notify
 from rmqlab.amqp._write_buffer import BufferedConnection
-from rmqlab.broker import (
-    TIMEOUTS,
-    Address,
-    Broker,
-    address_of,
-    explain,
-    innermost,
-    is_refusal,
-    quiet_pika,
-    reach,
-)
+from rmqlab.broker import Broker
+from rmqlab.broker._address import Address
+from rmqlab.broker._broker import address_of
+from rmqlab.broker._connection import TIMEOUTS, explain, innermost, is_refusal, quiet_pika, reach
 from rmqlab.errors import (
     AddressError,
     BrokerError,

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import ast
 import re
-import socket
-import threading
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 import pika
-from pika import exceptions as amqp_errors
 
-from rmqlab.broker import _tls
-from rmqlab.broker._options import find_problem
-from rmqlab.errors import AddressError, BrokerUnavailableError
+from rmqlab.errors import AddressError
 
 DEFAULT_PORTS = {"amqp": 5672, "amqps": 5671}
 EXAMPLE = "amqp://user:password@localhost:5672/vhost"
 
-# Every connection of ours gives up after these, in seconds.
-SOCKET_TIMEOUT_S = 5
-HANDSHAKE_TIMEOUT_S = 10
-TIMEOUTS = {"socket_timeout": SOCKET_TIMEOUT_S, "stack_timeout": HANDSHAKE_TIMEOUT_S}
-REASON_LENGTH = 100
-
-# With these codes a broker says that it will not let us in: access-refused and not-allowed.
-REFUSALS = (403, 530)
-
-_quiet_lock = threading.Lock()
-_quiet_levels: list[int] = []
+PREFIX = "_set_url_"
+KNOWN = sorted(name.removeprefix(PREFIX) for name in dir(pika.URLParameters) if name.startswith(PREFIX))
+# In pika's `ssl_options`; the second of each pair is another name for the same.
+CA = ("ca_certs", "cafile", "ca_path", "capath", "ca_data", "cadata")
+ENCRYPTED = b"ENCRYPTED"
 
 
 def capitalized(text: str) -> str:
@@ -46,17 +35,7 @@ def without_user(url: str) -> str:
 
 
 def split_url(url: str, *, setting: str, ports: Mapping[str, int], example: str) -> SplitResult:
-    """Split a URL whose scheme, host and port can be right. No error shows a part of it but the scheme.
-
-    Args:
-        url: the URL.
-        setting: what the URL was given as, for the error.
-        ports: the schemes it may have, each with its default port.
-        example: a URL of this kind.
-
-    Raises:
-        AddressError: one of these parts is missing, or cannot be right.
-    """
+    """Split a URL whose scheme, host and port can be right; an AddressError shows no more than the scheme."""
     try:
         parts = urlsplit(url.strip())
         complaint = _complaint(url.strip(), parts, ports)
@@ -89,75 +68,49 @@ def _complaint(url: str, parts: SplitResult, ports: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The parts of an AMQP URL.
+    """The parts of an AMQP URL; its repr shows neither the password nor the options, which may hold one."""
 
-    Attributes:
-        scheme: `amqp` or `amqps`.
-        host: name or address of the broker.
-        port: TCP port.
-        username: user to log in as.
-        password: password of that user; not shown in the repr.
-        virtual_host: virtual host, decoded: `/` and not `%2F`.
-        query: options of pika's URLParameters, as they stood in the URL; not shown in the repr,
-            as they may hold the password of a key.
-        setting: what the URL was given as, for errors: `AMQP_URL`, or "the URL given to connect";
-            empty for a broker that was started here.
-    """
-
-    scheme: str
+    scheme: str  # amqp or amqps
     host: str
     port: int
     username: str
     password: str = field(repr=False)
-    virtual_host: str = "/"
-    query: str = field(default="", repr=False)
+    virtual_host: str = "/"  # decoded: `/` and not `%2F`
+    query: str = field(default="", repr=False)  # options of pika's URLParameters, as in the URL
+    # What the URL was given as, for errors, such as `AMQP_URL`; empty for a broker started here.
     setting: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def parse(cls, url: str, *, setting: str = "the URL") -> Address:
-        """Read an AMQP URL, as RabbitMQ's URI specification defines it.
-
-        It differs in one thing: `amqp://host/` is the virtual host `/`, as in pika, and not one
-        with an empty name. A reader hands the same URL to pika and to us.
-
-        Args:
-            url: the URL.
-            setting: what the URL was given as, for the error.
-
-        Raises:
-            AddressError: a part of it is missing, or cannot be right.
-
-        Source: https://www.rabbitmq.com/docs/uri-spec
-        """
+        """Read an AMQP URL as https://www.rabbitmq.com/docs/uri-spec defines it; raises AddressError."""
+        # But for one thing: `amqp://host/` is the virtual host `/`, as in pika, and not one with an
+        # empty name. A reader hands the same URL to pika and to us.
         parts = split_url(url, setting=setting, ports=DEFAULT_PORTS, example=EXAMPLE)
+        complaint = ""
         if parts.password is None and parts.username is not None:
-            raise AddressError(
-                f"{capitalized(setting)} has a user and no password. "
-                "Next: write user:password@ before the host, or user:@ for an empty password"
-            )
-        if "/" in parts.path[1:]:
-            raise AddressError(
-                f"{capitalized(setting)} has more than one '/' behind its host. "
-                "Next: write %2F for a '/' in the name of the virtual host"
-            )
+            complaint = "a user and no password. Next: write user:password@, or user:@ for an empty password"
+        elif "/" in parts.path[1:]:
+            complaint = "more than one '/' behind its host. Next: write %2F for one in a virtual host's name"
         try:
             username, password, virtual_host = (
-                unquote(part, errors="strict")
-                for part in (parts.username or "", parts.password or "", parts.path[1:])
+                unquote(default if part is None else part, errors="strict")
+                for part, default in (
+                    (parts.username, "guest"),
+                    (parts.password, "guest"),
+                    (parts.path[1:] or None, "/"),
+                )
             )
         except UnicodeDecodeError:
-            raise AddressError(
-                f"{capitalized(setting)} has a percent-encoding that is not UTF-8. "
-                f"Next: encode user, password and virtual host as in {EXAMPLE}"
-            ) from None
-        is_anonymous = parts.username is None
+            complaint = f"a percent-encoding that is not UTF-8. Next: encode each part as in {EXAMPLE}"
+        if complaint:
+            raise AddressError(f"{capitalized(setting)} has {complaint}")
         return cls(
             scheme=parts.scheme,
             host=parts.hostname or "",
             port=parts.port or DEFAULT_PORTS[parts.scheme],
-            username="guest" if is_anonymous else username,
-            password="guest" if is_anonymous else password,
-            virtual_host=virtual_host or "/",
+            username=username,
+            password=password,
+            virtual_host=virtual_host,
             query=parts.query,
             setting=setting,
         )
@@ -185,13 +138,9 @@ class Address:
 
     @property
     def parameters(self) -> pika.URLParameters:
-        """The address as pika's connection parameters.
-
-        Raises:
-            AddressError: an option of the URL cannot be right; names the option.
-        """
+        """The address as pika's connection parameters; raises AddressError, which names a wrong option."""
         parameters = None
-        problem = find_problem(self.scheme, self.query)
+        problem = _find_problem(self.scheme, self.query)
         if not problem:
             try:
                 parameters = pika.URLParameters(self.url)
@@ -202,15 +151,7 @@ class Address:
         return parameters
 
     def parameters_for(self, name: str, **defaults: float) -> pika.URLParameters:
-        """Return the parameters of a connection with a name.
-
-        Args:
-            name: the connection's name, as the broker's management pages show it.
-            defaults: options of pika's parameters. Those that the URL has stay as they are there.
-
-        Raises:
-            AddressError: an option of the URL cannot be right.
-        """
+        """Return the parameters of a connection with a name; the URL's own options go before `defaults`."""
         parameters = self.parameters
         given = parse_qs(self.query)
         for option, value in defaults.items():
@@ -225,135 +166,57 @@ class Address:
         return f"{self.scheme}://{user}:{password}@{self.host_in_url}:{self.port}/{virtual_host}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """What a broker says of itself when a client connects.
+# pika's own errors show the value of an option, which may be a secret, or are the file system's.
+def _find_problem(scheme: str, query: str) -> str:
+    """Return what is wrong with the options of a URL, and the next step; empty if nothing is.
 
-    Attributes:
-        version: version of RabbitMQ, for example `4.0.5`.
-        cluster_name: the name that all nodes of its cluster share.
+    Source: https://pika.readthedocs.io/en/stable/modules/parameters.html
     """
+    options = parse_qsl(query, keep_blank_values=True)
+    counts = Counter(name for name, _ in options)
+    for name, value in options:
+        if name not in KNOWN:  # it may be a piece of a secret
+            shown = f"the option {name}" if re.fullmatch("[a-z_]+", name) else "an option"
+            return f"{shown}, which pika does not take. Next: use one of {', '.join(KNOWN)}"
+        if name == "ssl_options" and value and (problem := _find_tls_problem(scheme, value)):
+            return f"ssl_options {problem}"
+        if not value or counts[name] > 1 or _refusal_of_pika(scheme, name, value):
+            return f"the option {name} without one value that pika takes. Next: correct it, or leave it out"
+    return ""
 
-    version: str
-    cluster_name: str
 
-
-@contextlib.contextmanager
-def quiet_pika() -> Iterator[None]:
-    """Keep pika from logging an attempt that fails: we turn it into one sentence."""
-    logger = logging.getLogger("pika")
-    with _quiet_lock:
-        _quiet_levels.append(logger.level)
-        logger.setLevel(logging.CRITICAL + 1)
+def _find_tls_problem(scheme: str, value: str) -> str:
     try:
-        yield
-    finally:
-        with _quiet_lock:
-            # Several threads connect at once: the last one out gives back the first one's level.
-            level = _quiet_levels.pop()
-            if not _quiet_levels:
-                logger.setLevel(level)
+        options = ast.literal_eval(value)
+    except Exception:  # whatever Python's parser raises
+        options = None
+    if not isinstance(options, dict):
+        return "that are no dict. Next: write them as {'ca_certs': '/path/of/ca.pem'}, percent-encoded"
+    if scheme != "amqps":
+        return "and no TLS. Next: write amqps:// for TLS, or leave them out"
+    if not any(options.get(name) for name in CA):
+        return "without a CA. Next: give the file of the CA as ca_certs"
+    # OpenSSL would ask for the password of a key on the terminal, and wait.
+    if "password" not in options and _is_encrypted(options.get("keyfile") or options.get("certfile")):
+        return "with an encrypted key and no password. Next: give its password, or a key without one"
+    if error := _refusal_of_pika(scheme, "ssl_options", value):
+        # OpenSSL's, as `NO_CERTIFICATE_OR_CRL_FOUND`, or the file system's.
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+        why = f" ({reason})" if reason else ""
+        return f"that cannot be used{why}. Next: see that each file is there, and in PEM format"
+    return ""
 
 
-def probe(address: Address) -> ServerInfo:
-    """Open a real connection to a broker, close it, and give what the broker said.
-
-    Args:
-        address: where the broker should be.
-
-    Raises:
-        BrokerUnavailableError: why it did not work, and what to do.
-    """
-    parameters = address.parameters
-    parameters.connection_attempts = 1
-    parameters.socket_timeout = SOCKET_TIMEOUT_S
-    parameters.stack_timeout = HANDSHAKE_TIMEOUT_S
-    parameters.blocked_connection_timeout = HANDSHAKE_TIMEOUT_S
-    with quiet_pika():
-        try:
-            connection = pika.BlockingConnection(parameters)
-        except Exception as error:
-            raise BrokerUnavailableError(explain(error, address)) from error
-        # BlockingConnection has no public name for the server's properties.
-        said = connection._impl.server_properties
-        with contextlib.suppress(amqp_errors.AMQPError):
-            connection.close()
-    return ServerInfo(version=_text(said.get("version")), cluster_name=_text(said.get("cluster_name")))
+def _is_encrypted(key: object) -> bool:
+    try:
+        return isinstance(key, str) and ENCRYPTED in Path(key).read_bytes()
+    except (OSError, ValueError):  # pika tells
+        return False
 
 
-def explain(error: Exception, address: Address) -> str:
-    """Turn an exception of a first connection into a sentence and the next step."""
-    place, setting = address.place, address.setting or "its URL"
-    tls_error = _tls.find_error(error)
-    if isinstance(error, amqp_errors.ProbableAuthenticationError | amqp_errors.AuthenticationError):
-        return (
-            f"The broker at {place} refuses user {address.username!r} with this password. "
-            f"Next: correct user and password in {setting}"
-        )
-    if _is_about_virtual_host(error):
-        return (
-            f"The broker at {place} has no virtual host {address.virtual_host!r} for user "
-            f"{address.username!r}. Next: correct the part behind the last '/' of {setting} "
-            "('%2F' is the default one), or create it with rabbitmqctl add_vhost"
-        )
-    if tls_error:
-        return _tls.explain(tls_error, f"the broker at {place}", setting=setting)
-    if isinstance(error, amqp_errors.IncompatibleProtocolError | amqp_errors.ProtocolSyntaxError):
-        return (
-            f"What answers at {place} does not speak AMQP 0-9-1 with {address.scheme}://. "
-            f"Next: correct the scheme or the port in {setting}"
-        )
-    return _explain_silence(error, address)
-
-
-def _explain_silence(error: Exception, address: Address) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"No host is called {address.host!r}. Next: correct the host in {address.setting}"
-    next_step = f"start it or correct {address.setting}"
-    if not address.setting:
-        next_step = "see that it runs, and start it again"
-    elif address.setting == "AMQP_URL":
-        next_step += "; or unset AMQP_URL, and rmqlab starts a broker of its own"
-    return f"No broker answers at {address.place} ({_reason(error)}). Next: {next_step}"
-
-
-def innermost(error: BaseException) -> Exception:
-    """Return the reason behind pika's wrappers of a connection that did not open."""
-    while True:
-        inner: Any = getattr(error, "exceptions", None) or (getattr(error, "exception", None), *error.args)
-        nested = [each for each in inner if isinstance(each, BaseException)]
-        if not nested:
-            return error if isinstance(error, Exception) else Exception(str(error))
-        error = nested[-1]
-
-
-def is_refusal(error: Exception) -> bool:
-    """Return whether the broker itself refused a connection, so that no other try will do better.
-
-    A connection that breaks while it is being opened looks the same to pika, but for what it
-    tells of the cause.
-    """
-    if isinstance(error, amqp_errors.ConnectionClosedByBroker):
-        return error.reply_code in REFUSALS
-    if isinstance(error, amqp_errors.ProbableAuthenticationError | amqp_errors.ProbableAccessDeniedError):
-        return any(f"ConnectionClosedByBroker: ({code})" in str(error.args) for code in REFUSALS)
-    tls_error = _tls.find_error(error)
-    return isinstance(error, amqp_errors.AuthenticationError) or bool(
-        tls_error and _tls.is_refusal(tls_error)
-    )
-
-
-def _is_about_virtual_host(error: Exception) -> bool:
-    if isinstance(error, amqp_errors.ProbableAccessDeniedError):
-        return True
-    return isinstance(error, amqp_errors.ConnectionClosedByBroker) and error.reply_code in REFUSALS
-
-
-def _reason(error: Exception) -> str:
-    inner = innermost(error)
-    words = f"{type(inner).__name__}: {inner}" if str(inner) else type(inner).__name__
-    return words.partition("\n")[0][:REASON_LENGTH]
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value or "")
+def _refusal_of_pika(scheme: str, name: str, value: str) -> Exception | None:
+    try:
+        pika.URLParameters(f"{scheme}://localhost/?{urlencode({name: value})}")
+    except Exception as error:  # pika lets through what its checks, Python's parser and OpenSSL raise
+        return error
+    return None

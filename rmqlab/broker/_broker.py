@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import html
 import logging
 import os
 import socket
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qsl, urlencode
 
 import pika
@@ -19,7 +17,6 @@ from rmqlab.broker import _frames
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claims
 from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING, External
-from rmqlab.broker._faults import Breakable
 from rmqlab.broker._reaper import Reaper, source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
 from rmqlab.errors import AddressError, BrokerEndedError, BrokerError
@@ -34,19 +31,18 @@ KEEPALIVE = {"tcp_options": "{'TCP_KEEPIDLE': 60, 'TCP_KEEPINTVL': 20, 'TCP_KEEP
 logger = logging.getLogger("rmqlab.broker")
 
 
-class Broker(Breakable):
+class Broker:
     """A RabbitMQ broker for the lessons.
 
     Use it as a context manager, or call `start` and `stop`, as `with` cannot span the cells
     of a notebook. It stops when the interpreter exits, and soon after its process is killed.
-    One that was started here, and not reached, has faults: `kill`, `frozen` and the others.
+    One that was started here, and not reached, is an `OwnBroker`, which can be broken.
 
     Args:
         source: where the broker comes from: `external`, `container` or `node`.
     """
 
     def __init__(self, source: str) -> None:
-        super().__init__()
         self._source_name = source
         self._source: Source | None = None
         self._reaper: Reaper | None = None
@@ -57,32 +53,15 @@ class Broker(Breakable):
         state = f"RabbitMQ {self._endpoint.version}" if self._endpoint else "stopped"
         if self.shared_virtual_host:
             state += f", shared virtual host {self.shared_virtual_host!r}"
-        return f"<Broker {self._source_name}, {state}>"
+        return f"<{type(self).__name__} {self._source_name}, {state}>"
 
-    def _repr_html_(self) -> str:
-        rows = {"source": self._source_name, "state": "running" if self._endpoint else "stopped"}
-        if self._endpoint:
-            rows["RabbitMQ"] = self._endpoint.version
-            rows["management API"] = "yes" if self._endpoint.management_url else "no"
-        if self.shared_virtual_host:
-            rows["virtual host"] = f"{self.shared_virtual_host}, shared with others"
-        cells = "".join(
-            f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
-
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self) -> Broker:
+    def start(self) -> Self:
         """Start the broker, or reach it, and wait until it takes connections.
 
         Returns:
@@ -105,7 +84,6 @@ class Broker(Breakable):
     def _start(self) -> None:
         self._owner = os.getpid()
         self._source = source_class(self._source_name)()
-        self._ending.clear()
         atexit.register(self.stop)
         try:
             self._reaper = Reaper(self._source_name, self._source.resources())
@@ -126,13 +104,8 @@ class Broker(Breakable):
         if os.getpid() != self._owner or self._source is None:
             return
         cleaned = False
-        self._ending.set()
         try:
-            if claims := self._claims:
-                claims.stop()
-            self._source.cleanup(self._source.resources())
-            if self._wait_for_outage():  # which may just have started the server again
-                self._source.cleanup(self._source.resources())
+            self._clean_up(self._source)
             cleaned = True
         finally:
             self._source, self._endpoint = None, None
@@ -141,6 +114,11 @@ class Broker(Breakable):
                 (self._reaper.stop if cleaned else self._reaper.take_over)()
                 self._reaper = None
             atexit.unregister(self.stop)
+
+    def _clean_up(self, source: Source) -> None:
+        if claims := self._claims:
+            claims.stop()
+        source.cleanup(source.resources())
 
     @property
     def source(self) -> str:
@@ -219,7 +197,7 @@ class Broker(Breakable):
             about a second old with a broker that rmqlab started, five seconds with
             others, and empty without the management API, as are type, durable, exclusive.
         """
-        return _frames.queues(self._running, self._own_queues())
+        return _frames.queues(self._running, self._claims.queues() if self._claims else None)
 
     def wait_for_queue(
         self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10
@@ -272,10 +250,6 @@ class Broker(Breakable):
     def _claims(self) -> Claims | None:
         return self._source.claims if isinstance(self._source, External) else None
 
-    def _own_queues(self) -> set[str] | None:
-        """Return the names of the queues that this run made; None if all are the lab's."""
-        return self._claims.queues() if self._claims else None
-
     @property
     def _running(self) -> Endpoint:
         if self._endpoint is None:
@@ -284,15 +258,7 @@ class Broker(Breakable):
 
 
 def address_of(broker: Broker | str, *, given_to: str) -> Address:
-    """Return where a broker is that somebody gave as an argument.
-
-    Args:
-        broker: a running broker of the lab, or an AMQP URL.
-        given_to: what it was given to, for errors: "connect", or the name of a publisher.
-
-    Raises:
-        AddressError: it is neither, or the URL cannot be right.
-    """
+    """Return where a broker is that was given to something, such as "connect"; raises AddressError."""
     if isinstance(broker, Broker):
         return broker.address
     if isinstance(broker, str):

@@ -14,44 +14,47 @@ the look at a name and its making, and a name that the broker itself freed (`aut
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
+import time
 import weakref
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Literal
 
 import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
-from rmqlab.broker._objects import (
+from rmqlab.broker._connection import (
     ACCESS_REFUSED,
     NOT_FOUND,
-    ObjectKind,
-    lock_out_other_labs,
-    look,
-    make,
+    PRECONDITION_FAILED,
+    RESOURCE_LOCKED,
     short_connection,
 )
 from rmqlab.errors import NameTakenError
 
+ObjectKind = Literal["queue", "exchange"]
 Claim = tuple[ObjectKind, str]
 
+logger = logging.getLogger("rmqlab.broker")
+
+THERE = 0
+LOOK_AGAIN_S = 0.05
+LOCK_TIMEOUT_S = 5  # another lab is making something of the same name at this moment
+IN_USE_TIMEOUT_S = 2  # exclusive queues of connections that have just ended
 # What a user has no right to cannot be made, deleted or purged: the broker sees to that.
 FREE = (NOT_FOUND, ACCESS_REFUSED)
 
 
 class Claims:
-    """The queues and exchanges that this process makes in a shared virtual host.
-
-    Args:
-        address: the broker and its virtual host.
-        cluster_name: what the broker calls itself. A connection may come by another way, such
-            as a `Link`, so its host and port do not say which broker it is to.
-    """
+    """The queues and exchanges that this process makes in a shared virtual host."""
 
     def __init__(self, address: Address, cluster_name: str) -> None:
         self._address = address
+        # A connection may come by another way, such as a `Link`, so that its host and port do not
+        # say which broker it is to.
         self._place = (cluster_name, address.virtual_host)
         self._names: dict[Claim, None] = {}
         self._notify: Callable[[bool, str, str], None] = lambda *_: None
@@ -59,22 +62,14 @@ class Claims:
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # that have exclusive queues
 
     def start(self, notify: Callable[[bool, str, str], None]) -> None:
-        """Watch all declares of this process from now on.
-
-        Args:
-            notify: hears whether a name is claimed or free again, its kind, and the name, each
-                time, and before anything is made. It deletes the claims if this process cannot.
-        """
+        """Watch all declares of this process from now on, and notify of each claim before it is made."""
         self._notify = notify
         _watched.watch(self)
 
     def stop(self) -> None:
-        """Watch no more, and end the connections that have exclusive queues. Safe to call twice.
-
-        These queues may be bound to this run's exchanges, which could not be deleted otherwise.
-        With every other source of a broker `stop` ends all connections.
-        """
+        """Watch no more, and end the connections that have exclusive queues. Safe to call twice."""
         _watched.unwatch(self)
+        # These queues may be bound to this run's exchanges, which could not be deleted otherwise.
         for connection in list(self._connections):
             # Other threads may use it, so only its socket may be touched.
             with contextlib.suppress(AttributeError, OSError):
@@ -97,18 +92,7 @@ class Claims:
         return (name, connection.params.virtual_host) == self._place
 
     def refuse_taken(self, *wanted: Claim, free: Collection[int] = FREE) -> None:
-        """Look whether somebody else has one of these names.
-
-        What another broker object of this process has claimed is not somebody else's.
-
-        Args:
-            wanted: the names.
-            free: what `look` returns of a name that this run may use.
-
-        Raises:
-            NameTakenError: somebody else has a name; says which.
-            BrokerError: the broker cannot be asked.
-        """
+        """Raise NameTakenError if `look` says of a name of another process that it is not `free`."""
         with _watched.lock:
             unclaimed = [each for each in wanted if not self._holder(*each)]
             if not unclaimed:
@@ -119,14 +103,7 @@ class Claims:
                         raise self._taken(*each)
 
     def declare(self, kind: ObjectKind, name: str, settings: dict[str, Any]) -> None:
-        """Claim a name and make what it names, before its caller declares it.
-
-        Where the broker refuses to make it, nothing is claimed: the caller's own declare tells.
-
-        Raises:
-            NameTakenError: it is there already, and not this run's.
-            BrokerError: the broker cannot be asked.
-        """
+        """Claim a name and make what it names, before its caller declares it; raises NameTakenError."""
         with _watched.lock:
             if self._holder(kind, name):
                 return
@@ -167,7 +144,7 @@ class Claims:
             is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
             if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:
                 raise  # it may have been made
-            self.withdraw(kind, name)
+            self.withdraw(kind, name)  # the caller's own declare tells why
 
     def _holder(self, kind: ObjectKind, name: str) -> Claims | None:
         """Return who of this process's claims on this virtual host has a name."""
@@ -182,3 +159,74 @@ class Claims:
             "it, or give the lab an empty virtual host in AMQP_URL, or a user with the tag 'administrator' "
             "and the management plugin, so that it makes one"
         )
+
+
+def look(connection: pika.BlockingConnection, kind: ObjectKind, name: str) -> int:
+    """Return `THERE` if a name is taken, or AMQP's reply code; a passive declare changes nothing."""
+    # RabbitMQ 4.3 answers `ACCESS_REFUSED` to a user with no right at all to the name; 3.10 does not.
+    refusal = _refusal(connection, f"{kind}_declare", **{kind: name}, passive=True)
+    return refusal.reply_code if refusal else THERE
+
+
+def make(connection: pika.BlockingConnection, kind: ObjectKind, **settings: Any) -> None:
+    """Declare a queue or an exchange; raises what pika raises."""
+    with connection.channel() as channel:
+        getattr(channel, f"{kind}_declare")(**settings)
+
+
+def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
+    """Hold an exclusive queue, which only one connection can have; NameTakenError if another lab keeps it."""
+    # Its name begins as the one to be claimed, as the user may have the right to no others.
+    deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+    while refusal := _refusal(
+        connection, "queue_declare", queue=f"{name[:100]}:rmqlab-claim", exclusive=True
+    ):
+        if refusal.reply_code != RESOURCE_LOCKED:
+            logger.debug("no lock while %r is made: %s", name, refusal.reply_text)
+            return
+        if time.monotonic() > deadline_s:
+            raise NameTakenError(
+                f"Another lab has been making {name!r} for {LOCK_TIMEOUT_S} s. "
+                "Next: end that lab, or try again"
+            )
+        connection.sleep(LOOK_AGAIN_S)
+
+
+def clean_up(address: Address, claims: Iterable[Iterable[str]]) -> None:
+    """Delete what was claimed; an exchange that somebody else has bound meanwhile stays, and is logged."""
+    with short_connection(address) as connection:
+        for queue in [name for kind, name in claims if kind == "queue"]:
+            if refusal := _refusal(connection, "queue_delete", queue=queue):
+                logger.warning("could not delete the lab's queue %r: %s", queue, refusal.reply_text)
+        exchanges = [name for kind, name in claims if kind == "exchange"]
+        deadline_s = time.monotonic() + IN_USE_TIMEOUT_S
+        # One may be bound to another, so that it takes several passes.
+        while (exchanges := _delete_unused(connection, exchanges)) and time.monotonic() < deadline_s:
+            connection.sleep(LOOK_AGAIN_S)
+    if exchanges:
+        what = ", ".join(map(repr, exchanges))
+        logger.warning("somebody else has bound to what the lab made; left as it is: exchange %s", what)
+
+
+def _delete_unused(connection: pika.BlockingConnection, exchanges: list[str]) -> list[str]:
+    """Delete the exchanges that nothing is bound to, and return the others."""
+    used = []
+    for exchange in exchanges:
+        refusal = _refusal(connection, "exchange_delete", exchange=exchange, if_unused=True)
+        if refusal and refusal.reply_code == PRECONDITION_FAILED:
+            used.append(exchange)
+        elif refusal:
+            logger.warning("could not delete the lab's exchange %r: %s", exchange, refusal.reply_text)
+    return used
+
+
+def _refusal(
+    connection: pika.BlockingConnection, method: str, **arguments: Any
+) -> amqp_errors.ChannelClosedByBroker | None:
+    """Call a method on a channel of its own, and return the broker's refusal, if it is one."""
+    try:
+        with connection.channel() as channel:
+            getattr(channel, method)(**arguments)
+    except amqp_errors.ChannelClosedByBroker as error:
+        return error
+    return None

@@ -9,18 +9,17 @@ import secrets
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
-from rmqlab.broker._address import Address, ServerInfo, probe, without_user
+from rmqlab.broker._address import Address, without_user
+from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import (
     PORTS,
     QUICK_STATISTICS,
     Check,
     Endpoint,
     Resources,
-    control_failed,
+    Server,
     free_ports,
     token,
 )
@@ -33,12 +32,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rmqlab.broker")
 
 DEFAULT_IMAGE = "rabbitmq:4.3-management"
-LABEL = "org.rmqlab"
 AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
 LOOPBACK, EVERYWHERE = "127.0.0.1", ""
-START_TIMEOUT_S = 90
-# For a question to the engine; pulling an image has no limit of ours.
-ENGINE_TIMEOUT_S = 5
+ENGINE_TIMEOUT_S = 5  # for a question to the engine
+PULL_TIMEOUT_S = 600  # without a sign of life
 CONTROL_TIMEOUT_S = 30
 
 NO_ENGINE_FIX = (
@@ -60,24 +57,27 @@ def image() -> str:
     return os.environ.get("RMQLAB_IMAGE", "").strip() or DEFAULT_IMAGE
 
 
-class Container:
+class Container(Server):
     """A container of a RabbitMQ image.
 
     Its ports are bound to loopback. Where the engine is on another machine, they are bound to
     all addresses of that one, as it alone knows by which of them we reach it.
     """
 
-    name: ClassVar[str] = "container"
+    when_silent = (
+        "see that it is an image of RabbitMQ, how busy the machine is, and that no firewall is between"
+    )
+    when_ended = "set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
 
     def __init__(self) -> None:
         check = self.check()
         if not check.usable:
             raise check.error()
         self._name = f"rmqlab-{token()}"
+        self.title = f"The container of {image()}"
 
     @classmethod
     def check(cls) -> Check:
-        """Return whether a container engine answers, and whether it has the image."""
         from docker.errors import APIError
 
         try:
@@ -87,23 +87,18 @@ class Container:
             return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
         with contextlib.closing(client):
             try:
-                return Check(True, f"an engine answers; {image()} {_state_of_image(client, image())}")
+                state = "is here" if _find_image(client) else "is to be pulled first"
+                return Check(True, f"an engine answers; {image()} {state}")
             except APIError as error:
                 return Check(False, f"the engine cannot use {image()!r} ({_reason(error)})", IMAGE_FIX)
 
     def resources(self) -> Resources:
-        """Return the name that the container will have."""
         return {"container": self._name}
 
     def start(self) -> Endpoint:
-        """Start a container and wait until its broker takes connections.
-
-        Raises:
-            BrokerUnavailableError: the image cannot be had, or the broker in it does not start.
-        """
         from testcontainers.core.docker_client import DockerClient
 
-        _provide_image(image())
+        _provide_image()
         engine = DockerClient()
         with contextlib.closing(engine.client):
             host = engine.host()
@@ -113,77 +108,40 @@ class Container:
                 bound_to, ports = EVERYWHERE, secrets.SystemRandom().sample(PORTS, 2)
             self._address = Address("amqp", host, ports[0], "rmqlab", secrets.token_urlsafe(16))
             self._create(engine, {AMQP_PORT: (bound_to, ports[0]), MANAGEMENT_PORT: (bound_to, ports[1])})
-        server_info = self.wait_until_ready()
-        place = f"[{host}]" if ":" in host else host
-        return Endpoint(self._address, f"http://{place}:{ports[1]}", server_info.version, True)
+        management_url = f"http://{self._address.host_in_url}:{ports[1]}"
+        return Endpoint(self._address, management_url, self.wait_until_ready().version, True)
 
     def run(self) -> ServerInfo:
-        """Start the container that is there, and wait until its broker takes connections."""
         with self._engine() as engine:
             engine.start(self._name)
         return self.wait_until_ready()
 
-    def wait_until_ready(self) -> ServerInfo:
-        """Wait until the broker takes connections, or the container has ended."""
-        attempts = Retrying(
-            stop=stop_after_delay(START_TIMEOUT_S),
-            wait=wait_fixed(0.1),
-            retry=retry_if_exception_type(BrokerUnavailableError),
-            reraise=True,
-        )
-        try:
-            for attempt in attempts:
-                with attempt:
-                    if not self.is_running():
-                        break
-                    return probe(self._address)
-        except BrokerUnavailableError as error:
-            raise BrokerUnavailableError(
-                f"The container of {image()} took no connection at {self._address.host}:{self._address.port} "
-                f"for {START_TIMEOUT_S} s. Next: see that it is an image of RabbitMQ, how busy the machine "
-                "is, and that no firewall is in between"
-            ) from error
-        raise BrokerEndedError(
-            f"The container of {image()} ended as it started. "
-            "Next: set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
-        )
-
     def terminate(self) -> None:
-        """Send the container's first process what `docker stop` sends."""
-        self._signal("SIGTERM")
+        self._signal("SIGTERM")  # as `docker stop` does
 
     def kill(self) -> None:
-        """Kill all processes of the container, by its first one."""
-        self._signal("SIGKILL")
+        self._signal("SIGKILL")  # with its first process go all others
 
     def is_running(self) -> bool:
-        """Return whether the container has not ended."""
-        return self._state().get("Status") not in ("exited", "dead", "removing", None)
+        return self._status() not in ("exited", "dead", "removing", None)
 
-    def freeze(self) -> None:
-        """Pause the container."""
+    def pause(self) -> None:
         with self._engine() as engine:
             engine.pause(self._name)
 
-    def thaw(self) -> None:
-        """Unpause the container, if it is paused."""
-        if self._state().get("Status") == "paused":
+    def resume(self) -> None:
+        if self._status() == "paused":
             with self._engine() as engine:
                 engine.unpause(self._name)
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl inside the container."""
+    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
         with self._engine() as engine:
             command = engine.exec_create(self._name, ["rabbitmqctl", *arguments])
-            printed: str = engine.exec_start(command).decode(errors="replace")
-            code = engine.exec_inspect(command)["ExitCode"]
-        if code:
-            raise control_failed(arguments, printed)
-        return printed
+            printed = engine.exec_start(command).decode(errors="replace")
+            return engine.exec_inspect(command)["ExitCode"], printed
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
-        """Remove the container with its volumes."""
         from docker.errors import APIError, NotFound
 
         name = resources["container"]
@@ -202,12 +160,9 @@ class Container:
                     raise
 
     def _create(self, engine: TestcontainersClient, ports: dict[int, tuple[str, int]]) -> None:
-        """Create and start the container.
-
-        Not by a `RabbitMqContainer`: that would start Ryuk as well, one more image, to clean up,
-        which the reaper does whatever the source; and it takes no address to bind a port to.
-        The ports are of our choice, so that the URL outlives a restart.
-        """
+        """Create and start the container; its ports are of our choice, so that the URL outlives a restart."""
+        # A `RabbitMqContainer` would start Ryuk as well, one more image, to clean up, which the
+        # reaper does whatever the source; and it takes no address to bind a port to.
         from docker.errors import DockerException
 
         settings = {
@@ -221,7 +176,7 @@ class Container:
                 detach=True,
                 name=self._name,
                 hostname="rmqlab",
-                labels={LABEL: "broker"},
+                labels={"org.rmqlab": "broker"},
                 environment=settings,
                 ports={f"{inside}/tcp": outside for inside, outside in ports.items()},
             )
@@ -231,16 +186,16 @@ class Container:
                 "Next: try docker run with this image, and see what it says"
             ) from error
 
-    def _state(self) -> dict[str, Any]:
-        """Return the engine's word on the container; nothing where there is none."""
+    def _status(self) -> str | None:
+        """Return the engine's word on the container; None where there is none."""
         from docker.errors import NotFound
 
         with self._engine() as engine:
             try:
-                state: dict[str, Any] = engine.inspect_container(self._name)["State"]
+                status: str = engine.inspect_container(self._name)["State"]["Status"]
             except NotFound:
-                return {}
-        return state
+                return None
+        return status
 
     def _signal(self, name: str) -> None:
         if self.is_running():
@@ -287,36 +242,29 @@ def _client(*, timeout_s: int) -> DockerClient:
     return client
 
 
-def _has_image(client: DockerClient, name: str) -> bool:
+def _find_image(client: DockerClient) -> Any:
+    """Return the image, if the engine has it."""
     from docker.errors import ImageNotFound
 
     try:
-        client.images.get(name)
+        return client.images.get(image())
     except ImageNotFound:
-        return False
-    return True
+        return None
 
 
-def _state_of_image(client: DockerClient, name: str) -> str:
-    if not _has_image(client, name):
-        return "is to be pulled first"
-    settings = client.images.get(name).attrs.get("Config", {}).get("Env") or []
-    versions = [each.partition("=")[2] for each in settings if each.startswith("RABBITMQ_VERSION=")]
-    return f"has RabbitMQ {versions[0]}" if versions else "is here"
-
-
-def _provide_image(name: str) -> None:
+def _provide_image() -> None:
     from docker.errors import APIError
 
-    with contextlib.closing(_client(timeout_s=600)) as client:
-        if _has_image(client, name):
+    with contextlib.closing(_client(timeout_s=PULL_TIMEOUT_S)) as client:
+        if _find_image(client):
             return
-        logger.info("pulling the image %s, which can take a minute", name)
+        logger.info("pulling the image %s, which can take a minute", image())
         try:
-            client.images.pull(name)
+            client.images.pull(image())
         except APIError as error:
             raise BrokerUnavailableError(
-                f"The image {name} is neither here nor can it be pulled ({_reason(error)}). Next: {IMAGE_FIX}"
+                f"The image {image()} is neither here nor can it be pulled ({_reason(error)}). "
+                f"Next: {IMAGE_FIX}"
             ) from error
 
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import time
-from typing import ClassVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from rmqlab import names
-from rmqlab.broker._address import Address, probe
-from rmqlab.broker._claims import Claim, Claims
+from rmqlab.broker._address import Address
+from rmqlab.broker._claims import Claim, Claims, clean_up
+from rmqlab.broker._connection import probe
 from rmqlab.broker._management import Management
-from rmqlab.broker._objects import clean_up
 from rmqlab.broker._source import Check, Endpoint, Resources, token
-from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError, RmqlabError
+from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabError
 
 logger = logging.getLogger("rmqlab.broker")
 
 URL_SETTING = "AMQP_URL"
 MANAGEMENT_SETTING = "RMQLAB_MANAGEMENT_URL"
 MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
+NOT_SET = Check(
+    False,
+    f"{URL_SETTING} is not set",
+    f"set {URL_SETTING} to the URL of a broker that runs, or RMQLAB_BROKER=auto to let rmqlab start one",
+)
 # A lab that was killed a moment ago is still being cleaned up after.
 TAKEN_TIMEOUT_S = 3
 LOOK_AGAIN_S = 0.2
@@ -36,48 +41,42 @@ class External:
     Where the user may, the lab makes a virtual host of its own and deletes that at the end.
     Elsewhere it uses the virtual host of the URL, refuses to start when a queue or an exchange
     has a name there that the lessons use, and deletes just what this very run made.
-
-    Attributes:
-        claims: what this run made in a virtual host that is not its own; None in its own.
     """
-
-    name: ClassVar[str] = "external"
 
     def __init__(self) -> None:
         url = os.environ.get(URL_SETTING, "").strip()
         if not url:
-            raise BrokerUnavailableError(
-                f"{URL_SETTING} is not set. Next: set it to the URL of your broker, "
-                "or set RMQLAB_BROKER=auto to let rmqlab start one"
-            )
+            raise NOT_SET.error()
         self._given = Address.parse(url, setting=URL_SETTING)
         self._server_info = probe(self._given)
         self._management_url = self._find_management()
-        self._virtual_host = f"rmqlab-{token()}" if self._is_administrator() else None
-        self.claims: Claims | None = None
+        self._virtual_host = None
+        if self._management_url:
+            with Management(self._management_url, self._given) as management:
+                if management.may_create_virtual_hosts():
+                    self._virtual_host = f"rmqlab-{token()}"
+        self.claims: Claims | None = None  # what this run made in a virtual host that is not its own
         if self._virtual_host is None:
             self.claims = Claims(self._given, self._server_info.cluster_name)
-            _wait_for_free_names(self.claims)
+            retrying = Retrying(
+                stop=stop_after_delay(TAKEN_TIMEOUT_S),
+                wait=wait_fixed(LOOK_AGAIN_S),
+                retry=retry_if_exception_type(NameTakenError),
+                reraise=True,
+            )
+            retrying(self.claims.refuse_taken, *LESSON_NAMES)
 
     @classmethod
     def check(cls) -> Check:
-        """Return whether `AMQP_URL` is set and its broker answers."""
-        url = os.environ.get(URL_SETTING, "").strip()
-        if not url:
-            return Check(False, f"{URL_SETTING} is not set", f"set {URL_SETTING} to use a broker that runs")
+        if not os.environ.get(URL_SETTING, "").strip():
+            return NOT_SET
         try:
-            address = Address.parse(url, setting=URL_SETTING)
-            server_info = probe(address)
-            if management_url := os.environ.get(MANAGEMENT_SETTING, "").strip():
-                with Management(management_url, address) as management:
-                    management.cluster_name()
+            found = cls()
         except RmqlabError as error:
-            reason, _, fix = str(error).partition(". Next: ")
-            return Check(False, reason, fix)
-        return Check(True, f"RabbitMQ {server_info.version} at {address.place}")
+            return Check(False, error.problem, error.next_step)
+        return Check(True, f"RabbitMQ {found._server_info.version} at {found._given.place}")
 
     def resources(self) -> Resources:
-        """Return the virtual host, or else what was made in a shared one, to be deleted at the end."""
         return {
             "url": self._given.url,
             "management_url": self._management_url,
@@ -87,31 +86,25 @@ class External:
         }
 
     def start(self) -> Endpoint:
-        """Make our virtual host, where we may, and give the way to it."""
         address = self._given
         if self._virtual_host:
             address = dataclasses.replace(self._given, virtual_host=self._virtual_host)
             with Management(self._management_url or "", self._given) as management:
-                management.create_virtual_host(self._virtual_host, user=self._given.username)
+                management.create_virtual_host(self._virtual_host)
             probe(address)
         return Endpoint(address, self._management_url, self._server_info.version, bool(self._virtual_host))
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
-        """Delete our virtual host, or else what was made in a shared one."""
-        given = Address.parse(resources["url"], setting=URL_SETTING)
+        given, virtual_host = Address.parse(resources["url"], setting=URL_SETTING), resources["virtual_host"]
         try:
-            if resources["virtual_host"]:
+            if virtual_host:
                 with Management(resources["management_url"], given) as management:
-                    management.delete_virtual_host(resources["virtual_host"])
+                    management.delete_virtual_host(virtual_host)
             elif resources["claims"]:
                 clean_up(given, resources["claims"])
         except BrokerError as error:
-            what = (
-                f"virtual host {resources['virtual_host']}"
-                if resources["virtual_host"]
-                else "queues and exchanges"
-            )
+            what = f"virtual host {virtual_host}" if virtual_host else "queues and exchanges"
             logger.warning("could not delete the lab's %s on %s: %s", what, given.masked, error)
 
     def _find_management(self) -> str | None:
@@ -129,23 +122,3 @@ class External:
             return None
         # A guessed port may be that of another broker on the same host.
         return url if cluster_name == self._server_info.cluster_name else None
-
-    def _is_administrator(self) -> bool:
-        if self._management_url is None:
-            return False
-        with Management(self._management_url, self._given) as management:
-            return "administrator" in management.tags()
-
-
-def _wait_for_free_names(claims: Claims) -> None:
-    """Raise NameTakenError if somebody else has a name of the lessons, now and in a few seconds."""
-    deadline_s = time.monotonic() + TAKEN_TIMEOUT_S
-    while True:
-        try:
-            claims.refuse_taken(*LESSON_NAMES)
-        except NameTakenError:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(LOOK_AGAIN_S)
-        else:
-            return

@@ -10,10 +10,9 @@ import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab import names
-from rmqlab.broker._management import Management
-from rmqlab.broker._objects import RESOURCE_LOCKED, short_connection
+from rmqlab.broker._connection import RESOURCE_LOCKED, short_connection
 from rmqlab.broker._source import Endpoint
-from rmqlab.errors import BrokerError, ManagementError
+from rmqlab.errors import BrokerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,12 +21,7 @@ LOOK_EVERY_S = 0.02
 
 
 def queues(endpoint: Endpoint, own: Collection[str] | None = None) -> pd.DataFrame:
-    """Return one row a queue; see `Broker.queues`.
-
-    Args:
-        endpoint: the broker.
-        own: names of the queues to show; None for all.
-    """
+    """Return one row a queue, of those of our own or of all; see `Broker.queues`."""
     with short_connection(endpoint.address) as connection:
         return _queues(endpoint, own, connection)
 
@@ -37,16 +31,27 @@ def _queues(
 ) -> pd.DataFrame:
     import pandas as pd
 
+    known: dict[str, dict[str, Any]] = {name: {} for name in (names.QUEUES if own is None else own)}
     if endpoint.management_url:
-        known = {each["name"]: each for each in _list(endpoint, "queues")}
-        known = {name: each for name, each in known.items() if own is None or name in own}
-    else:
-        known = {name: {} for name in (names.QUEUES if own is None else own)}
-    now = _depths(connection, list(known))
-    rows = [_queue_row(name, known[name], now[name]) for name in sorted(now)]
+        listed = {each["name"]: each for each in _list(endpoint, "queues")}
+        known = {name: each for name, each in listed.items() if own is None or name in own}
+    rows = []
+    for name, (ready, consumer_count) in sorted(_depths(connection, list(known)).items()):
+        each = known[name]
+        rows.append(
+            {
+                "name": name,
+                "type": each.get("type"),
+                "durable": each.get("durable"),
+                "exclusive": each.get("exclusive"),
+                "ready": each.get("messages_ready") if ready is None else ready,
+                "unacked": each.get("messages_unacknowledged", 0 if each else None),
+                "consumers": each.get("consumers") if consumer_count is None else consumer_count,
+            }
+        )
     columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype({"ready": "Int64", "unacked": "Int64", "consumers": "Int64"})
+    counts = dict.fromkeys(("ready", "unacked", "consumers"), "Int64")
+    return pd.DataFrame(rows, columns=columns).astype(counts)
 
 
 def wait_for_queue(
@@ -57,11 +62,9 @@ def wait_for_queue(
     consumers: int | None,
     timeout_s: float,
 ) -> pd.DataFrame:
-    """Return the row of a queue once it is as wanted; see `Broker.wait_for_queue`.
-
-    It waits over one connection, as each that is opened takes the broker's time.
-    """
+    """Return the row of a queue once it is as wanted; see `Broker.wait_for_queue`."""
     deadline_s = time.monotonic() + timeout_s
+    # Over one connection, as each that is opened takes the broker's time.
     with short_connection(endpoint.address) as connection:
         while True:
             now = _depths(connection, [name]).get(name)
@@ -85,15 +88,8 @@ def connections(endpoint: Endpoint) -> pd.DataFrame:
     rows = []
     for each in _list(endpoint, "connections"):
         client = each.get("client_properties", {})
-        rows.append(
-            {
-                "client": client.get("connection_name") or client.get("product") or "unknown",
-                "user": each.get("user"),
-                "state": each.get("state"),
-                "channels": each.get("channels"),
-                "heartbeat_s": each.get("timeout"),
-            }
-        )
+        name = client.get("connection_name") or client.get("product") or "unknown"
+        rows.append((name, *(each.get(key) for key in ("user", "state", "channels", "timeout"))))
     return pd.DataFrame(rows, columns=["client", "user", "state", "channels", "heartbeat_s"])
 
 
@@ -101,14 +97,9 @@ def consumers(endpoint: Endpoint) -> pd.DataFrame:
     """Return one row a consumer; see `Broker.consumers`."""
     import pandas as pd
 
+    keys = ("consumer_tag", "prefetch_count", "ack_required")
     rows = [
-        {
-            "queue": each["queue"]["name"],
-            "consumer_tag": each["consumer_tag"],
-            "prefetch": each["prefetch_count"],
-            "ack_required": each["ack_required"],
-            "active": each.get("active", True),
-        }
+        (each["queue"]["name"], *(each[key] for key in keys), each.get("active", True))
         for each in _list(endpoint, "consumers")
     ]
     columns = ["queue", "consumer_tag", "prefetch", "ack_required", "active"]
@@ -116,37 +107,15 @@ def consumers(endpoint: Endpoint) -> pd.DataFrame:
 
 
 def _list(endpoint: Endpoint, kind: str) -> list[dict[str, Any]]:
-    if endpoint.management_url is None:
-        raise ManagementError(
-            f"This broker has no management API, which lists its {kind}. Next: enable the plugin "
-            "rabbitmq_management, or set RMQLAB_MANAGEMENT_URL to where it is"
-        )
-    with Management(endpoint.management_url, endpoint.address) as management:
-        return management.list(kind, endpoint.address.virtual_host)
-
-
-def _queue_row(name: str, known: dict[str, Any], now: tuple[int | None, int | None]) -> dict[str, Any]:
-    ready, consumer_count = now
-    return {
-        "name": name,
-        "type": known.get("type"),
-        "durable": known.get("durable"),
-        "exclusive": known.get("exclusive"),
-        "ready": known.get("messages_ready") if ready is None else ready,
-        "unacked": known.get("messages_unacknowledged", 0 if known else None),
-        "consumers": known.get("consumers") if consumer_count is None else consumer_count,
-    }
+    with endpoint.management() as management:
+        return management.list(kind)
 
 
 def _depths(
     connection: pika.BlockingConnection, queues: list[str]
 ) -> dict[str, tuple[int | None, int | None]]:
-    """Ask each queue itself: statistics lag behind, a passive declare does not.
-
-    Returns:
-        For each queue that is there, its ready messages and its consumers; None where the
-        queue is exclusive to another connection.
-    """
+    """Return the ready messages and the consumers of each queue that is there; None if it is exclusive."""
+    # Statistics lag behind, a passive declare does not.
     depths: dict[str, tuple[int | None, int | None]] = {}
     for queue in queues:
         try:

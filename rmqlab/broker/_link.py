@@ -17,21 +17,23 @@ import socket
 import struct
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
-from rmqlab.broker._address import SOCKET_TIMEOUT_S, Address, explain
+from rmqlab.broker._address import Address
 from rmqlab.broker._broker import Broker, address_of
+from rmqlab.broker._connection import SOCKET_TIMEOUT_S, explain
 from rmqlab.broker._outage import Fault
-from rmqlab.broker._proxy import Proxy
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, BrokerUnavailableError
 
 LOOPBACK = "127.0.0.1"
 ACCEPT_AGAIN_AFTER_S = 1
 CLOSE_TIMEOUT_S = 5
+BATCH_BYTES = 256 * 1024  # taken from a socket at once
 # Closes a socket by a reset, and at once: on, for 0 seconds. On Windows its fields are short ones.
 ABRUPT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -105,8 +107,8 @@ class Link(Closing):
         """How long each byte is on its way, one way, in milliseconds."""
         return self._delay_ms
 
-    def cut(self) -> Fault:
-        """Cut the network for the time of a `with` block, without a word to either side.
+    def partitioned(self) -> Fault:
+        """Return a context manager: during its block the network is cut, without a word to either side.
 
         No byte passes, in neither direction, and nobody is told: no connection is closed, and
         writing goes on until the system's buffers are full. New connections are taken, and get
@@ -117,20 +119,25 @@ class Link(Closing):
         not even be taken, and what was held arrives up to as long again after the cut, as TCP
         doubles the time between its attempts.
 
-            with link.cut() as outage:
+            with link.partitioned() as outage:
                 ...
 
-        Cuts do not nest: the first one to end makes the link whole.
+        Blocks do not nest: the first one to end makes the link whole.
 
         Returns:
             What cuts the link in a `with` statement, and gives the `Outage` as its target.
 
         Raises:
-            BrokerError: the link is closed.
+            BrokerError: the link is closed; when the block is entered.
 
         Source: https://www.rabbitmq.com/docs/heartbeats
         """
-        return Fault("cut", self._cut, self._mend)
+
+        def mend() -> None:
+            with contextlib.suppress(BrokerError):  # the link was closed meanwhile
+                self._ask(self._set_whole(True))
+
+        return Fault("partition", lambda: self._ask(self._set_whole(False)), mend)
 
     def drop(self) -> int:
         """End all connections over the link by a reset, at once; new ones are taken as before.
@@ -144,7 +151,7 @@ class Link(Closing):
         Raises:
             BrokerError: the link is closed.
         """
-        return self._ask(self._drop())
+        return self._ask(self._end_connections(by_reset=True))
 
     def close(self) -> None:
         """End the link and all connections through it, at once. Safe to call twice.
@@ -156,33 +163,27 @@ class Link(Closing):
             self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(CLOSE_TIMEOUT_S)
 
-    def _cut(self) -> None:
-        self._ask(self._set_whole(False))
-
-    def _mend(self) -> None:
-        with contextlib.suppress(BrokerError):  # the link was closed meanwhile
-            self._ask(self._set_whole(True))
-
     def _ask(self, what: Coroutine[Any, Any, T]) -> T:
         """Have something done in the link's thread, and wait until it is."""
         try:
             return asyncio.run_coroutine_threadsafe(what, self._loop).result(CLOSE_TIMEOUT_S)
-        except (CancelledError, TimeoutError) as error:
-            raise _closed() from error
-        except RuntimeError as error:  # the loop is closed
-            what.close()
-            raise _closed() from error
+        except (CancelledError, TimeoutError, RuntimeError) as error:
+            if isinstance(error, RuntimeError):  # the loop is closed, and never was given it
+                what.close()
+            raise BrokerError("This link is closed. Next: make a new one") from error
 
     async def _set_whole(self, is_whole: bool) -> None:
         (self._is_whole.set if is_whole else self._is_whole.clear)()
 
-    async def _drop(self) -> int:
+    async def _end_connections(self, *, by_reset: bool) -> int:
         await asyncio.sleep(0)  # one that is cancelled before it has begun would close no socket
-        for each in self._sockets:
+        for each in self._sockets if by_reset else ():
             if each.fileno() >= 0:
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPT)
         connections = set(self._connections)
-        await _cancel(connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
         return len(connections)
 
     def _run(self) -> None:
@@ -193,8 +194,7 @@ class Link(Closing):
         self._listen()
         await self._ended.wait()
         self._loop.remove_reader(self._listener)
-        await asyncio.sleep(0)  # one that is cancelled before it has begun would close no socket
-        await _cancel(self._connections)
+        await self._end_connections(by_reset=False)
 
     def _listen(self) -> None:
         # asyncio's sock_accept may take a connection after it was cancelled, and forget it.
@@ -231,7 +231,7 @@ class Link(Closing):
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 async with asyncio.TaskGroup() as proxies:
                     for source, target in ((client, broker), (broker, client)):
-                        proxy = Proxy(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
+                        proxy = _Proxy(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
                         proxies.create_task(proxy.run())
 
     async def _reach_broker(self) -> socket.socket:
@@ -243,19 +243,13 @@ class Link(Closing):
             try:
                 async with asyncio.timeout(SOCKET_TIMEOUT_S):
                     await self._loop.sock_connect(broker, place)
-            except OSError as error:
-                broker.close()
-                failure = error
-            except BaseException:
-                broker.close()
-                raise
-            else:
                 return broker
+            except BaseException as error:
+                broker.close()
+                if not isinstance(error, OSError):
+                    raise
+                failure = error
         raise failure
-
-
-def _closed() -> BrokerError:
-    return BrokerError("This link is closed. Next: make a new one")
 
 
 def _resolve(address: Address) -> list[tuple[int, Any]]:
@@ -267,8 +261,57 @@ def _resolve(address: Address) -> list[tuple[int, Any]]:
     return [(family, place) for family, _, _, _, place in found]
 
 
-async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+class _Proxy:
+    """Takes bytes from one side, and gives them to the other later; holds them while the link is cut."""
+
+    def __init__(
+        self, source: socket.socket, target: socket.socket, *, delay_s: float, is_whole: asyncio.Event
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._delay_s = delay_s
+        self._is_whole = is_whole
+        # Pieces on their way, each with the time when it is due; an empty one is the end.
+        self._under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def run(self) -> None:
+        """Pass bytes on until the source ends and all its bytes are through, or the target is gone."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take())
+                tasks.create_task(self._give())
+        except* OSError:
+            pass  # the target is gone: the proxy of the other direction sees it as its source
+
+    async def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            # A target that takes nothing holds up the source, as TCP does: so a proxy holds no
+            # more than what comes in during one delay.
+            await self._flowing.wait()
+            await self._is_whole.wait()
+            try:
+                data = await loop.sock_recv(self._source, BATCH_BYTES)
+            except OSError:  # reset: what came before is on its way all the same
+                data = b""
+            self._under_way.put_nowait((time.perf_counter() + self._delay_s, data))
+            if not data:
+                return
+            await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
+
+    async def _give(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s, data = await self._under_way.get()
+            # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
+            while (wait_s := due_s - time.perf_counter()) > 0:
+                await asyncio.sleep(wait_s)
+            await self._is_whole.wait()
+            if not data:
+                self._target.shutdown(socket.SHUT_WR)
+                return
+            self._flowing.clear()
+            await loop.sock_sendall(self._target, data)
+            self._flowing.set()

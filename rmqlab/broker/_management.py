@@ -18,14 +18,7 @@ EXAMPLE = "http://localhost:15672"
 
 
 class Management(Closing):
-    """A client of the management HTTP API.
-
-    Args:
-        base_url: where the API is, without credentials and without `/api`.
-        address: the AMQP address; the API takes the same user, password and certificates.
-
-    Raises:
-        AddressError: the URL cannot be right, or an option of the address.
+    """A client of the management HTTP API, with the user, password and certificates of an AMQP address.
 
     Source: https://www.rabbitmq.com/docs/http-api-reference
     """
@@ -41,6 +34,7 @@ class Management(Closing):
             )
         self._base_url = base_url.strip().rstrip("/")
         self._setting = address.setting or "this broker"
+        self._user, self._virtual_host = _quoted(address.username), _quoted(address.virtual_host)
         self._extensions = {}
         verify: ssl.SSLContext | bool = True
         if parts.scheme == "https":
@@ -69,22 +63,20 @@ class Management(Closing):
             raise self._is_none()
         return str(overview.get("cluster_name", ""))
 
-    def tags(self) -> list[str]:
-        """Return the tags of our user: `administrator` may make virtual hosts."""
-        tags = self._call("GET", "/whoami").get("tags", [])
-        # RabbitMQ before 3.9 gives one text with commas.
-        return tags.split(",") if isinstance(tags, str) else list(tags)
+    def may_create_virtual_hosts(self) -> bool:
+        """Return True if our user is an administrator."""
+        # The tags are a list, or before RabbitMQ 3.9 one text with commas.
+        return "administrator" in self._call("GET", "/whoami").get("tags", [])
 
-    def create_virtual_host(self, name: str, *, user: str) -> None:
-        """Make a virtual host and give a user every right in it."""
-        path = quote(name, safe="")
-        self._call("PUT", f"/vhosts/{path}", {"description": "made by rmqlab"})
+    def create_virtual_host(self, name: str) -> None:
+        """Make a virtual host and give our user every right in it."""
+        self._call("PUT", f"/vhosts/{_quoted(name)}", {"description": "made by rmqlab"})
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
-        self._call("PUT", f"/permissions/{path}/{quote(user, safe='')}", rights)
+        self._call("PUT", f"/permissions/{_quoted(name)}/{self._user}", rights)
 
     def delete_virtual_host(self, name: str) -> None:
         """Delete a virtual host and all that is in it; one that is gone is no error."""
-        self._call("DELETE", f"/vhosts/{quote(name, safe='')}", missing={})
+        self._call("DELETE", f"/vhosts/{_quoted(name)}", missing={})
 
     def alarms(self) -> set[str]:
         """Return what the broker is low on at this moment: `memory`, `disk`."""
@@ -92,30 +84,26 @@ class Management(Closing):
         answer = self._call("GET", "/health/checks/alarms", also=unavailable)
         return {str(each["resource"]) for each in answer.get("alarms", [])}
 
-    def connection_names(self, *, user: str, virtual_host: str) -> set[str]:
-        """Return the names, such as `127.0.0.1:51234 -> 127.0.0.1:5672`, of a user's connections now."""
-        answer = self._call("GET", f"/connections/username/{quote(user, safe='')}")
-        return {each["name"] for each in answer if each["vhost"] == virtual_host}
+    def connection_names(self) -> set[str]:
+        """Return the names of our user's connections now, also of those that `list` does not show yet."""
+        answer = self._call("GET", f"/connections/username/{self._user}")
+        return {each["name"] for each in answer if _quoted(each["vhost"]) == self._virtual_host}
 
-    def close_connection(self, name: str) -> None:
-        """Close a connection that `list` shows; one that is gone is no error."""
-        self._call("DELETE", f"/connections/{quote(name, safe='')}", missing={})
+    def close_connections(self) -> None:
+        """Close all connections of our user."""
+        self._call("DELETE", f"/connections/username/{self._user}", missing={})
 
-    def close_connections(self, *, user: str) -> None:
-        """Close all connections of a user, also those that `list` does not show yet."""
-        self._call("DELETE", f"/connections/username/{quote(user, safe='')}", missing={})
+    def delete_queue(self, name: str) -> bool:
+        """Delete a queue with all that is in it; return whether it was there."""
+        return (
+            self._call("DELETE", f"/queues/{self._virtual_host}/{_quoted(name)}", missing=False) is not False
+        )
 
-    def delete_queue(self, name: str, virtual_host: str) -> bool:
-        """Delete a queue with all that is in it; say whether it was there."""
-        path = f"/queues/{quote(virtual_host, safe='')}/{quote(name, safe='')}"
-        return self._call("DELETE", path, missing=False) is not False
-
-    def list(self, kind: str, virtual_host: str) -> list[dict[str, Any]]:
-        """List the queues, consumers, connections or channels of a virtual host."""
-        path = quote(virtual_host, safe="")
-        of_virtual_host = kind in ("connections", "channels")
-        answer = self._call("GET", f"/vhosts/{path}/{kind}" if of_virtual_host else f"/{kind}/{path}")
-        return list(answer)
+    def list(self, kind: str) -> list[dict[str, Any]]:
+        """List the queues, consumers or connections of the virtual host."""
+        is_connections = kind == "connections"
+        path = f"/vhosts/{self._virtual_host}/{kind}" if is_connections else f"/{kind}/{self._virtual_host}"
+        return list(self._call("GET", path))
 
     def _call(
         self, method: str, path: str, body: object = None, missing: object = None, also: int = 0
@@ -152,3 +140,7 @@ class Management(Closing):
         return ManagementError(
             f"What answers at {self._base_url} is no management API. Next: set {SETTING} to where it is"
         )
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")

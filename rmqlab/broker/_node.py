@@ -12,24 +12,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO
 
 import psutil
-from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from rmqlab.broker._address import Address, ServerInfo, probe
-from rmqlab.broker._source import (
-    QUICK_STATISTICS,
-    Check,
-    Endpoint,
-    Resources,
-    control_failed,
-    free_ports,
-    token,
-)
-from rmqlab.errors import BrokerEndedError, BrokerUnavailableError
+from rmqlab.broker._address import Address
+from rmqlab.broker._connection import ServerInfo
+from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
 
-START_TIMEOUT_S = 60
 KILL_TIMEOUT_S = 5
 CONTROL_TIMEOUT_S = 30
 
@@ -52,10 +43,12 @@ def server_script() -> Path | None:
     return Path(found) if found else None
 
 
-class Node:
+class Node(Server):
     """A node of the RabbitMQ that is installed on this machine."""
 
-    name: ClassVar[str] = "node"
+    title = "The private node"
+    when_silent = "see how busy the machine is, and try again"
+    when_ended = "run rmqlab doctor; another way is Docker, or AMQP_URL"
 
     def __init__(self) -> None:
         check, script = self.check(), server_script()
@@ -67,7 +60,6 @@ class Node:
 
     @classmethod
     def check(cls) -> Check:
-        """Return whether a RabbitMQ server is installed here."""
         if os.name != "posix":
             return Check(False, "a private node needs Linux or macOS", "use Docker, or set AMQP_URL")
         script = server_script()
@@ -76,67 +68,31 @@ class Node:
         return Check(True, f"RabbitMQ {_version(script)} is installed")
 
     def resources(self) -> Resources:
-        """Return the folder of the node: its processes are found by it."""
         return {"folder": str(self._folder)}
 
     def start(self) -> Endpoint:
-        """Start the node and wait until it takes connections.
-
-        Raises:
-            BrokerUnavailableError: it did not start.
-        """
         self._folder.mkdir(mode=0o700)
         amqp_port, management_port, distribution_port, epmd_port = free_ports(4)
         self._address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
         self._write_configuration(self._address, management_port)
         self._environment = self._describe_environment(distribution_port, epmd_port)
-        server_info = self.run()
-        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", server_info.version, True)
+        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", self.run().version, True)
 
     def run(self) -> ServerInfo:
-        """Start the server in its folder, and wait until it takes connections."""
         with (self._folder / "output").open("wb") as output:
             self._script_process = self._call(self._script, output)
         return self.wait_until_ready()
 
-    def wait_until_ready(self) -> ServerInfo:
-        """Wait until the server takes connections, or has ended."""
-        attempts = Retrying(
-            stop=stop_after_delay(START_TIMEOUT_S),
-            wait=wait_fixed(0.1),
-            retry=retry_if_exception_type(BrokerUnavailableError),
-            reraise=True,
-        )
-        try:
-            for attempt in attempts:
-                with attempt:
-                    if not self.is_running():
-                        break
-                    return probe(self._address)
-        except BrokerUnavailableError as error:
-            raise BrokerUnavailableError(
-                f"The private node took no connection for {START_TIMEOUT_S} s{self._last_words()}. "
-                "Next: see how busy the machine is, and try again"
-            ) from error
-        raise BrokerEndedError(
-            f"The private node ended as it started{self._last_words()}. "
-            "Next: run rmqlab doctor; another way is Docker, or AMQP_URL"
-        )
-
     def terminate(self) -> None:
-        """Ask the server to end in good order."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the server: its Erlang VM, and not the script around it."""
         self._signal(signal.SIGKILL)
 
     def is_running(self) -> bool:
-        """Return whether the script that runs the server has not ended."""
         return self._script_process.poll() is None
 
-    def freeze(self) -> None:
-        """Stop the Erlang VM, and wait until it stands still."""
+    def pause(self) -> None:
         if server := self._signal(signal.SIGSTOP):
             attempts = Retrying(
                 stop=stop_after_delay(KILL_TIMEOUT_S),
@@ -145,29 +101,22 @@ class Node:
             )
             attempts(server.status)
 
-    def thaw(self) -> None:
-        """Let the Erlang VM go on."""
+    def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl, with the environment and so the cookie of the node."""
+    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
         with tempfile.TemporaryFile() as output:
             process = self._call(self._script.with_name("rabbitmqctl"), output, *arguments)
             try:
                 code = process.wait(CONTROL_TIMEOUT_S)
-            except subprocess.TimeoutExpired as error:
+            except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
-                raise control_failed(arguments, f"no answer for {CONTROL_TIMEOUT_S} s") from error
+                return process.wait(), f"no answer for {CONTROL_TIMEOUT_S} s"
             output.seek(0)
-            printed = output.read().decode(errors="replace")
-        if code:
-            raise control_failed(arguments, printed)
-        return printed
+            return code, output.read().decode(errors="replace")
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
-        """End every process of the node and remove its folder."""
         folder = Path(resources["folder"])
         # Once more, as a process that is being started can escape the first look.
         for _ in range(2):

@@ -25,7 +25,7 @@ class Outage:
     """A time during which something was broken on purpose.
 
     Attributes:
-        fault: what was done: `restart`, `kill`, `freeze`, `memory alarm` or `cut`.
+        fault: what was done: `restart`, `kill`, `pause`, `memory alarm` or `partition`.
         down_ns: when it had happened, in nanoseconds of `time.perf_counter_ns`, the ledger's clock.
         up_ns: when it was undone and all was well again, on the same clock; 0 until then.
     """
@@ -87,15 +87,11 @@ class Fault:
 
 
 def undisturbed(work: Callable[[], T], *, on_interrupt: Callable[[], object] = lambda: None) -> T:
-    """Call something that no interrupt must leave half done, and give what it returns.
+    """Call something that no interrupt must leave half done, and return what it returns.
 
     It runs in a thread, as an interrupt reaches the main thread alone. After an interrupt, the
-    caller waits until the work is done; after another one it does not wait, and the work is
-    done all the same.
-
-    Args:
-        work: what is to be done; it has to end in good time.
-        on_interrupt: called after an interrupt, to shorten the work.
+    caller waits until the work is done, which `on_interrupt` is to shorten; after another one it
+    does not wait, and the work is done all the same.
     """
     begun = threading.Event()
     outcome: Future[T] = Future()

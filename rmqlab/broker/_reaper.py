@@ -29,12 +29,7 @@ STOPPED = b"stopped\n"
 
 
 class Reaper:
-    """The reaper of one broker, as its owner sees it.
-
-    Args:
-        source: name of the source of the broker.
-        resources: what the source's `cleanup` needs to know.
-    """
+    """The reaper of one broker, as its owner sees it."""
 
     def __init__(self, source: str, resources: Resources) -> None:
         self._process = subprocess.Popen(
@@ -77,19 +72,10 @@ class Reaper:
 
 def source_class(name: str) -> type[Source]:
     """Return the class of a source by its name."""
-    if name == "external":
-        from rmqlab.broker._external import External
+    from rmqlab.broker import _container, _external, _node  # here, so that `import rmqlab` is quick
 
-        return External
-    if name == "container":
-        from rmqlab.broker._container import Container
-
-        return Container
-    if name == "node":
-        from rmqlab.broker._node import Node
-
-        return Node
-    raise ValueError(f"{name!r} is no source of a broker; it is one of external, container, node")
+    classes = {"external": _external.External, "container": _container.Container, "node": _node.Node}
+    return classes[name]
 
 
 def watch() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import secrets
 import socket
+import time
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol
 
-from rmqlab.broker._address import Address, ServerInfo
-from rmqlab.errors import BrokerError, BrokerUnavailableError
+from rmqlab.broker._address import Address, capitalized
+from rmqlab.broker._connection import ServerInfo, probe
+from rmqlab.broker._management import Management
+from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
+
+START_TIMEOUT_S = 90
+LOOK_EVERY_S = 0.1
 
 # A lesson looks at a queue right after it did something to it. The broker's objects tell their
 # statistics every five seconds, and the management plugin collects them as often, unless told
@@ -33,31 +40,26 @@ Resources = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """How a running broker is reached.
+    """How a running broker is reached."""
 
-    Attributes:
-        address: the AMQP address, with the virtual host to use.
-        management_url: base URL of the management HTTP API, without credentials, or None
-            where there is no such API.
-        version: version of RabbitMQ.
-        whole_virtual_host: whether all that is in the virtual host is ours.
-    """
-
-    address: Address
-    management_url: str | None
+    address: Address  # with the virtual host to use
+    management_url: str | None  # without credentials
     version: str
-    whole_virtual_host: bool
+    whole_virtual_host: bool  # whether all that is in it is ours
+
+    def management(self) -> Management:
+        """Return a client of the management API; raises ManagementError where there is none."""
+        if self.management_url is None:
+            raise ManagementError(
+                "This broker has no management API. Next: enable the plugin rabbitmq_management, "
+                "or set RMQLAB_MANAGEMENT_URL to where it is"
+            )
+        return Management(self.management_url, self.address)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether a source can be used.
-
-    Attributes:
-        usable: whether it can.
-        detail: what was found, or why it cannot be used.
-        fix: the next step that would make it usable; empty where it is.
-    """
+    """Whether a source can be used: what was found, or why it cannot and the next step."""
 
     usable: bool
     detail: str
@@ -65,7 +67,7 @@ class Check:
 
     def error(self) -> BrokerUnavailableError:
         """Return the error that says so."""
-        return BrokerUnavailableError(f"{self.detail[:1].upper()}{self.detail[1:]}. Next: {self.fix}")
+        return BrokerUnavailableError(f"{capitalized(self.detail)}. Next: {self.fix}")
 
 
 class Source(Protocol):
@@ -76,84 +78,91 @@ class Source(Protocol):
     cleans it away, as often as it is called, from this process or from the reaper.
     """
 
-    name: ClassVar[str]
-
     @classmethod
     def check(cls) -> Check:
         """Return whether this source can be used, quickly and without starting anything."""
-        ...
 
     def resources(self) -> Resources:
         """Return what `cleanup` needs to know; nothing has been started yet."""
-        ...
 
     def start(self) -> Endpoint:
         """Start or reach the broker and wait until it takes connections."""
-        ...
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
         """Clean away what `start` made. Safe to call twice, and when nothing was made."""
-        ...
 
 
-@runtime_checkable
-class Server(Source, Protocol):
+class Server(Source):
     """A source whose server is ours to break.
 
-    None of these does harm where there is nothing to do: a server that is gone already, or
-    not frozen.
+    No method does harm where there is nothing to do: a server that is gone already, or not paused.
     """
 
+    title: str  # what it is, for errors
+    when_silent: str  # the next step if it takes no connection
+    when_ended: str  # the next step if it ended as it started
+    _address: Address
+
+    @abc.abstractmethod
     def terminate(self) -> None:
         """Ask the server to end in good order; does not wait."""
-        ...
 
+    @abc.abstractmethod
     def kill(self) -> None:
         """Kill the server, as `kill -9` does; does not wait."""
-        ...
 
+    @abc.abstractmethod
     def is_running(self) -> bool:
-        """Return whether there is a process of the server, frozen or not."""
-        ...
+        """Return whether there is a process of the server, paused or not."""
 
+    @abc.abstractmethod
     def run(self) -> ServerInfo:
-        """Start the server, with the data and the ports it had, and wait as `wait_until_ready`.
+        """Start the server, with the data and the ports it had, and wait as `wait_until_ready`."""
 
-        Raises:
-            BrokerEndedError: it ended as it started.
-            BrokerUnavailableError: it took no connection within its time limit.
-        """
-        ...
-
-    def wait_until_ready(self) -> ServerInfo:
-        """Wait until the server takes connections; raises what `run` raises."""
-        ...
-
-    def freeze(self) -> None:
+    @abc.abstractmethod
+    def pause(self) -> None:
         """Let the server's processes stand still."""
-        ...
 
-    def thaw(self) -> None:
+    @abc.abstractmethod
+    def resume(self) -> None:
         """Let the server's processes go on."""
-        ...
+
+    @abc.abstractmethod
+    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+        """Run rabbitmqctl and return its exit code and what it prints."""
 
     def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl and give what it prints.
+        """Run rabbitmqctl and return what it prints; raises BrokerError."""
+        code, printed = self._control(arguments)
+        if code:
+            lines = printed.strip().splitlines() or ["it says nothing"]
+            raise BrokerError(
+                f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
+                "Next: see that the broker runs, and is not paused"
+            )
+        return printed
 
-        Raises:
-            BrokerError: it failed; says why.
-        """
-        ...
+    def wait_until_ready(self) -> ServerInfo:
+        """Wait until the server takes connections; raises BrokerEndedError or BrokerUnavailableError."""
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while self.is_running():
+            try:
+                return probe(self._address)
+            except BrokerUnavailableError as error:
+                if time.monotonic() > deadline_s:
+                    raise BrokerUnavailableError(
+                        f"{self.title} took no connection at {self._address.place} for {START_TIMEOUT_S} s"
+                        f"{self._last_words()}. Next: {self.when_silent}"
+                    ) from error
+            time.sleep(LOOK_EVERY_S)
+        raise BrokerEndedError(
+            f"{self.title} ended as it started{self._last_words()}. Next: {self.when_ended}"
+        )
 
-
-def control_failed(arguments: tuple[str, ...], reason: str) -> BrokerError:
-    """Return the error of a command of rabbitmqctl that failed."""
-    lines = reason.strip().splitlines() or ["it says nothing"]
-    return BrokerError(
-        f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
-        "Next: see that the broker runs, and is not frozen"
-    )
+    def _last_words(self) -> str:
+        """Return what the server said of an error, in parentheses, if that can be known."""
+        return ""
 
 
 def token() -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Literal, overload
 
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._external import URL_SETTING
+from rmqlab.broker._own_broker import OwnBroker
 from rmqlab.broker._reaper import source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check
 from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError
@@ -27,39 +29,37 @@ def chosen_source(source: str | None = None) -> str:
         AddressError: there is no such source.
     """
     choice = source or os.environ.get(SETTING, "").strip() or "auto"
-    if choice not in ("auto", *SOURCES):
-        known = ", ".join(("auto", *SOURCES))
+    return _checked(choice, SETTING, ("auto", *SOURCES))
+
+
+def _checked(choice: str, setting: str, known: tuple[str, ...]) -> str:
+    if choice not in known:
         raise AddressError(
-            f"{SETTING} is {choice!r}, which is no source of a broker. Next: set it to one of {known}"
+            f"{setting} is {choice!r}, which is no source of a broker here. "
+            f"Next: set it to one of {', '.join(known)}"
         )
     return choice
 
 
 def own_sources(source: str | None = None) -> tuple[str, ...]:
-    """Return the sources of a broker that may be broken, the one to try first at first.
-
-    Args:
-        source: the caller's choice; None leaves it to `RMQLAB_OWN_BROKER`, which a lab gives
-            to its kernels, then to `RMQLAB_BROKER` where that names one of these.
-
-    Raises:
-        AddressError: there is no such source.
-        FaultError: the caller's choice is `external`.
-    """
+    """Return the sources of a broker that may be broken, the one to try first at first."""
     if source == "external":
         raise FaultError(
             "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
         )
-    setting = os.environ.get(OWN_SETTING, "").strip()
-    if not source and setting and setting not in OWN_SOURCES:
-        raise AddressError(
-            f"{OWN_SETTING} is {setting!r}, which is no source of a broker of one's own. "
-            f"Next: set it to one of {', '.join(OWN_SOURCES)}"
-        )
-    choice = source or setting or chosen_source()
-    return (chosen_source(choice),) if choice not in ("auto", "external") else OWN_SOURCES
+    setting = os.environ.get(OWN_SETTING, "").strip()  # which a lab gives to its kernels
+    if not source and setting:
+        source = _checked(setting, OWN_SETTING, OWN_SOURCES)
+    choice = chosen_source(source)
+    return OWN_SOURCES if choice in ("auto", "external") else (choice,)
 
 
+@overload
+def start_broker(source: Literal["container", "node"], *, own: bool = False) -> OwnBroker: ...
+@overload
+def start_broker(source: str | None = None, *, own: Literal[True]) -> OwnBroker: ...
+@overload
+def start_broker(source: str | None = None, *, own: bool = False) -> Broker: ...
 def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
     """Start a RabbitMQ broker, or reach one, and wait until it takes connections.
 
@@ -73,7 +73,8 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
             handed this on; else a container, else a node.
 
     Returns:
-        A running broker. Stop it with its `stop()`, or use it in a `with` statement.
+        A running broker: an `OwnBroker` if it was started here. Stop it with its `stop()`, or use
+        it in a `with` statement.
 
     Raises:
         AddressError: `AMQP_URL`, `RMQLAB_BROKER` or `RMQLAB_OWN_BROKER` cannot be right.
@@ -83,19 +84,19 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
     if own:
         return _start_first(own_sources(source), failures=[])
     choice = chosen_source(source)
-    if choice != "auto":
-        return Broker(choice).start()
     # Who names a broker wants that one, and not another when it does not answer.
-    if os.environ.get(URL_SETTING, "").strip():
+    if choice == "external" or (choice == "auto" and os.environ.get(URL_SETTING, "").strip()):
         return Broker("external").start()
+    if choice != "auto":
+        return OwnBroker(choice).start()
     return _start_first(OWN_SOURCES, failures=[f"external: {URL_SETTING} is not set"])
 
 
-def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> Broker:
+def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> OwnBroker:
     """Start a broker from the first source that has one; the only one says itself why not."""
     for name in sources:
         try:
-            return Broker(name).start()
+            return OwnBroker(name).start()
         except BrokerUnavailableError as error:
             if len(sources) == 1:
                 raise

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from pika import exceptions as amqp_errors
 from pika.channel import Channel
 
-from rmqlab.broker._objects import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED, ObjectKind
+from rmqlab.broker._connection import ACCESS_REFUSED, NOT_FOUND, OWN_NAME, RESOURCE_LOCKED
 from rmqlab.errors import BrokerError, NameTakenError
 
 if TYPE_CHECKING:
-    from rmqlab.broker._claims import Claims
+    from rmqlab.broker._claims import Claims, ObjectKind
 
 PREDEFINED = "amq."  # begins the names of the exchanges that are always there
 # What is exclusive the broker protects from others, and so what the user has no right to.
 FREE_TO_DELETE = (NOT_FOUND, RESOURCE_LOCKED, ACCESS_REFUSED)
+WATCHED = ("queue_declare", "exchange_declare", "queue_delete", "exchange_delete", "queue_purge")
 
 lock = threading.RLock()
 active: list[Claims] = []
@@ -45,8 +46,21 @@ def unwatch(claims: Claims) -> None:
             _restore()
 
 
-def _before_declare(kind: ObjectKind, claims: Claims, channel: Channel, call: dict[str, Any]) -> None:
+def _before(method: str, claims: Claims, channel: Channel, call: dict[str, Any]) -> None:
+    """See to the claims before a channel's method is called; may change the call."""
+    kind: ObjectKind = "queue" if method.startswith("queue") else "exchange"
     name = call[kind]
+    if method.endswith("declare"):
+        _before_declare(kind, name, claims, channel, call)
+    elif name:
+        claims.refuse_taken((kind, name), free=FREE_TO_DELETE)
+        if method.endswith("delete"):
+            _on_answer(call, lambda _: claims.withdraw(kind, name))
+
+
+def _before_declare(
+    kind: ObjectKind, name: str, claims: Claims, channel: Channel, call: dict[str, Any]
+) -> None:
     if call["passive"] or (kind == "exchange" and (not name or name.startswith(PREDEFINED))):
         return
     if call.get("exclusive"):
@@ -57,26 +71,6 @@ def _before_declare(kind: ObjectKind, claims: Claims, channel: Channel, call: di
         claims.declare(kind, name, settings)
     else:
         _on_answer(call, lambda frame: claims.add("queue", frame.method.queue))
-
-
-def _before_delete(kind: ObjectKind, claims: Claims, _: Channel, call: dict[str, Any]) -> None:
-    if name := call[kind]:
-        claims.refuse_taken((kind, name), free=FREE_TO_DELETE)
-        _on_answer(call, lambda _: claims.withdraw(kind, name))
-
-
-def _before_purge(claims: Claims, _: Channel, call: dict[str, Any]) -> None:
-    if name := call["queue"]:
-        claims.refuse_taken(("queue", name), free=FREE_TO_DELETE)
-
-
-WATCHED: dict[str, Callable[[Claims, Channel, dict[str, Any]], None]] = {
-    "queue_declare": functools.partial(_before_declare, "queue"),
-    "exchange_declare": functools.partial(_before_declare, "exchange"),
-    "queue_delete": functools.partial(_before_delete, "queue"),
-    "exchange_delete": functools.partial(_before_delete, "exchange"),
-    "queue_purge": _before_purge,
-}
 
 
 def _on_answer(call: dict[str, Any], note: Callable[[Any], object]) -> None:
@@ -102,7 +96,7 @@ def _watched(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         call = signature.bind(channel, *values, **named)
         call.apply_defaults()
         try:
-            WATCHED[name](claims, channel, call.arguments)
+            _before(name, claims, channel, call.arguments)
         except NameTakenError:
             raise
         except BrokerError as error:  # programs in plain pika connect again after an error of pika's

@@ -51,7 +51,7 @@ def measure_partition_detection(
         holders = [_Holder(broker, link, heartbeat_s) for heartbeat_s in heartbeats_s]
         for each in holders:
             stack.enter_context(each.at_work())
-        cut = stack.enter_context(link.cut())
+        cut = stack.enter_context(link.partitioned())
         deadline_s = time.monotonic() + within_s
         while time.monotonic() < deadline_s and not all(each.is_over for each in holders):
             time.sleep(LOOK_EVERY_S)

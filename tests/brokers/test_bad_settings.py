@@ -68,13 +68,19 @@ WRONG_URLS = {
     "an unknown option": (f"{URL}/?no_such={SECRET}", "has the option no_such, which pika does not take"),
     "a password among the options": (f"{URL}/?password={SECRET}", "has the option password, which pika"),
     "a secret for an option": (f"{URL}/?{SECRET}", "has an option, which pika does not take"),
-    "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat with a value"),
-    "an empty option": (f"{URL}/?heartbeat=", "has the option heartbeat without a value"),
-    "an option twice": (f"{URL}/?heartbeat=1&heartbeat=2", "has the option heartbeat more than once"),
+    "a heartbeat that is no number": (
+        f"{URL}/?heartbeat={SECRET}",
+        "has the option heartbeat without one value",
+    ),
+    "an empty option": (f"{URL}/?heartbeat=", "has the option heartbeat without one value"),
+    "an option twice": (f"{URL}/?heartbeat=1&heartbeat=2", "has the option heartbeat without one value"),
     "certificates without TLS": (f"{URL}/?ssl_options=%7B%7D", "has ssl_options and no TLS"),
     "certificates that are no dict": (_tls(SECRET), "has ssl_options that are no dict"),
     "no CA": (_tls({"password": SECRET}), "has ssl_options without a CA"),
-    "a CA that is missing": (_tls({"ca_certs": f"/nowhere/{SECRET}.pem"}), "has ssl_options whose ca_certs"),
+    "a CA that is missing": (
+        _tls({"ca_certs": f"/nowhere/{SECRET}.pem"}),
+        "has ssl_options that cannot be used",
+    ),
     "a CA that is none": (_tls({"ca_certs": __file__}), "has ssl_options that cannot be used"),
 }
 
@@ -240,7 +246,11 @@ def test_what_the_broker_refuses(broker: Broker, way: str, case: str) -> None:
 COMMANDS = {
     "a closed port": (["broker", "true"], {"AMQP_URL": f"{URL}:{{closed}}"}, "No broker answers"),
     "a slash in the password": (["broker", "true"], {"AMQP_URL": f"{USER}/x@h"}, "AMQP_URL has a '/'"),
-    "a missing CA": (["broker", "true"], {"AMQP_URL": WRONG_URLS["a CA that is missing"][0]}, "ca_certs"),
+    "a missing CA": (
+        ["broker", "true"],
+        {"AMQP_URL": WRONG_URLS["a CA that is missing"][0]},
+        "cannot be used",
+    ),
     "a lesson, and a wrong option": (
         ["run", "notebooks/00_start_here.ipynb"],
         {"AMQP_URL": f"{URL}?password={SECRET}"},

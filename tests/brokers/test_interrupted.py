@@ -289,7 +289,7 @@ def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_aga
     broker: Broker, queue: str
 ) -> None:
     with Link(broker) as link, Consumer(link.url, queue) as consumer:
-        with link.cut():
+        with link.partitioned():
             interrupter = Interrupter()
             begin_s = time.monotonic()
             assert interrupter.run(consumer.run, 0.3)
@@ -301,7 +301,7 @@ def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_aga
 
 def test_an_interrupt_ends_the_wait_of_a_publisher_for_a_silent_broker(broker: Broker, queue: str) -> None:
     with Link(broker) as link, Publisher(link.url, routing_key=queue, confirms=confirm_each()) as publisher:
-        with link.cut():
+        with link.partitioned():
             begin_s = time.monotonic()
             assert Interrupter().run(lambda: publisher.publish(b"0"), 0.3)
             assert time.monotonic() - begin_s < 5
@@ -315,7 +315,7 @@ def test_closing_an_api_that_lost_its_connection_recovers_as_leaving_its_block_d
 ) -> None:
     with Link(broker) as link:
         api = EngineAPI(link.url, recovery=Recovery(timeout_s=WAIT_S))
-        with link.cut():
+        with link.partitioned():
             api.publish_task(Task(engine_id="engine-1", action="process"))
             link.drop()
             assert Interrupter().run(api.flush, 0.5)  # while it tries to connect again

@@ -125,7 +125,7 @@ def test_a_worker_is_stopped_while_it_shakes_hands(broker: Broker, is_cut: bool)
         running = threading.Thread(target=worker.run)
         running.start()
         broker.wait_for_queue("engine:tasks", consumers=1)
-        with link.cut():
+        with link.partitioned():
             link.drop()
             _wait_until(lambda: bool(events_heard))  # it is lost, and tries again
             time.sleep(0.3)

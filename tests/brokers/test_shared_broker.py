@@ -30,7 +30,7 @@ from pika.channel import Channel
 from conftest import BROKER
 from rmqlab import names
 from rmqlab.amqp import Exchange, Queue, Topology
-from rmqlab.broker import Broker, Link, _claims, _external, _objects, check_sources, start_broker
+from rmqlab.broker import Broker, Link, _claims, _external, check_sources, start_broker
 from rmqlab.broker._address import Address
 from rmqlab.broker._management import Management
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError
@@ -383,7 +383,7 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: 
     if end == "stopped":
         assert f"left as it is: exchange '{names.EVENTS}'" in shown
     else:  # the reaper has not given up before
-        assert not _eventually(lambda: site.names() != theirs, seconds=_objects.IN_USE_TIMEOUT_S + 1)
+        assert not _eventually(lambda: site.names() != theirs, seconds=_claims.IN_USE_TIMEOUT_S + 1)
 
 
 @pytest.mark.parametrize(
@@ -713,7 +713,6 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: 
 def test_a_shared_virtual_host_is_said(as_user: Shared) -> None:
     with start_broker() as broker:
         assert repr(broker).endswith(", shared virtual host 'shared'>")
-        assert "<td>shared, shared with others</td>" in broker._repr_html_()
     assert broker.shared_virtual_host is None
 
 
@@ -722,7 +721,7 @@ def test_a_virtual_host_of_the_labs_own_is_not_said_to_be_shared(site: Shared, m
         monkeypatch.setenv(name, value)
     with start_broker() as broker:
         assert broker.shared_virtual_host is None
-        assert "shared" not in repr(broker) + broker._repr_html_()
+        assert "shared" not in repr(broker)
 
 
 @pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])

@@ -162,7 +162,7 @@ def test_starting_what_runs_changes_nothing(own: Broker) -> None:
 def test_nothing_that_is_shown_has_the_password(own: Broker) -> None:
     password = own.parameters.credentials.password
 
-    for shown in (repr(own), str(own), own._repr_html_()):
+    for shown in (repr(own), str(own)):
         assert password not in shown
         assert own.version in shown
 
@@ -289,7 +289,7 @@ def test_two_run_side_by_side_and_stop_leaves_nothing_of_one(own: Broker, other_
 
     assert not remains()
     assert _publishes(own)
-    assert repr(second) == f"<Broker {own.source}, stopped>"
+    assert repr(second) == f"<OwnBroker {own.source}, stopped>"
     with pytest.raises(BrokerError, match="stopped"):
         second.url  # noqa: B018
     assert password not in caplog.text

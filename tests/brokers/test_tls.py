@@ -27,8 +27,9 @@ import pytest
 import trustme
 
 from rmqlab.amqp import Consumer, Publisher, connect
-from rmqlab.broker import Address, Link, _external, check_sources, start_broker
-from rmqlab.broker._address import probe
+from rmqlab.broker import Link, _external, check_sources, start_broker
+from rmqlab.broker._address import Address
+from rmqlab.broker._connection import probe
 from rmqlab.broker._container import Container, image
 from rmqlab.broker._node import Node
 from rmqlab.broker._reaper import Reaper
@@ -294,19 +295,19 @@ def test_a_client_with_a_certificate_is_let_in(node: Server) -> None:
 
 
 FAILURES = {
-    "a wrong CA": ("amqps", {"ca": "other"}, "is not signed by a CA that is trusted here", "as ca_certs"),
+    "a wrong CA": ("amqps", {"ca": "other"}, "is not accepted .*certificate", "as ca_certs"),
     "an expired certificate": ("expired", {}, "has expired", "renew it"),
-    "a wrong host": ("other host", {}, "is for another host", "server_hostname"),
+    "a wrong host": ("other host", {}, "mismatch", "server_hostname"),
     "no client certificate": (
         "mutual",
         {},
-        "wants a certificate of ours|ended the TLS connection",
+        "does not accept our certificate|ended the TLS connection",
         "certfile",
     ),
     "a stranger's certificate": (
         "mutual",
         {"client": "stranger"},
-        "refuses our certificate|ended the TLS connection",
+        "does not accept our certificate|ended the TLS connection",
         "certfile",
     ),
     "a port without TLS": ("plain", {}, "does not speak TLS", "the scheme or the port"),
@@ -349,7 +350,7 @@ def test_a_wrong_ca_is_one_sentence_of_the_command_too(server: Server) -> None:
     )
 
     assert done.returncode == 1
-    _assert_one_sentence(done.stderr.strip(), "not signed by a CA", "as ca_certs", server.password)
+    _assert_one_sentence(done.stderr.strip(), "is not accepted .*certificate", "as ca_certs", server.password)
 
 
 def test_a_management_api_with_another_certificate_is_told(node: Server, external) -> None:
@@ -357,7 +358,7 @@ def test_a_management_api_with_another_certificate_is_told(node: Server, externa
 
     with pytest.raises(ManagementError) as caught:
         start_broker()
-    _assert_one_sentence(str(caught.value), "is for another host", "server_hostname", node.password)
+    _assert_one_sentence(str(caught.value), "mismatch", "server_hostname", node.password)
 
 
 def test_a_guessed_management_api_with_another_certificate_is_no_secret(

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from rmqlab.amqp import Publisher, confirm_window, connect
-from rmqlab.broker import Address, Broker, Link
+from rmqlab.broker import Broker, Link
+from rmqlab.broker._address import Address
 from rmqlab.errors import BrokerUnavailableError
 
 DELAY_MS = 20
@@ -147,7 +148,7 @@ def test_a_refused_password_explains_itself_through_the_link(broker: Broker) -> 
 def test_a_cut_holds_what_is_sent_and_delivers_it_afterwards_in_order(broker: Broker) -> None:
     with Link(broker) as link, _channel(link.url) as channel:
         queue = channel.queue_declare("", exclusive=True).method.queue
-        with link.cut() as outage:
+        with link.partitioned() as outage:
             for number in range(100):
                 channel.basic_publish("", queue, b"%d" % number)
             channel.connection.sleep(0.2)
@@ -164,7 +165,7 @@ def test_a_long_cut_is_noticed_by_heartbeats(broker: Broker) -> None:
         _channel(broker.url) as direct,
     ):
         queue = channel.queue_declare("", exclusive=True).method.queue
-        with link.cut():
+        with link.partitioned():
             # The broker gives up the client, and deletes what was the client's alone.
             deadline_s = time.monotonic() + 20
             while _is_there(direct.connection, queue):
@@ -183,7 +184,7 @@ def _is_there(connection: pika.BlockingConnection, queue: str) -> bool:
 
 def test_a_block_that_fails_ends_the_cut(broker: Broker) -> None:
     with Link(broker) as link:
-        with pytest.raises(KeyboardInterrupt), link.cut():
+        with pytest.raises(KeyboardInterrupt), link.partitioned():
             raise KeyboardInterrupt
         with _channel(link.url) as channel:
             assert channel.is_open

@@ -144,7 +144,7 @@ def test_a_publisher_declares_its_queue_before_it_publishes_again(broker, channe
 
 
 def _address(broker: Broker):
-    from rmqlab.broker import Address
+    from rmqlab.broker._address import Address
 
     return Address.parse(broker.url)
 
@@ -433,7 +433,7 @@ def test_stop_ends_a_consumer_whose_broker_is_silent(broker, channel, in_thread,
         consumer = Consumer(link.url, QUEUE, lambda *_: done.set(), recovery=Recovery() if recovers else None)
         running = in_thread(consumer.run)
         assert done.wait(WAIT_S)
-        with link.cut():
+        with link.partitioned():
             started_s = time.monotonic()
             consumer.stop()
             running.join(WAIT_S)
@@ -449,7 +449,7 @@ def test_stop_ends_a_publisher_whose_broker_is_silent(broker, in_thread, recover
     with Link(broker) as link:
         publisher = Publisher(link.url, routing_key=QUEUE, recovery=Recovery() if recovers else None)
         publisher.flush()
-        with link.cut():
+        with link.partitioned():
             publisher.publish(b"x")
             flushing = in_thread(lambda: stopped.append(_error_of(publisher.flush)))
             started_s = time.monotonic()

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rmqlab.broker import OwnBroker
 from rmqlab.errors import DataError
 from rmqlab.experiments import FaultsConfig, break_everything, plot_faults
 from rmqlab.experiments.faults._job import WAIT_S, Job
 from rmqlab.experiments.faults._trial import _first_after_s, _longest_gap_s
 
-BROKER: Any = SimpleNamespace(version="4.3.6", source="node")
+BROKER: Any = Mock(OwnBroker, version="4.3.6", source="node")
 TRIAL = {
     "published": 10,
     "confirmed": 10,

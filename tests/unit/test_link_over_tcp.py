@@ -197,7 +197,7 @@ def test_a_cut_is_silent_in_both_directions_and_for_new_connections() -> None:
         with peer:
             peer.settimeout(5)
             server.settimeout(0.2)
-            with link.cut(), socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as new:
+            with link.partitioned(), socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as new:
                 new.sendall(b"hello")
                 client.sendall(b"to the broker")
                 peer.sendall(b"to the client")
@@ -225,7 +225,7 @@ def test_a_side_that_leaves_during_a_cut_is_missed_afterwards() -> None:
         socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
     ):
         peer, _ = server.accept()
-        with link.cut():
+        with link.partitioned():
             peer.close()
             client.settimeout(0.2)
             with pytest.raises(TimeoutError):
@@ -238,10 +238,10 @@ def test_a_side_that_leaves_during_a_cut_is_missed_afterwards() -> None:
 def test_a_link_that_is_cut_can_be_closed(url: str) -> None:
     link = Link(url)
     with socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client:
-        with link.cut():
+        with link.partitioned():
             link.close()
             assert _is_closed(client)
-    with pytest.raises(BrokerError, match=r"This link is closed.*Next: "), link.cut():
+    with pytest.raises(BrokerError, match=r"This link is closed.*Next: "), link.partitioned():
         pass
     with pytest.raises(BrokerError, match=r"This link is closed.*Next: "):
         link.drop()

@@ -93,7 +93,7 @@ def test_a_link_carries_bytes_and_times_are_of_a_fine_clock() -> None:
             client.sendall(b"hello")
             peer.settimeout(5)
             assert peer.recv(5) == b"hello"
-            with link.cut() as outage:
+            with link.partitioned() as outage:
                 pass
     ledger = Ledger()
     ledger.publisher().published(0)

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from rmqlab.broker import Address, Broker
+from rmqlab.broker import Broker
+from rmqlab.broker._address import Address
 from rmqlab.broker._source import Endpoint
 
 URL = "amqp://user:s3cr3t@localhost:5672/lab"

@@ -8,8 +8,7 @@ import time
 import pytest
 from pika.exceptions import AMQPConnectionError
 
-from rmqlab.broker import reach
-from rmqlab.broker._reach import UNREACHABLE_LIMIT_S
+from rmqlab.broker._connection import UNREACHABLE_LIMIT_S, reach
 from rmqlab.errors import BrokerUnavailableError
 
 HERE = "127.0.0.1"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rmqlab.broker import Address
+from rmqlab.broker._address import Address
 from rmqlab.experiments.clients._model import Stopwatch, Workload
 
 WAIT_S = 30

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from rmqlab.broker import Broker
+from rmqlab.broker import OwnBroker
+from rmqlab.broker._own_broker import require_own
 from rmqlab.errors import DataError, RmqlabError
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.faults._figures import plot_faults
@@ -82,7 +83,9 @@ class FaultsConfig:
         return cls(**changes)
 
 
-def break_everything(broker: Broker, config: FaultsConfig | None = None, *, progress: bool = True) -> Result:
+def break_everything(
+    broker: OwnBroker, config: FaultsConfig | None = None, *, progress: bool = True
+) -> Result:
     """Break a broker under load, and see what its clients lose, repeat, and how fast they recover.
 
     In each trial a client publishes persistent messages to a durable queue until they are confirmed,
@@ -122,6 +125,7 @@ def break_everything(broker: Broker, config: FaultsConfig | None = None, *, prog
     """
     import pandas as pd
 
+    broker = require_own(broker, given_to="break_everything")
     config = config or FaultsConfig.quick()
     modules = {name: _load(name) for name in config.clients}
     date = datetime.datetime.now(datetime.UTC).date().isoformat()

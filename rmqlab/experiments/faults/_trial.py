@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rmqlab.broker import Broker, Link, Outage
+from rmqlab.broker import Link, Outage, OwnBroker
 from rmqlab.errors import BrokerError
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments.faults._job import Job, topology_of
@@ -36,7 +36,7 @@ NS_PER_S = 1_000_000_000
 
 
 def run_trial(
-    broker: Broker, client: ModuleType, kind: FaultKind, queue_type: str, *, window: int = 1
+    broker: OwnBroker, client: ModuleType, kind: FaultKind, queue_type: str, *, window: int = 1
 ) -> dict[str, Any]:
     """Let a client publish and consume, break the broker, and see the outcome of the messages.
 
@@ -48,7 +48,6 @@ def run_trial(
 
     Raises:
         BrokerError: the broker does not come back.
-        FaultError: the broker is not ours to break.
     """
     with Link(broker) as link:
         url = link.url if kind.by_link else broker.url
@@ -100,7 +99,7 @@ class _Role:
         """Leave it: each client closes what it opened."""
 
 
-def _bring_to_end(broker: Broker, job: Job, published_all: threading.Event, up_ns: int) -> bool:
+def _bring_to_end(broker: OwnBroker, job: Job, published_all: threading.Event, up_ns: int) -> bool:
     """Return True once the client is at work again and all is confirmed and received, if that comes."""
     deadline_s = time.monotonic() + RECOVER_TIMEOUT_S
 

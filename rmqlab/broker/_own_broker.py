@@ -1,4 +1,4 @@
-"""What can be broken about a broker that we started, and how it is mended."""
+"""A broker that we started, and may break: what can be broken about it, and how it is mended."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rmqlab.broker._address import Address
-from rmqlab.broker._management import Management
+from rmqlab.broker._broker import Broker
 from rmqlab.broker._outage import Fault, Outage, undisturbed
 from rmqlab.broker._source import Endpoint, Server, Source
 from rmqlab.errors import BrokerError, FaultError
 
 LOOK_EVERY_S = 0.02
 PROBE_TIMEOUT_S = 0.5
-# A new connection shows in the management API's statistics within five seconds.
-LISTED_TIMEOUT_S = 5
 # A client that does not read does not hear that its connection was closed.
 HEARD_TIMEOUT_S = 1
 END_TIMEOUT_S = 60
@@ -36,18 +33,22 @@ SET_WATERMARK = (
 )
 
 
-class Breakable:
-    """The faults of a broker that we started, on purpose and with a way back.
+class OwnBroker(Broker):
+    """A broker that was started here and is ours to break, on purpose and with a way back.
 
-    Each returns when it has happened, and is undone even if it is interrupted: what was
-    stopped is started again before the interrupt goes on, and what was frozen goes on. `stop`
-    and the end of the process undo nothing, and remove all.
+    A verb acts at once, and returns when it has happened. A state (`paused`, `memory_alarm`) is a
+    context manager, and lasts as long as its `with` block. Both are undone even if they are
+    interrupted: what was stopped is started again before the interrupt goes on, and what was
+    paused goes on. `stop` and the end of the process undo nothing, and remove all.
+
+    Args:
+        source: where the broker comes from: `container` or `node`.
     """
 
-    _source: Source | None
-    _endpoint: Endpoint | None
+    _source: Server | None
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
         self._ending = threading.Event()  # set when the broker is stopped
         self._restarting = threading.Lock()  # held while the server goes down and comes up again
 
@@ -64,10 +65,11 @@ class Breakable:
             When it took no connections any more, and when it took one again.
 
         Raises:
-            FaultError: the broker is not ours to break, or was stopped meanwhile.
+            BrokerError: the broker is stopped, or its server does not end.
+            FaultError: the broker was stopped meanwhile.
             BrokerUnavailableError: it does not come back.
         """
-        return self._bring_down("restart", lambda server: server.terminate(), END_TIMEOUT_S, down_s)
+        return self._bring_down("restart", END_TIMEOUT_S, down_s)
 
     def kill(self, down_s: float = 0.0) -> Outage:
         """Kill the server as `kill -9` does, and start it again: same data, same URL.
@@ -87,65 +89,67 @@ class Breakable:
             When it took no connections any more, and when it took one again.
 
         Raises:
-            FaultError: the broker is not ours to break, or was stopped meanwhile.
+            BrokerError: the broker is stopped, or its server does not end.
+            FaultError: the broker was stopped meanwhile.
             BrokerUnavailableError: it does not come back.
 
         Source: https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
         """
-        return self._bring_down("kill", lambda server: server.kill(), KILL_TIMEOUT_S, down_s)
+        return self._bring_down("kill", KILL_TIMEOUT_S, down_s)
 
-    def frozen(self) -> Fault:
-        """Let the server stand still for the time of a `with` block.
+    def paused(self) -> Fault:
+        """Return a context manager: during its block the server stands still.
 
         Its connections stay open and nobody is told; new ones are taken by the system and get
         no answer. Only heartbeats notice. After the block it goes on where it stood, and takes
         connections again.
 
-            with broker.frozen() as outage:
+            with own.paused() as outage:
                 ...
 
         Returns:
-            What freezes it in a `with` statement, and gives the `Outage` as its target.
+            What pauses it in a `with` statement, and gives the `Outage` as its target.
 
         Raises:
-            FaultError: the broker is not ours to break, or its server is not running.
+            BrokerError: the broker is stopped.
+            FaultError: its server is not running; when the block is entered.
         """
-        server, _ = self._server("freeze")
+        server, _ = self._ours
 
         def begin() -> None:
             if not server.is_running():
-                raise FaultError("There is no server to freeze. Next: call the broker's restart()")
-            server.freeze()
+                raise FaultError("There is no server to pause. Next: call the broker's restart()")
+            server.pause()
 
         def end() -> None:
             if not self._is_over(server):
-                server.thaw()
+                server.resume()
                 if server.is_running():  # it may have been killed meanwhile
                     server.wait_until_ready()
 
-        return Fault("freeze", begin, end)
+        return Fault("pause", begin, end)
 
     def memory_alarm(self) -> Fault:
-        """Let the broker be low on memory for the time of a `with` block.
+        """Return a context manager: during its block the broker is low on memory.
 
         It sets the high watermark to 0, and afterwards to what it was. While the alarm is on,
         the broker reads nothing from connections that publish, and tells them by
         `connection.blocked`; consumers get their deliveries, if they have a connection of
         their own.
 
-            with broker.memory_alarm() as outage:
+            with own.memory_alarm() as outage:
                 ...
 
         Returns:
             What raises the alarm in a `with` statement, and gives the `Outage` as its target.
 
         Raises:
-            FaultError: the broker is not ours to break.
-            BrokerError: the alarm does not go on or off.
+            BrokerError: the broker is stopped, or the alarm does not go on or off.
+            FaultError: the broker is low on memory already; when the block is entered.
 
         Source: https://www.rabbitmq.com/docs/memory#configuring-threshold
         """
-        server, endpoint = self._server("fill")
+        server, endpoint = self._ours
         before: list[str] = []
 
         def begin() -> None:
@@ -163,35 +167,26 @@ class Breakable:
 
         return Fault("memory alarm", begin, end)
 
-    def close_connections(self, name: str | None = None) -> int:
-        """Close connections from the broker's side, as an operator does.
+    def close_connections(self) -> int:
+        """Close all connections to the lab's virtual host from the broker's side, as an operator does.
 
         Clients are told by the code 320, CONNECTION_FORCED. One that does not read, such as an
         idle `BlockingConnection`, hears of it when it next does; to the broker it is gone at
         once, and so are its consumers.
 
-        Args:
-            name: the connections that their client has given this name; None for all of the
-                lab's virtual host.
-
         Returns:
             How many were closed.
 
         Raises:
-            FaultError: the broker is not ours to break, or has no connection of this name.
+            BrokerError: the broker is stopped.
             ManagementError: the broker's management API does not answer.
         """
-        _, endpoint = self._server("close connections of")
-        with _management(endpoint) as management:
-            if name is None:
-                closing = _open_connections(management, endpoint.address)
-                management.close_connections(user=endpoint.address.username)
-            else:
-                closing = _open_connections(management, endpoint.address, client=name)
-                for each in closing:
-                    management.close_connection(each)
+        _, endpoint = self._ours
+        with endpoint.management() as management:
+            closing = management.connection_names()
+            management.close_connections()
             # The broker has let go of them: what is left is its clients to hear of it.
-            _wait(lambda: not closing & _known(management, endpoint.address), HEARD_TIMEOUT_S)
+            _wait(lambda: not closing & management.connection_names(), HEARD_TIMEOUT_S)
         return len(closing)
 
     def delete_queue(self, name: str) -> None:
@@ -203,53 +198,52 @@ class Breakable:
             name: name of the queue.
 
         Raises:
-            FaultError: the broker is not ours to break, or has no such queue.
+            BrokerError: the broker is stopped.
+            FaultError: it has no such queue.
             ManagementError: the broker refused, as it does for another connection's
                 exclusive queue.
 
         Source: https://www.rabbitmq.com/docs/consumer-cancel
         """
-        _, endpoint = self._server("delete queues of")
-        with _management(endpoint) as management:
-            if not management.delete_queue(name, endpoint.address.virtual_host):
+        _, endpoint = self._ours
+        with endpoint.management() as management:
+            if not management.delete_queue(name):
                 raise FaultError(f"There is no queue {name!r}. Next: declare it, or correct the name")
 
-    def _server(self, what: str) -> tuple[Server, Endpoint]:
-        """Return the server and the way to it, if it is ours to break."""
-        if self._endpoint is None:
-            raise FaultError("This broker is stopped. Next: call its start(), or run the setup cell again")
-        if not isinstance(self._source, Server):
-            raise FaultError(
-                f"This broker is somebody else's, and not ours to {what}. Next: use start_broker(own=True)"
-            )
-        return self._source, self._endpoint
+    def _start(self) -> None:
+        self._ending.clear()
+        super()._start()
+
+    def _clean_up(self, source: Source) -> None:
+        self._ending.set()
+        super()._clean_up(source)
+        if self._restarting.locked():  # and may just have started the server again
+            if self._restarting.acquire(timeout=STOP_TIMEOUT_S):
+                self._restarting.release()
+            super()._clean_up(source)
+
+    @property
+    def _ours(self) -> tuple[Server, Endpoint]:
+        endpoint = self._running
+        assert self._source  # as it runs
+        return self._source, endpoint
 
     def _is_over(self, server: Server) -> bool:
-        """Return whether the broker was stopped since: then there is nothing to mend."""
+        """Return True if the broker was stopped since: then there is nothing to mend."""
         return self._ending.is_set() or self._source is not server
 
-    def _wait_for_outage(self) -> bool:
-        """Wait for what is under way with a server that was killed; say whether there was any."""
-        if not self._restarting.locked():
-            return False
-        if self._restarting.acquire(timeout=STOP_TIMEOUT_S):
-            self._restarting.release()
-        return True
-
-    def _bring_down(
-        self, fault: str, end: Callable[[Server], None], timeout_s: float, down_s: float
-    ) -> Outage:
+    def _bring_down(self, fault: str, timeout_s: float, down_s: float) -> Outage:
         if not 0 <= down_s <= threading.TIMEOUT_MAX:
             raise ValueError(f"down_s is {down_s}; it must be a number of seconds from 0")
-        server, endpoint = self._server(fault)
+        server, endpoint = self._ours
         skip_wait = threading.Event()
 
         def work() -> Outage:
             with self._restarting:
                 outage = Outage(fault)
                 try:
-                    server.thaw()  # what is frozen does not end in good order
-                    end(server)
+                    server.resume()  # what is paused does not end in good order
+                    (server.kill if fault == "kill" else server.terminate)()
                     _wait(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
                     outage.down_ns = time.perf_counter_ns()
                     if not _wait(lambda: not server.is_running(), timeout_s):
@@ -269,14 +263,13 @@ class Breakable:
 
 
 def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Look until something is so; say whether it was within the time limit."""
-    pause = threading.Event()
+    """Wait until something is so; return whether it was within the time limit."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             return False
-        pause.wait(min(LOOK_EVERY_S, left_s))
+        time.sleep(min(LOOK_EVERY_S, left_s))
     return True
 
 
@@ -288,13 +281,8 @@ def _listens(address: Address) -> bool:
     return True
 
 
-def _management(endpoint: Endpoint) -> Management:
-    assert endpoint.management_url  # what we start has one
-    return Management(endpoint.management_url, endpoint.address)
-
-
 def _has_alarm(endpoint: Endpoint) -> bool:
-    with _management(endpoint) as management:
+    with endpoint.management() as management:
         return "memory" in management.alarms()
 
 
@@ -306,33 +294,10 @@ def _wait_for_alarm(endpoint: Endpoint, *, on: bool) -> None:
         )
 
 
-def _known(management: Management, address: Address) -> set[str]:
-    return management.connection_names(user=address.username, virtual_host=address.virtual_host)
-
-
-def _open_connections(management: Management, address: Address, client: str | None = None) -> set[str]:
-    """Return the broker's names of the connections that are open, of one client or of all.
-
-    The broker knows its connections at once, their clients' names and states up to a second later.
-    """
-    rows: list[dict[str, Any]] = []
-
-    def all_are_listed() -> bool:
-        rows[:] = management.list("connections", address.virtual_host)
-        return _known(management, address) <= {each["name"] for each in rows}
-
-    if client is None:
-        all_are_listed()
-        return _known(management, address) - {each["name"] for each in rows if each.get("state") == "closed"}
-    _wait(all_are_listed, LISTED_TIMEOUT_S)
-    clients = {
-        each["name"]: each.get("client_properties", {}).get("connection_name")
-        for each in rows
-        if each.get("state") != "closed"
-    }
-    if client not in clients.values():
-        raise FaultError(
-            f"No connection is called {client!r}, but {sorted(set(map(str, clients.values())))}. "
-            "Next: give connection_name in client_properties, or correct the name"
-        )
-    return {name for name, each in clients.items() if each == client}
+def require_own(broker: Broker, *, given_to: str) -> OwnBroker:
+    """Return a broker that is ours to break; raises FaultError for any other one."""
+    if isinstance(broker, OwnBroker):
+        return broker
+    raise FaultError(
+        f"{given_to} breaks its broker, and this one is somebody else's. Next: give it start_broker(own=True)"
+    )
