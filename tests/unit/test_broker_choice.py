@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rmqlab import broker, doctor
+from rmqlab import doctor
 from rmqlab.broker import Broker, check_sources, chosen_source, start_broker
 from rmqlab.broker._connection import quiet_pika
 from rmqlab.broker._node import MARK
@@ -160,20 +160,6 @@ def test_a_source_of_a_broker_of_ones_own_that_cannot_be_is_told(monkeypatch) ->
 
     with pytest.raises(AddressError, match=r"RMQLAB_OWN_BROKER is 'external'.*Next: .*container, node"):
         start_broker(own=True)
-
-
-def test_the_face_has_what_a_notebook_or_a_program_names() -> None:
-    assert broker.__all__ == [
-        "QUEUE_METADATA_FLUSH_S",
-        "Broker",
-        "Fault",
-        "Link",
-        "Outage",
-        "OwnBroker",
-        "check_sources",
-        "chosen_source",
-        "start_broker",
-    ]
 
 
 @pytest.mark.parametrize("use", ["url", "parameters", "version", "management_url"])

@@ -1,0 +1,28 @@
+"""The public API, used as a program would: see `tests/user_program.py`, which mypy checks."""
+
+from __future__ import annotations
+
+import user_program
+
+from rmqlab.broker import Broker
+
+
+def test_messages_are_sent_taken_and_reported(broker: Broker) -> None:
+    (totals,) = user_program.send_and_take(broker).to_dict("records")
+
+    assert totals["prefetch"] == 100
+    assert totals["confirmed"] == totals["acked"] == 10
+    assert totals["lost_confirmed"] == totals["duplicated"] == 0
+
+
+def test_the_engine_does_a_task(broker: Broker) -> None:
+    (task,) = user_program.call_the_engine(broker)
+
+    assert task.engine_id == "engine-1"
+
+
+def test_runs_are_compared(broker: Broker) -> None:
+    summary = user_program.run_experiments(broker)
+
+    assert list(summary["workers"]) == [1, 2]
+    assert (summary["acked"] == 20).all()
