@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
 from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, label, new_figure
 
 if TYPE_CHECKING:
@@ -134,21 +132,21 @@ def plot_ack_batches(batches: pd.DataFrame) -> Figure:
         )
         left.plot(sizes, rates, marker=MARKERS[0], color=MEASURED)
         left.set(ylabel="throughput (msg/s)", ylim=(0, None))
-        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        left.yaxis.set_major_formatter("{x:,.0f}")
         factor = rates.max() / rates.iloc[0]
         left.set_title(f"The gain: up to {factor:.1f} times the rate")
         right.plot(sizes, repeated, marker=MARKERS[1], color=COLORS[1])
         right.set_yscale("symlog", linthresh=1)
         right.set(ylabel="messages done twice after a crash", ylim=(-0.3, repeated.max() * 4 + 1))
-        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        right.yaxis.set_major_formatter("{x:,.0f}")
         for size, count in zip(sizes, repeated, strict=True):
             label(right, f"{count:,.0f}", size, count, COLORS[1], offset=(-7, 4) if count else (7, 4))
         right.set_title(f"The price: up to {repeated.max():,.0f} are done twice")
         for axes in (left, right):
             axes.set_xscale("log")
             axes.set(xlabel="messages per acknowledgement (n)")
-            axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            axes.set_xticks(list(sizes))
+            axes.set_xticks([], minor=True)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.spines["bottom"].set_color(GREY)
     return figure

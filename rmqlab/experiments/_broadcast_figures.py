@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
 from rmqlab.figures import COLORS, MARKERS, label, new_figure
 
 if TYPE_CHECKING:
@@ -86,7 +84,7 @@ def plot_backlog(backlog: pd.DataFrame, events: pd.DataFrame) -> Figure:
         left.set(xlabel="time (s)", ylabel="events not handled yet", ylim=(0, peaks.max() * 1.15 + 1))
         left.set_title(_backlog_title(peaks))
         right.set(xlabel="published at (s)", ylabel="publishing to delivery (ms)", yscale="log")
-        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        right.yaxis.set_major_formatter("{x:g}")
         figure.legend(loc="outside lower center", ncols=len(peaks), markerscale=2)
     return figure
 
@@ -114,8 +112,8 @@ def plot_spread(runs: pd.DataFrame) -> Figure:
             axes.plot(counts, median[column], marker=marker, color=color)
             label(axes, words, counts[-1], float(median[column].iloc[-1]), color, offset=(-12, 6))
         axes.set(xlabel="subscribers", ylabel="publishing to delivery, median (ms)", ylim=(0, None))
-        axes.xaxis.set_major_locator(FixedLocator(counts))
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(counts)
+        axes.set_xticks([], minor=True)
         first, last = median["last_ms"].iloc[0], median["last_ms"].iloc[-1]
         axes.set_title(
             f"The last of {counts[-1]} subscribers hears of an event after {last:.1f} ms, "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from rmqlab.figures import COLORS, MARKERS, MEASURED, new_figure
 
@@ -83,7 +83,7 @@ def plot_confirm_cost(costs: pd.DataFrame) -> Figure:
         left.set(xlabel="throughput (messages/s)", ylabel="", xlim=(0, rates["max"].max() * 1.35))
         left.set_title(_rate_title(rates["median"]))
         left.xaxis.set_major_locator(MaxNLocator(4))
-        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        left.xaxis.set_major_formatter("{x:,.0f}")
         for place, (column, words) in enumerate(LATENCIES.items()):
             color, marker = COLORS[place + 1], MARKERS[place]
             right.plot(latencies[column], rows, marker, color=color, label=words, markersize=8)
@@ -93,8 +93,8 @@ def plot_confirm_cost(costs: pd.DataFrame) -> Figure:
         right.set(xscale="log", xlabel="from publishing to the confirm (ms)", ylabel="")
         right.set_xlim(lowest / 1.6, highest * 1.6)
         right.set_title(_latency_title(latencies["confirm_median_ms"].dropna()))
-        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        right.xaxis.set_minor_locator(NullLocator())
+        right.xaxis.set_major_formatter("{x:g}")
+        right.set_xticks([], minor=True)
         for axes in (left, right):
             axes.set_yticks(rows, names)
             axes.set_ylim(len(names) - 0.5, -0.5)

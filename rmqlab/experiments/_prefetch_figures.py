@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
 from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
 
 if TYPE_CHECKING:
@@ -116,9 +114,8 @@ def plot_fairness_and_rate(
 def _against_prefetch(axes: Axes, values: pd.Series) -> None:
     shown = sorted(set(values))
     axes.set(xscale="log", xlabel="prefetch")
-    axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{value:g}" for value in shown]))
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    axes.set_xticks([], minor=True)
 
 
 def _distance(delay_ms: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
@@ -123,7 +122,7 @@ def plot_recoveries(recoveries: pd.DataFrame) -> Figure:
         axes.set(xscale="log", xlabel="time to recover (s)", ylabel="clients that are back", ylim=(0, 1.03))
         low, high = SHORTEST_S, max(2.0, float(recoveries["recover_s"].max()))
         axes.set_xlim(low, high * 3)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         axes.set_title(f"Half are back after {', '.join(parts)}")
     return figure

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, new_figure
 
@@ -37,8 +36,8 @@ def plot_speedup(summary: pd.DataFrame) -> Figure:
         for axes in (left, right):
             highest = max(float(np.max(line.get_ydata())) for line in axes.get_lines())
             axes.set(xlabel="workers", ylim=(0, highest * HEADROOM))
-            axes.xaxis.set_major_locator(FixedLocator(list(workers)))
-            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xticks(list(workers))
+            axes.set_xticks([], minor=True)
         left.legend()
     return figure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
 from rmqlab.measure import summarize_repeats
@@ -50,7 +50,7 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
         axes.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
         axes.set_xscale("log")
         axes.set_xlim(shown["ratio_low"].min() / 1.5, shown["ratio_high"].max() * 8)  # room for labels
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(rows)), [variant or ROLES[role] for role, variant in rows])
         for tick, (_, variant) in zip(axes.get_yticklabels(), rows, strict=True):

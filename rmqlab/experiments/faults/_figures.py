@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 
 from rmqlab.figures import COLORS, MARKERS, new_figure
 
@@ -55,7 +54,7 @@ def plot_faults(trials: pd.DataFrame) -> Figure:
         for axes in (times, counts):
             axes.set(ylim=(len(faults) - 0.5, -0.5))
             axes.set_yticks(range(len(faults)), faults if axes is times else [])
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_major_formatter("{x:g}")
         missing = int(trials["recover_s"].isna().sum())
         slowest = f"All recover within {trials['recover_s'].max():.1f} s"
         times.set_title(f"{missing} of {len(trials)} do not recover" if missing else slowest)
