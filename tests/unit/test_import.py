@@ -42,8 +42,3 @@ def test_parts_load_the_heavy_libraries_only_when_used(module: str) -> None:
 
 def test_the_package_offers_what_it_lists() -> None:
     assert all(getattr(rmqlab, name) is not None for name in rmqlab.__all__)
-
-
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="nonsense"):
-        rmqlab.nonsense  # noqa: B018

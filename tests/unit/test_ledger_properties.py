@@ -308,34 +308,12 @@ def test_a_ledger_knows_of_each_message_what_happened_to_it(events: list[Any]) -
     ]
 
 
-@settings(max_examples=200, deadline=None, database=None)
-@given(faults)
-def test_a_ledger_balances_with_the_queue(events: list[Any]) -> None:
-    world = _happen(events)
-    queued = sum(message.place in ("queue", "held") for message in world.messages)
-    balance = world.ledger.balance(queued)
-
-    assert balance.published == len(world.messages)
-    assert balance.published == sum(
-        [
-            *(balance.acked, balance.rejected, balance.unsettled, balance.returned),
-            *(balance.nacked, balance.lost_confirmed, balance.lost_unconfirmed),
-        ]
-    )
-    # An acknowledgement that never arrived is in the ledger, and its message in the queue.
-    if not world.acks_were_lost:
-        gone = [m for m in world.messages if m.place == "gone" and not (m.answered and m.fate == "refuse")]
-        assert balance.missing == len(gone)
-        assert balance.holds == (not gone and not world.foreign)
-
-
 @settings(max_examples=100, deadline=None, database=None)
 @given(faults)
 def test_what_several_processes_saw_merges_to_what_one_would_have_seen(events: list[Any]) -> None:
     one, several = _happen(events).ledger, _happen(events, split=True).ledger
 
     assert several.totals() == one.totals()
-    assert several.balance() == one.balance()
     _assert_same(several.account(), one.account())
 
 
