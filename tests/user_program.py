@@ -52,9 +52,7 @@ def call_the_engine(broker: Broker) -> list[engine.Task]:
 def run_experiments(broker: Broker) -> pd.DataFrame:
     """Run a workload, and compare two designs."""
     workload = experiments.make_workload(20, measure.ConstantDuration(0.001))
-    runs = {
-        each: experiments.run_workload(broker, workload, workers=each, progress=False) for each in (1, 2)
-    }
+    runs = {each: experiments.run_workload(broker, workload, workers=each, progress=False) for each in (1, 2)}
     return experiments.Runs(runs, by="workers").summary()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 import time
 from collections.abc import Iterator
 
@@ -38,11 +37,7 @@ def load(broker: Broker) -> Iterator[Load]:
         channel.queue_delete(QUEUE)
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_stays() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) - before == set()
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 
 class Work:

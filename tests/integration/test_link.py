@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 
 import pika
-import psutil
 import pytest
 
 from rmqlab.amqp import Publisher, confirm_window, connect
@@ -22,20 +21,7 @@ DELAY_MS = 20
 ROUND_TRIP_S = 2 * DELAY_MS / 1000
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    threads, sockets = _link_threads(), _sockets()
-    yield
-    assert _link_threads() == threads
-    assert _sockets() <= sockets
-
-
-def _link_threads() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name == "rmqlab-link"}
-
-
-def _sockets() -> set[int]:
-    return {connection.fd for connection in psutil.Process().net_connections("tcp")}
+pytestmark = pytest.mark.usefixtures("no_link_stays")
 
 
 @contextlib.contextmanager

@@ -55,11 +55,7 @@ def workload() -> Workload:
     return load_workload(work_s=0.6, day_s=0.3).head(60)
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_stays():
-    before = set(threading.enumerate())
-    yield
-    assert {each for each in threading.enumerate() if each.name != "tqdm_monitor"} - before == set()
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import pika
@@ -25,16 +24,7 @@ def workload() -> Workload:
     return load_workload(work_s=0.6, day_s=0.3).head(40)
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_stays():
-    before = _threads()
-    yield
-    assert _threads() - before == set()
-
-
-def _threads() -> set[threading.Thread]:
-    # tqdm keeps a daemon of its own, from its first bar on.
-    return {thread for thread in threading.enumerate() if thread.name != "tqdm_monitor"}
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 
 def _jobs(*jobs: tuple[float, float]) -> Workload:

@@ -44,13 +44,6 @@ def test_reads_every_part_of_a_url(url: str, expected: Address) -> None:
     assert Address.parse(url) == expected
 
 
-@pytest.mark.parametrize("url", [URL, "amqp://localhost", "amqps://u:p@[::1]:1/lab?heartbeat=1"])
-def test_url_reads_as_the_same_address(url: str) -> None:
-    address = Address.parse(url)
-
-    assert Address.parse(address.url) == address
-
-
 def test_pika_gets_the_decoded_parts_and_the_options() -> None:
     parameters = Address.parse(URL).parameters
 
@@ -60,10 +53,6 @@ def test_pika_gets_the_decoded_parts_and_the_options() -> None:
     assert parameters.credentials.username == "a@b"
     assert parameters.credentials.password == SECRET
     assert parameters.heartbeat == 30
-
-
-def test_pika_connects_to_an_ipv6_address() -> None:
-    assert Address.parse("amqp://u:p@[::1]:5673/lab").parameters.host == "::1"
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda address: address.masked], ids=["repr", "str", "masked"])
@@ -218,14 +207,6 @@ def test_the_urls_own_options_go_before_ours() -> None:
     assert parameters.blocked_connection_timeout == 7
     assert parameters.socket_timeout == 5
     assert parameters.client_properties == {"connection_name": "worker", "team": "a"}
-
-
-def test_a_name_among_the_urls_client_properties_stays() -> None:
-    query = urlencode({"client_properties": {"connection_name": "mine"}})
-
-    parameters = Address.parse(f"amqp://localhost?{query}").parameters_for("worker")
-
-    assert parameters.client_properties == {"connection_name": "mine"}
 
 
 @pytest.mark.parametrize(

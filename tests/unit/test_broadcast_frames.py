@@ -7,10 +7,9 @@ from collections.abc import Callable
 from itertools import count
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
-import pandas as pd
 import pika
 import pytest
+from helpers import Clock
 
 from rmqlab import experiments
 from rmqlab.engine import Event
@@ -21,16 +20,6 @@ mpl.use("agg")  # no window, whatever the machine has
 
 MS = 1_000_000
 EVENTS = [Event("engine-1", "processed")] * 3
-
-
-class Clock:
-    """A clock that shows what the test says."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
 
 
 def _broadcast(subscribers: list[Subscriber], *steps: tuple[float, str, int]) -> Broadcast:
@@ -96,22 +85,6 @@ def test_there_is_a_row_for_each_subscriber_and_event(run: Broadcast) -> None:
     ]
     assert list(events["deliveries"]) == [1, 1, 1, 1, 1, 1, 0, 0, 1]
     assert list(events["away"]) == [False] * 6 + [True, True, False]
-
-
-def test_times_count_from_the_first_publishing(run: Broadcast) -> None:
-    second = run.events().query("subscriber == 'slow' and event == 1").iloc[0]
-
-    assert second["published_s"] == pytest.approx(0.010)
-    assert second["delivered_s"] == pytest.approx(0.051)
-    assert second["handled_s"] == pytest.approx(0.060)
-    assert second["latency_ms"] == pytest.approx(41)
-
-
-def test_a_missed_event_has_no_delivery_and_no_latency(run: Broadcast) -> None:
-    missed = run.events().query("deliveries == 0")
-
-    assert missed[["delivered_s", "handled_s", "latency_ms"]].isna().all(axis=None)
-    assert missed["published_s"].notna().all()
 
 
 def test_an_event_that_is_delivered_twice_counts_as_received_once(run: Broadcast) -> None:
@@ -196,31 +169,6 @@ def test_wrong_options_of_a_run_are_refused_before_a_connection_is_made(options,
 
 # --- figures --------------------------------------------------------------------------------
 
-SPREAD = pd.DataFrame(
-    {
-        "subscribers": [1, 32, 1, 32],
-        "first_ms": [0.5, 1.0, 0.7, 1.2],
-        "last_ms": [0.5, 5.0, 0.7, 6.0],
-    }
-)
-
-
-@pytest.fixture(params=["attendance", "backlog", "spread"])
-def figure(request: pytest.FixtureRequest, run: Broadcast) -> mpl.figure.Figure:
-    if request.param == "attendance":
-        return experiments.plot_attendance(run.events())
-    if request.param == "backlog":
-        return experiments.plot_backlog(run.backlog(), run.events())
-    return experiments.plot_spread(SPREAD)
-
-
-def test_axes_say_what_they_show_and_the_title_states_a_finding(figure, tmp_path) -> None:
-    assert figure.axes
-    assert all(axes.get_xlabel() for axes in figure.axes)
-    assert any(character.isdigit() for character in figure.axes[0].get_title(loc="left"))
-    figure.savefig(tmp_path / "figure.png")
-    assert plt.get_fignums() == []
-
 
 def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:
     kept = _broadcast(
@@ -241,21 +189,3 @@ def test_backlog_names_who_falls_behind(run: Broadcast) -> None:
     assert "(s)" in left.get_xlabel()
     assert "(ms)" in right.get_ylabel()
     assert right.get_yscale() == "log"
-
-
-def test_one_subscriber_can_be_drawn_too() -> None:
-    alone = _broadcast([Subscriber("one")], (0, "api", 0), (1, "one", 0), (2, "one", 0))
-
-    assert experiments.plot_attendance(alone.events()).axes
-    assert len(experiments.plot_backlog(alone.backlog(), alone.events()).axes) == 2
-    assert experiments.plot_spread(SPREAD.head(1)).axes
-
-
-def test_spread_draws_the_medians_of_repeats() -> None:
-    (axes,) = experiments.plot_spread(SPREAD).axes
-    last, first = axes.get_lines()
-
-    assert list(last.get_xdata()) == [1, 32]
-    assert list(last.get_ydata()) == pytest.approx([0.6, 5.5])
-    assert list(first.get_ydata()) == pytest.approx([0.6, 1.1])
-    assert axes.get_title(loc="left").startswith("The last of 32 subscribers hears of an event after 5.5 ms")

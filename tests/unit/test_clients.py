@@ -15,7 +15,6 @@ from rmqlab.experiments.clients import _variants as variants
 from rmqlab.experiments.clients._model import ClientError, Library, Stopwatch, Workload
 
 ABSENT = Library("rabbit-hole", "no_such_module_anywhere", "rabbit-hole")
-BASE = "pika BlockingConnection, confirm each"
 
 
 def _runs(**ratios: list[float]) -> pd.DataFrame:
@@ -54,24 +53,6 @@ def test_a_configuration_that_cannot_work_is_refused(settings: dict[str, Any], s
         ClientsConfig(**settings)
 
 
-def test_the_quick_size_is_a_part_of_the_full_one() -> None:
-    quick, full = ClientsConfig.quick(), ClientsConfig.full()
-    every, _ = variants.choose_variants(full.variants)
-    some, _ = variants.choose_variants(quick.variants)
-
-    assert set(some) < set(every)
-    assert quick.seconds * quick.rounds < full.seconds * full.rounds
-
-
-def test_baselines_of_the_roles_always_take_part_and_names_are_unique() -> None:
-    chosen, _ = variants.choose_variants(["rmqlab publish, window"])
-
-    assert [each.name for each in chosen] == [BASE, "rmqlab publish, window"]
-    assert len({each.name for each in variants.VARIANTS}) == len(variants.VARIANTS)
-    for role in ("publish", "consume"):
-        assert [each.is_baseline for each in variants.VARIANTS if each.role == role].count(True) == 1
-
-
 def test_an_unknown_variant_is_an_error_that_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no variant 'fast'\. Next: name some of 'pika Blocking"):
         variants.choose_variants(["fast"])
@@ -92,12 +73,6 @@ def test_the_next_count_makes_a_run_as_long_as_it_is_to_be() -> None:
     assert compare.next_count(1000, 4.0, wanted_s=1, body_bytes=256) == 250
     # A short run is not trusted for a long one.
     assert compare.next_count(100, 0.0, wanted_s=1, body_bytes=256) == 2000
-
-
-def test_a_count_is_above_0_and_no_more_than_a_broker_holds_with_ease() -> None:
-    assert compare.next_count(1, 60.0, wanted_s=0.1, body_bytes=256) == 1
-    assert compare.next_count(200_000, 0.1, wanted_s=1, body_bytes=16) <= compare.MAX_COUNT
-    assert compare.next_count(5000, 0.1, wanted_s=1, body_bytes=65536) * 65536 <= compare.MAX_BODIES_BYTES
 
 
 def test_what_a_library_raises_is_one_line_without_the_password() -> None:

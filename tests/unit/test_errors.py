@@ -7,11 +7,9 @@ import inspect
 import pickle
 import pkgutil
 
-import pytest
-
 import rmqlab
 from rmqlab import errors
-from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, RmqlabError
+from rmqlab.errors import BrokerError, RmqlabError
 
 
 def _error_classes() -> list[type[Exception]]:
@@ -40,17 +38,6 @@ def test_every_error_of_the_package_is_an_rmqlab_error() -> None:
     assert [each for each in found if not issubclass(each, RmqlabError)] == []
 
 
-@pytest.mark.parametrize("special", [BrokerUnavailableError, ManagementError])
-def test_errors_of_a_broker_share_a_base(special: type[Exception]) -> None:
-    assert issubclass(special, BrokerError)
-
-
-def test_errors_lists_what_it_defines() -> None:
-    defined = [name for name, value in vars(errors).items() if inspect.isclass(value)]
-
-    assert sorted(defined) == sorted(errors.__all__)
-
-
 def test_a_notebook_shows_the_sentence_without_the_stack() -> None:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
@@ -69,7 +56,3 @@ def test_an_error_carries_its_next_step() -> None:
     error = pickle.loads(pickle.dumps(BrokerError("It is gone. Next: start it")))
 
     assert (error.problem, error.next_step) == ("It is gone", "start it")
-
-
-def test_an_error_is_raised_under_the_name_that_users_import() -> None:
-    assert f"{BrokerError.__module__}.{BrokerError.__qualname__}" == "rmqlab.BrokerError"

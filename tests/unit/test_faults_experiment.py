@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,7 @@ import pytest
 from rmqlab.broker import OwnBroker
 from rmqlab.errors import DataError
 from rmqlab.experiments import FaultsConfig, break_everything, plot_faults
-from rmqlab.experiments.faults._job import WAIT_S, Job
-from rmqlab.experiments.faults._trial import _first_after_s, _longest_gap_s
+from rmqlab.experiments.faults._trial import _longest_gap_s
 
 BROKER: Any = Mock(OwnBroker, version="4.3.6", source="node")
 TRIAL = {
@@ -80,36 +78,11 @@ def test_an_unknown_name_is_refused(what: str) -> None:
         FaultsConfig.quick(**{what: ("x",)})
 
 
-def test_recovery_is_timed_from_when_the_broker_is_back() -> None:
-    times = np.array([1, 2, 5, 6]) * 10**9
-
-    assert _first_after_s(times, 3 * 10**9) == 2
-    assert math.isnan(_first_after_s(times, 7 * 10**9))
-
-
 def test_a_fault_without_length_is_timed_by_the_longest_silence() -> None:
     times = np.array([1, 6, 2, 5]) * 10**9
 
     assert _longest_gap_s(times, 10**9) == 3
     assert math.isnan(_longest_gap_s(times, 7 * 10**9))
-
-
-def test_all_clients_wait_equally_long_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rmqlab.experiments.faults import _aio_pika, _kombu, _rmqlab
-
-    connect = Mock(side_effect=ConnectionRefusedError)
-    monkeypatch.setattr("aio_pika.connect_robust", connect)
-    with pytest.raises(ConnectionRefusedError):
-        _aio_pika.publish(Job("amqp://", "q", "classic"))
-    recovery = _rmqlab._recovery()
-
-    assert {
-        connect.call_args.kwargs["reconnect_interval"],
-        _kombu.BACK_OFF["interval_start"],
-        _kombu.BACK_OFF["interval_max"],
-        recovery.first_wait_s,
-        recovery.longest_wait_s,
-    } == {WAIT_S}
 
 
 def test_the_figure_says_what_was_lost_and_who_did_not_recover() -> None:

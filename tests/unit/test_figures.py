@@ -1,9 +1,8 @@
-"""Figures: what a reader needs on them, and what must not stay behind."""
+"""Figures: what a reader needs on them, what they say, and what must not stay behind."""
 
 from __future__ import annotations
 
 import itertools
-import time
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -44,48 +43,201 @@ DELIVERIES = pd.DataFrame(
         "outcome": ["acked", "acked", "acked", None, "acked", "acked", "acked"],
     }
 )
+THROUGHPUT = pd.DataFrame(
+    [
+        {"time_s": 0.25 * place, "event": event, "rate_msg_s": rate}
+        for event in ("published", "confirmed", "received", "acked")
+        for place, rate in enumerate([100, 100, 0, 0, 0, 2000, 100, 100])
+    ]
+)
+OUTAGES = pd.DataFrame(
+    {"fault": ["closed", "restart"], "down_s": [0.2, 0.5], "up_s": [0.2, 1.25], "silent_s": [0.1, 0.9]}
+)
+EVENTS = pd.DataFrame(
+    {
+        "time_s": [0.2, 0.21, 0.5, 1.3],
+        "client": ["worker-1"] * 4,
+        "event": ["lost", "recovered", "lost", "recovered"],
+    }
+)
+RECOVERIES = pd.DataFrame(
+    {
+        "fault": ["closed"] * 4 + ["restart"] * 3,
+        "recover_s": [0.02, 0.03, 0.04, 0.05, 0.0, 0.5, float("nan")],
+    }
+)
+SHARING = pd.DataFrame(
+    {
+        "prefetch": [1000, 1, 10],
+        "jain_busy": [0.125, 0.99, 0.9],
+        "idle_share": [0.88, 0.1, 0.2],
+        "makespan_s": [8.1, 1.2, 1.4],
+        "ideal_s": [1.0, 1.0, 1.0],
+    }
+)
+RATES = pd.DataFrame(
+    {
+        "delay_ms": [0.0, 0.0, 0.0, 2.5, 2.5, 2.5],
+        "prefetch": [1, 10, 1000, 10, 1, 1000],
+        "rate_msg_s": [500.0, 900.0, 1000.0, 800.0, 100.0, 900.0],
+    }
+)
+
+
+def _tasks(outcomes: list[str | None], deliveries: list[int]) -> pd.DataFrame:
+    count = len(outcomes)
+    return pd.DataFrame(
+        {
+            "message": range(count),
+            "outcome": outcomes,
+            "deliveries": deliveries,
+            "settled_s": [0.1 * (number + 1) for number in range(count)],
+        }
+    )
+
+
+CRASHED = {
+    "auto": _tasks(["acked", None, None], [1, 1, 0]),
+    "each": _tasks(["acked", "acked", "acked"], [1, 2, 1]),
+}
+POISONED = {
+    "requeue": _tasks(["acked", "requeued", None], [1, 5000, 0]),
+    "dead-letter": _tasks(["acked", "rejected", "acked"], [1, 1, 1]),
+}
+BATCHES = pd.DataFrame(
+    {
+        "n": [1, 10, 100],
+        "acked_msg_s": [10_000.0, 20_000.0, 21_000.0],
+        "acked_msg_s_low": [9_000.0, 19_000.0, 20_000.0],
+        "acked_msg_s_high": [11_000.0, 21_000.0, 22_000.0],
+        "repeated": [0.0, 9.0, 99.0],
+    }
+)
+
+NAN = float("nan")
+FATES = {
+    ("classic", "transient", "none"): (100, 0),
+    ("classic", "transient", "confirmed"): (90, 0),
+    ("classic", "persistent", "none"): (100, 97),
+    ("classic", "persistent", "confirmed"): (1200, 1200),
+    ("old", "transient", "none"): (0, 0),
+    ("old", "transient", "confirmed"): (0, 0),
+    ("old", "persistent", "none"): (0, 0),
+    ("old", "persistent", "confirmed"): (0, 0),
+}
+SURVIVAL = pd.DataFrame(
+    [
+        {
+            **dict(zip(("queue", "message", "confirms"), key, strict=True)),
+            "presumed_safe": presumed_safe,
+            "survived": survived,
+            "lost": presumed_safe - survived,
+        }
+        for key, (presumed_safe, survived) in FATES.items()
+    ]
+)
+COSTS = pd.DataFrame(
+    {
+        "strategy": ["none", "each", "window 500"] * 2,
+        "rate_msg_s": [30_000.0, 1_000.0, 20_000.0, 34_000.0, 1_200.0, 22_000.0],
+        "confirm_median_ms": [NAN, 0.5, 16.0] * 2,
+        "confirm_p95_ms": [NAN, 1.0, 30.0] * 2,
+        "confirm_p99_ms": [NAN, 2.0, 40.0] * 2,
+    }
+)
+WAITS = pd.DataFrame(
+    {
+        "design": ["one queue"] * 4 + ["own queue"] * 4,
+        "priority": ["normal", "high"] * 4,
+        "published_s": [0.0, 0.1, 0.2, 0.3] * 2,
+        "wait_ms": [100.0, 100.0, 120.0, 120.0, 2000.0, 0.1, 1000.0, 30.0],
+        "matched_normal_ms": [None, 100.0, None, 120.0, None, 2000.0, None, 1000.0],
+    }
+)
+# Each with the titles of its axes.
 FIGURES = {
-    "speedup": lambda: experiments.plot_speedup(SUMMARY),
-    "depth": lambda: experiments.plot_depth(DEPTH),
-    "gantt": lambda: experiments.plot_gantt(DELIVERIES.query("prefetch == 1")),
+    "speedup": (lambda: experiments.plot_speedup(SUMMARY), ["4 times the workers: 3.3 times as fast", ...]),
+    "depth": (lambda: experiments.plot_depth(DEPTH), [...]),
+    "gantt": (lambda: experiments.plot_gantt(DELIVERIES.query("prefetch == 1")), ["Done after 1.0 s"]),
+    "gantt of cases": (
+        lambda: experiments.plot_gantt(DELIVERIES, by="prefetch"),
+        ["prefetch 1: done after 1.0 s", "no limit: done after 3.0 s"],
+    ),
+    "gantt of nothing": (
+        lambda: experiments.plot_gantt(DELIVERIES.assign(settled_s=float("nan"), outcome=None)),
+        ["Nothing done"],
+    ),
+    "outages": (
+        lambda: experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS),
+        ["2 faults; the longest silence is 0.9 s (restart)", ...],
+    ),
+    "recoveries": (
+        lambda: experiments.plot_recoveries(RECOVERIES),
+        ["Half are back after 35 ms (closed), 255 ms (restart)"],
+    ),
+    "sharing": (
+        lambda: experiments.plot_sharing(SHARING),
+        ["From prefetch 1 to 1000, fairness falls from 0.99 to 0.12", ...],
+    ),
+    "rates": (
+        lambda: experiments.plot_rates(RATES),
+        ["More prefetch makes the distant consumer 9 times as fast, the near one 2.0 times"],
+    ),
+    "fairness and rate": (
+        lambda: experiments.plot_fairness_and_rate(SHARING, RATES, rule={0: 2, 2.5: 8}),
+        ["Prefetch 10 gives 89% of the throughput, and a fairness of 0.90"],
+    ),
+    "fates": (
+        lambda: experiments.plot_fates(CRASHED),
+        ["One worker crashes: auto loses 2, each none"],
+    ),
+    "poison": (
+        lambda: experiments.plot_poison(POISONED),
+        ["requeue: 1 of 2 good tasks", "5,000 failures instead of 1"],
+    ),
+    "batches": (
+        lambda: experiments.plot_ack_batches(BATCHES),
+        ["The gain: up to 2.1 times the rate", "The price: up to 99 are done twice"],
+    ),
+    "survival": (
+        lambda: experiments.plot_survival(SURVIVAL),
+        ["1 of 8 combinations lose nothing, and all of these are confirmed"],
+    ),
+    "survival of all": (
+        lambda: experiments.plot_survival(SURVIVAL.assign(presumed_safe=9, survived=9, lost=0)),
+        ["8 of 8 combinations lose nothing"],
+    ),
+    "cost": (
+        lambda: experiments.plot_confirm_cost(COSTS),
+        ["window 500 is 19 times as fast as each", "A confirm takes 0.5 to 16 ms"],
+    ),
+    "waits over a day": (
+        lambda: experiments.plot_waits_over_day(WAITS[WAITS["design"] == "one queue"]),
+        [...],
+    ),
+    "waits by design": (
+        lambda: experiments.plot_waits_by_design(WAITS),
+        ["one queue:\n110 against 110 ms", "own queue:\n15 against 1,500 ms"],
+    ),
 }
 
 
-@pytest.fixture(params=FIGURES)
-def figure(request: pytest.FixtureRequest) -> Figure:
-    return FIGURES[request.param]()
-
-
-def test_axes_are_labelled_with_their_units(figure: Figure) -> None:
-    assert figure.axes
-    for axes in figure.axes:
-        assert axes.get_xlabel()
-        assert axes.get_ylabel()
-    times = [label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())]
-    assert any("(s)" in label for label in times)
-
-
-def test_the_first_title_states_a_finding(figure: Figure) -> None:
-    assert any(character.isdigit() for character in figure.axes[0].get_title(loc="left"))
-
-
-def test_no_figure_stays_open_in_pyplot(figure: Figure) -> None:
-    assert figure.axes
-    assert plt.get_fignums() == []
-
-
-def test_drawing_leaves_the_readers_settings_alone() -> None:
-    before = dict(mpl.rcParams)
-    experiments.plot_speedup(SUMMARY)
-
-    assert dict(mpl.rcParams) == before
-
-
-def test_a_figure_can_be_drawn(figure: Figure, tmp_path) -> None:
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_labelled_states_its_finding_and_does_not_stay_open(name: str, tmp_path) -> None:
+    draw, titles = FIGURES[name]
+    settings = dict(mpl.rcParams)
+    figure = draw()
     path = tmp_path / "figure.png"
     figure.savefig(path)
 
     assert path.stat().st_size > 1000
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == settings
+    shown = [axes.get_title(loc="left") for axes in figure.axes]
+    assert len(shown) == len(titles)
+    assert all(wanted in (..., title) for wanted, title in zip(titles, shown, strict=True))
+    assert any(axes.get_xlabel() for axes in figure.axes) or figure.get_supxlabel()
+    assert any(axes.get_ylabel() or axes.get_yticklabels() for axes in figure.axes)
 
 
 def test_no_figure_stays_open_when_drawing_fails() -> None:
@@ -93,17 +245,6 @@ def test_no_figure_stays_open_when_drawing_fails() -> None:
         experiments.plot_depth(DEPTH.drop(columns="time_s"))
 
     assert plt.get_fignums() == []
-
-
-def test_speedup_is_drawn_against_the_ideal_in_the_order_of_workers() -> None:
-    left, right = experiments.plot_speedup(SUMMARY).axes
-
-    ideal, measured = left.get_lines()
-    assert list(measured.get_xdata()) == [1, 2, 4]
-    assert list(measured.get_ydata()) == [8.2, 4.3, 2.5]
-    assert list(ideal.get_ydata()) == [8.0, 4.0, 2.0]
-    assert list(right.get_lines()[1].get_ydata()) == [117.0, 223.0, 384.0]
-    assert left.get_title(loc="left") == "4 times the workers: 3.3 times as fast"
 
 
 def test_lines_of_depth_differ_by_marker_as_well_as_by_color() -> None:
@@ -158,13 +299,6 @@ def test_cases_of_a_gantt_chart_share_their_time_and_their_lanes() -> None:
     assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "time from the first delivery (s)")
 
 
-def test_neighbors_on_a_lane_of_a_gantt_chart_differ_in_shade() -> None:
-    lower = experiments.plot_gantt(DELIVERIES, by="prefetch").axes[1]
-
-    first, second, third = _colors(lower)
-    assert first == third != second
-
-
 def test_deliveries_that_came_back_have_colors_of_their_own() -> None:
     came_back = DELIVERIES.query("prefetch == 0").assign(
         redelivered=[False, False, True], outcome=["acked", "requeued", "acked"]
@@ -188,14 +322,6 @@ def test_cases_of_a_gantt_chart_may_have_names() -> None:
     assert axes.get_title(loc="left") == "workers 2: done after 3.0 s"
 
 
-def test_a_gantt_chart_of_nothing_settled_says_so() -> None:
-    (axes,) = experiments.plot_gantt(DELIVERIES.assign(settled_s=float("nan"), outcome=None)).axes
-
-    assert axes.get_title(loc="left") == "Nothing done"
-    with pytest.raises(ValueError, match="no deliveries"):
-        experiments.plot_gantt(DELIVERIES.head(0))
-
-
 def test_nothing_on_a_gantt_chart_is_cut_off_or_overlaps() -> None:
     figure = experiments.plot_gantt(DELIVERIES.assign(redelivered=True, outcome="requeued"), by="prefetch")
     figure.draw_without_rendering()
@@ -209,19 +335,76 @@ def test_nothing_on_a_gantt_chart_is_cut_off_or_overlaps() -> None:
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
-def test_thousands_of_bars_are_drawn_within_seconds(tmp_path) -> None:
-    count = 20_000
-    many = pd.DataFrame(
-        {
-            "consumer": [f"worker-{number % 32 + 1}" for number in range(count)],
-            "delivered_s": [number // 32 * 0.001 for number in range(count)],
-            "begun_s": [number // 32 * 0.001 for number in range(count)],
-            "settled_s": [number // 32 * 0.001 + 0.001 for number in range(count)],
-            "redelivered": False,
-            "outcome": "acked",
-        }
-    )
-    started_s = time.process_time()
-    experiments.plot_gantt(many).savefig(tmp_path / "many.png")
+def test_outages_are_shaded_and_named_and_what_does_not_last_is_a_line() -> None:
+    rates, events = experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS).axes
 
-    assert time.process_time() - started_s < 5
+    assert rates.get_title(loc="left") == "2 faults; the longest silence is 0.9 s (restart)"
+    assert [text.get_text() for text in rates.texts] == ["closed", "restart"]
+    assert len(rates.patches) == len(events.patches) == 1
+    assert [line.get_label() for line in rates.get_lines()][:3] == ["published", "confirmed", "received"]
+    assert [tick.get_text() for tick in events.get_yticklabels()] == ["lost", "recovered"]
+
+
+def test_a_peak_after_an_outage_does_not_press_the_rest_flat() -> None:
+    rates, _ = experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS).axes
+
+    assert 100 < rates.get_ylim()[1] < 1000
+
+
+def test_what_the_rule_gives_is_drawn_and_written() -> None:
+    (axes,) = experiments.plot_fairness_and_rate(SHARING, RATES, rule={0: 2, 2.5: 8}).axes
+
+    assert {"rule: 2", "rule: 8"} <= {text.get_text() for text in axes.texts}
+    assert [2, 2] in [list(line.get_xdata()) for line in axes.get_lines()]
+
+
+def test_fates_count_what_was_lost_and_what_was_delivered_again() -> None:
+    (axes,) = experiments.plot_fates(CRASHED).axes
+
+    assert axes.get_title(loc="left") == "One worker crashes: auto loses 2, each none"
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == [
+        *("done: 1", "delivered again: 0", "lost: 2"),
+        *("done: 3", "delivered again: 1", "lost: 0"),
+    ]
+
+
+def test_each_cell_says_what_survived() -> None:
+    (axes,) = experiments.plot_survival(SURVIVAL).axes
+    texts = [text.get_text() for text in axes.texts]
+
+    assert texts[:4] == [
+        "0 of 100\n100 lost",
+        "97 of 100\n3 lost",
+        "0 of 90\n90 lost",
+        "1,200 of 1,200\nnothing lost",
+    ]
+    assert texts[4:] == ["refused"] * 4
+
+
+def test_each_design_has_its_two_distributions_and_the_lines_are_named_once() -> None:
+    figure = experiments.plot_waits_by_design(WAITS)
+
+    one, own = figure.axes
+    assert one.get_title(loc="left") == "one queue:\n110 against 110 ms"
+    assert own.get_title(loc="left") == "own queue:\n15 against 1,500 ms"
+    for axes in (one, own):
+        beside, high = axes.get_lines()
+        assert beside.get_marker() != high.get_marker()
+        assert list(high.get_ydata()) == [0.5, 1.0]
+    assert [len(axes.texts) for axes in (one, own)] == [0, 2]
+    assert own.get_xlim() == one.get_xlim()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: experiments.plot_speedup(SUMMARY.head(1)),
+        lambda: experiments.plot_depth(DEPTH.head(3)),
+        lambda: experiments.plot_sharing(SHARING.head(1)),
+        lambda: experiments.plot_rates(RATES.head(1)),
+        lambda: experiments.plot_fairness_and_rate(SHARING.head(1), RATES.head(1), rule={0: 2}),
+    ],
+)
+def test_one_run_can_be_drawn_too(draw) -> None:
+    assert draw().axes

@@ -42,25 +42,11 @@ def test_a_cell_that_fails_is_told_and_the_others_go_on(caplog: pytest.LogCaptur
     assert "the cell size=2 failed: RuntimeError: too much" in caplog.text
 
 
-def test_all_cells_may_fail(caplog: pytest.LogCaptureFixture) -> None:
-    frame = run_grid(lambda size: 1 / 0, {"size": [1, 2]}, progress=False)
-
-    assert list(frame.columns) == ["size", "repeat", "error"]
-    assert frame["error"].str.startswith("ZeroDivisionError").all()
-
-
 @pytest.mark.parametrize("result", [None, 7, pd.DataFrame(), pd.DataFrame({"a": [1, 2]})])
 def test_a_run_that_does_not_give_a_row_is_told(result: object, caplog: pytest.LogCaptureFixture) -> None:
     frame = run_grid(lambda size: result, {"size": [1]}, progress=False)  # type: ignore[arg-type,return-value]
 
     assert "a run gave a" in frame["error"].item()
-
-
-def test_parameters_win_over_what_a_run_calls_the_same() -> None:
-    frame = run_grid(lambda size: {"size": "other", "x": 1}, {"size": [1]}, progress=False)
-
-    assert list(frame.columns) == ["size", "repeat", "x", "error"]
-    assert frame["size"].item() == 1
 
 
 def test_an_interrupt_ends_a_grid() -> None:
@@ -77,14 +63,6 @@ def test_an_interrupt_that_a_thread_met_ends_a_grid() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_grid(lambda size: outcome.result(), {"size": [1, 2]}, progress=False)
-
-
-def test_progress_is_shown_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    run_grid(lambda size: {"x": size}, {"size": [1, 2]})
-
-    shown = capsys.readouterr()
-    assert "2/2" in shown.out
-    assert shown.err == ""
 
 
 def test_bad_grids_are_refused() -> None:

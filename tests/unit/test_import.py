@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-import rmqlab
-
 HEAVY = {
     "IPython",
     "docker",
@@ -38,8 +36,3 @@ def test_parts_load_the_heavy_libraries_only_when_used(module: str) -> None:
     # A ledger is numpy arrays, so measuring begins with numpy.
     expected = {"numpy"} if module == "rmqlab.measure" else set()
     assert _loaded_by(f"import {module}") & HEAVY == expected
-
-
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="nonsense"):
-        rmqlab.nonsense  # noqa: B018

@@ -17,13 +17,6 @@ LIMIT_S = 20  # of a wait that an interrupt does not end
 
 
 @pytest.fixture
-def _handler() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
 def limited() -> Iterator[Future[str]]:
     future: Future[str] = Future()
     timer = threading.Timer(LIMIT_S, future.set_result, ["too late"])
@@ -34,7 +27,7 @@ def limited() -> Iterator[Future[str]]:
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no thread can be sent a signal here")
-@pytest.mark.usefixtures("_handler")
+@pytest.mark.usefixtures("interrupts_as_in_a_terminal")
 @pytest.mark.parametrize(
     "wait",
     [result_of, lambda future: wait_for(lambda seconds: threading.Event().wait(seconds) or future.done())],

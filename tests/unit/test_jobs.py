@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -27,11 +25,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_process_stays() -> Iterator[None]:
-    before = set(multiprocessing.active_children())
-    yield
-    assert set(multiprocessing.active_children()) == before
+pytestmark = pytest.mark.usefixtures("no_process_stays")
 
 
 def test_jobs_run_in_processes_of_their_own_and_results_keep_their_order() -> None:

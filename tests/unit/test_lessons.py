@@ -85,23 +85,6 @@ def test_metadata_that_differs_between_machines_is_taken_out() -> None:
     assert notebook.cells[0].metadata == {}
 
 
-def test_normalizing_twice_changes_nothing() -> None:
-    notebook = _with_output(_stream("\r1\r2\n"))
-    lessons.normalize(notebook)
-    once = nbformat.writes(notebook)
-    lessons.normalize(notebook)
-
-    assert nbformat.writes(notebook) == once
-
-
-def test_named_lessons_are_used_in_the_order_given(tmp_path: Path) -> None:
-    paths = [tmp_path / "b.ipynb", tmp_path / "a.ipynb"]
-    for path in paths:
-        path.touch()
-
-    assert lessons.find_lessons(paths) == paths
-
-
 def test_a_lesson_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(LessonError, match=r"nope\.ipynb.*Next: "):
         lessons.find_lessons([tmp_path / "nope.ipynb"])

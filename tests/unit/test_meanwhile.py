@@ -53,11 +53,6 @@ def test_what_it_raises_is_raised_where_the_block_ends() -> None:
         outcome.exception(LIMIT_S)
 
 
-def test_what_the_condition_raises_is_raised_too() -> None:
-    with pytest.raises(ZeroDivisionError), run_when(lambda: None, when=lambda: bool(1 / 0)) as outcome:
-        outcome.exception(LIMIT_S)
-
-
 def test_an_interrupted_block_leaves_no_thread() -> None:
     before = threading.active_count()
 

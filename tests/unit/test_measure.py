@@ -69,10 +69,6 @@ def run() -> Run:
     )
 
 
-def test_makespan_goes_from_the_workers_beginning_to_the_last_end(run: Run) -> None:
-    assert run.makespan_s == 4.0
-
-
 def test_tasks_tell_what_became_of_each(run: Run) -> None:
     tasks = run.tasks()
 
@@ -117,14 +113,6 @@ def test_a_task_that_nobody_took_is_still_a_row() -> None:
     assert list(tasks["worker"].isna()) == [False, True]
     assert list(tasks["delivered_s"].isna()) == [False, True]
     assert list(tasks["deliveries"]) == [1, 0]
-
-
-def test_a_task_that_was_not_even_published_is_still_a_row() -> None:
-    tasks = _run((100.0, "published", 0), count=2).tasks()
-
-    assert list(tasks["engine_id"]) == ["engine-0", "engine-1"]
-    assert list(tasks["published_s"].isna()) == [False, True]
-    assert list(tasks["deliveries"]) == [0, 0]
 
 
 def test_summary_counts_what_happened(run: Run) -> None:

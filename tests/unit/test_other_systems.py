@@ -61,18 +61,6 @@ def test_every_module_can_be_imported() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_terminal_that_cannot_be_watched_is_left_alone() -> None:
-    done = _run(
-        """
-    from rmqlab.terminal import end_with_terminal
-
-    end_with_terminal()
-    """
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_link_carries_bytes_and_times_are_of_a_fine_clock() -> None:
     done = _run(
         """

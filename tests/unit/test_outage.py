@@ -8,6 +8,7 @@ import threading
 
 import pika
 import pytest
+from helpers import Clock
 
 from rmqlab.amqp import ConnectionEvent
 from rmqlab.broker import Outage
@@ -16,16 +17,6 @@ from rmqlab.experiments import FaultRun, observe_exits
 from rmqlab.measure import Ledger, by_message_id
 
 S = 1_000_000_000
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
 
 
 def _event(kind, name: str, at_s: float, *messages: str) -> ConnectionEvent:
@@ -110,26 +101,6 @@ def test_a_client_that_is_lost_twice_by_one_fault_recovers_from_the_first_loss(e
     assert math.isnan(recoveries["worker-2"])
 
 
-@pytest.mark.parametrize("frame", ["events", "outages"])
-def test_a_frame_accounts_for_the_messages_once(
-    endured: FaultRun, frame: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account, calls = Ledger.account, []
-    monkeypatch.setattr(Ledger, "account", lambda ledger: calls.append(1) or account(ledger))
-    getattr(endured, frame)()
-
-    assert len(calls) == 1
-
-
-def test_events_and_tasks_in_hand_are_shown(endured: FaultRun) -> None:
-    events = endured.events()
-
-    assert events["event"].tolist()[:3] == ["lost", "lost", "retrying"]
-    assert events["unacked"].sum() == 1
-    assert endured.unacked() == endured.delivered_again() == {0}
-    assert repr(endured) == "<FaultRun 2 faults: 2 tasks>"
-
-
 def test_programs_die_return_or_go_on() -> None:
     broken, closed = threading.Event(), threading.Event()
 
@@ -148,20 +119,6 @@ def test_programs_die_return_or_go_on() -> None:
     assert found["outcome"].to_dict() == {name: name for name in ("dies", "returns", "goes on")}
     assert found["error"].to_dict() == {"dies": "ConnectionResetError", "returns": "", "goes on": ""}
     assert found["after_s"].notna().to_dict() == {"dies": True, "returns": True, "goes on": False}
-
-
-def test_programs_start_anew_for_each_fault() -> None:
-    started = []
-
-    found = observe_exits(
-        {"short": lambda: started.append(1)},
-        {"one": lambda: None, "two": lambda: None},
-        begin=lambda: None,
-        end=lambda: None,
-    )
-
-    assert found["fault"].tolist() == ["one", "two"]
-    assert len(started) == 2
 
 
 def test_a_program_that_nothing_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

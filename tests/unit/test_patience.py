@@ -46,13 +46,3 @@ def test_a_url_with_a_heartbeat_is_followed(query: str, heartbeat: int) -> None:
     parameters = _broker(f"{URL}?{query}").parameters
 
     assert parameters.heartbeat == heartbeat
-
-
-def test_other_options_of_the_url_stay() -> None:
-    parameters = _broker(f"{URL}?socket_timeout=3&tcp_options=%7B'TCP_KEEPIDLE'%3A+9%7D").parameters
-
-    assert (parameters.socket_timeout, parameters.tcp_options) == (3, {"TCP_KEEPIDLE": 9})
-
-
-def test_the_url_itself_is_left_as_it_was() -> None:
-    assert _broker(URL).url == URL

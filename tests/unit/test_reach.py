@@ -58,14 +58,6 @@ def test_there_is_an_end_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert UNREACHABLE_LIMIT_S <= now_s < UNREACHABLE_LIMIT_S + 1
 
 
-def test_a_stop_while_it_waits_ends_it() -> None:
-    def stopped(_: float) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        reach(Attempts(errno.EHOSTUNREACH, failures=9), host=HERE, pause=stopped)
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_what_is_on_this_machine_is_tried_again(host: str) -> None:
     attempts = Attempts(errno.EHOSTUNREACH, failures=1)

@@ -6,16 +6,12 @@ import math
 import time
 
 import pytest
+from helpers import body_of
 
 from rmqlab.measure import Ledger, Report, jain_index, provenance
-from rmqlab.measure._header import HEADER
 
 MS = 1_000_000
 S = 1000 * MS
-
-
-def _body(number: int) -> bytes:
-    return HEADER.pack(number, 0, 0)
 
 
 @pytest.fixture
@@ -31,14 +27,14 @@ def report() -> Report:
     now_ns = 100 * S + 50 * MS
     publisher.confirmed(0, 3)
     now_ns = 101 * S
-    one.delivered(1, False, None, _body(0))
-    two.delivered(1, False, None, _body(1))
+    one.delivered(1, False, None, body_of(0))
+    two.delivered(1, False, None, body_of(1))
     now_ns = 102 * S
     one.settled(1, False, "acked")
     two.settled(1, False, "requeued")
-    one.delivered(2, True, None, _body(1))
-    one.delivered(3, False, None, _body(2))
-    two.delivered(2, False, None, _body(3))
+    one.delivered(2, True, None, body_of(1))
+    one.delivered(3, False, None, body_of(2))
+    two.delivered(2, False, None, body_of(3))
     now_ns = 104 * S
     one.settled(3, True, "acked")
     return Report(ledger.account(), {"prefetch": 2}, {"pika": "1.4"})
@@ -82,14 +78,6 @@ def test_latency_is_told_in_perftests_words(report: Report) -> None:
     assert list(latency["messages"]) == [4, 4]
 
 
-def test_redeliveries_are_listed(report: Report) -> None:
-    (row,) = report.redeliveries().to_dict("records")
-
-    assert (row["message"], row["deliveries"], row["flagged"], row["consumer"]) == (1, 2, 1, "worker-1")
-    assert row["outcome"] == "acked"
-    assert (row["first_s"], row["last_s"]) == (1, 2)
-
-
 def test_deliveries_are_listed_one_by_one(report: Report) -> None:
     deliveries = report.deliveries()
 
@@ -111,13 +99,13 @@ def test_a_consumer_begins_with_a_message_when_the_one_before_is_settled() -> No
     ledger = Ledger(clock=lambda: now_ns)
     one, two = ledger.consumer("one"), ledger.consumer("two")
     for number in range(4):
-        one.delivered(number + 1, False, None, _body(number))
-    two.delivered(1, False, None, _body(4))
+        one.delivered(number + 1, False, None, body_of(number))
+    two.delivered(1, False, None, body_of(4))
     for now_ns, tag in ((3 * S, 1), (4 * S, 3), (6 * S, 2)):  # noqa: B007 - the clock reads it
         one.settled(tag, False, "acked")
     now_ns = 7 * S
     two.settled(1, False, "rejected")
-    one.delivered(5, False, None, _body(5))
+    one.delivered(5, False, None, body_of(5))
     report = Report.of(ledger)
     deliveries = report.deliveries()
 
@@ -140,25 +128,11 @@ def test_consumers_are_compared(report: Report) -> None:
     assert list(consumers["utilization"]) == pytest.approx([1, 1 / 3, 0])
 
 
-def test_fairness_is_one_row(report: Report) -> None:
-    (row,) = report.fairness().to_dict("records")
-
-    assert row["consumers"] == 3
-    assert row["jain"] == pytest.approx(1 / 3)
-    assert row["jain_busy"] == pytest.approx((3 + 1 + 0) ** 2 / (3 * (9 + 1)))
-    assert (row["smallest_share"], row["largest_share"]) == (0, 1)
-
-
 @pytest.mark.parametrize(
     ("shares", "index"), [([5, 5, 5], 1), ([1, 0, 0, 0], 0.25), ([1, 2, 3], 36 / 42), ([0.5], 1)]
 )
 def test_jains_index(shares: list[float], index: float) -> None:
     assert jain_index(shares) == pytest.approx(index)
-
-
-def test_jains_index_of_nothing_is_unknown() -> None:
-    assert math.isnan(jain_index([]))
-    assert math.isnan(jain_index([0, 0]))
 
 
 def test_an_empty_run_has_frames_too() -> None:
@@ -181,7 +155,7 @@ def test_a_million_messages_are_reported_within_seconds() -> None:
         publisher.published(number)
     publisher.confirmed(0, 999_999)
     for number in range(1_000_000):
-        consumer.delivered(number + 1, False, None, _body(number))
+        consumer.delivered(number + 1, False, None, body_of(number))
     consumer.settled(1_000_000, True, "acked")
 
     started_s = time.process_time()

@@ -9,7 +9,7 @@ import pytest
 
 from rmqlab.engine import Task
 from rmqlab.errors import DataError
-from rmqlab.experiments import Workload, load_workload, make_workload
+from rmqlab.experiments import load_workload, make_workload
 from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
 FILE = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
@@ -41,21 +41,6 @@ def test_the_file_holds_one_day_of_real_tasks() -> None:
     assert len({(row["flight"], row["origin"], row["destination"]) for row in rows}) == len(rows)
 
 
-def test_the_header_names_each_column_once() -> None:
-    with FILE.open(newline="", encoding="utf-8") as file:
-        header = next(csv.reader(file))
-
-    assert len(set(header)) == len(header)
-
-
-def test_jobs_come_in_the_order_of_their_arrival() -> None:
-    arrivals = [job.arrival_s for job in load_workload()]
-
-    assert len(arrivals) == 960
-    assert arrivals == sorted(arrivals)
-    assert arrivals[0] == 0
-
-
 def test_the_pace_is_the_callers() -> None:
     workload = load_workload(work_s=3, day_s=5)
 
@@ -64,52 +49,8 @@ def test_the_pace_is_the_callers() -> None:
     assert all(job.duration_s > 0 for job in workload)
 
 
-def test_proportions_do_not_depend_on_the_pace() -> None:
-    slow, quick = load_workload(work_s=20, day_s=10), load_workload(work_s=2, day_s=5)
-
-    assert [job.duration_s / 10 for job in slow] == pytest.approx([job.duration_s for job in quick])
-    assert [job.arrival_s / 2 for job in slow] == pytest.approx([job.arrival_s for job in quick])
-
-
 def test_every_task_of_it_can_be_sent() -> None:
     assert all(Task.decode(job.task.encode()) == job.task for job in load_workload())
-
-
-def test_a_job_takes_as_long_as_its_task_says() -> None:
-    workload = load_workload(work_s=3)
-
-    for job in workload.head(5):
-        assert job.task.data["recording_min"] * workload.seconds_per_min == pytest.approx(job.duration_s)
-
-
-def test_head_gives_the_first_jobs_at_the_same_pace() -> None:
-    workload = load_workload()
-    head = workload.head(3)
-
-    assert head.jobs == workload.jobs[:3]
-    assert head.seconds_per_min == workload.seconds_per_min
-
-
-def test_the_frame_has_one_row_a_job() -> None:
-    frame = load_workload().head(4).frame()
-
-    assert len(frame) == 4
-    assert list(frame.columns) == [
-        *("engine_id", "action", "flight", "origin", "destination", "delay_min", "recording_min"),
-        *("arrival_s", "duration_s"),
-    ]
-
-
-def test_repr_says_how_much_there_is_to_do() -> None:
-    assert repr(load_workload(work_s=2, day_s=4)) == (
-        "<Workload: 960 tasks, 2.0 s of work, arriving within 4.0 s>"
-    )
-
-
-def test_an_empty_workload_has_no_work() -> None:
-    empty = Workload((), 1.0)
-
-    assert (len(empty), empty.work_s, empty.day_s) == (0, 0, 0.0)
 
 
 def test_rows_are_sorted_by_arrival(write) -> None:
@@ -119,12 +60,6 @@ def test_rows_are_sorted_by_arrival(write) -> None:
         "engine-1",
         "engine-2",
     ]
-
-
-def test_one_row_is_a_workload(write) -> None:
-    workload = load_workload(write(HEADER, ROW), work_s=2)
-
-    assert [(job.arrival_s, job.duration_s) for job in workload] == [(0.0, pytest.approx(2))]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -167,14 +102,6 @@ def test_a_missing_column_is_named(write, column: str) -> None:
         load_workload(write(HEADER.replace(column, "other"), ROW))
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "tasks.csv"
-    path.write_bytes(b"\xff\xfe\x00\x01")
-
-    with pytest.raises(DataError, match=r"tasks\.csv .*Next: "):
-        load_workload(path)
-
-
 @pytest.mark.parametrize("pace", [{"work_s": 0}, {"work_s": -1}, {"day_s": 0}, {"work_s": float("nan")}])
 def test_a_pace_must_be_above_zero(pace: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="above 0"):
@@ -197,8 +124,3 @@ def test_a_made_up_task_says_how_long_its_work_is() -> None:
     assert [job.task.engine_id for job in workload] == ["engine-0", "engine-1", "engine-2"]
     for job in workload:
         assert job.task.data["recording_min"] * workload.seconds_per_min == pytest.approx(0.25)
-
-
-def test_a_made_up_workload_has_a_task_at_least() -> None:
-    with pytest.raises(ValueError, match="count is 0"):
-        make_workload(0, ConstantDuration())

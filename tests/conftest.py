@@ -1,0 +1,89 @@
+"""Fixtures of several folders; helpers that are plain functions stand in `helpers.py`."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+from helpers import SETTINGS, channel_to
+
+from rmqlab.broker import Broker, start_broker
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the session's broker, for tests that choose their own."""
+    for name in SETTINGS[:-1]:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def channel(broker: Broker) -> Iterator[Any]:
+    """A channel of plain pika on the session's broker."""
+    with channel_to(broker) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def own_broker() -> Iterator[Broker]:
+    """A broker for this file alone, to be broken."""
+    with start_broker(own=True) as broker:
+        yield broker
+
+
+@pytest.fixture
+def interrupts_as_in_a_terminal() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt: a shell's background job ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def no_thread_stays() -> Iterator[None]:
+    """See that a test leaves no thread; tqdm keeps a daemon of its own, from its first bar on."""
+    before = set(threading.enumerate())
+    yield
+    assert {each for each in threading.enumerate() if each.name != "tqdm_monitor"} - before == set()
+
+
+@pytest.fixture
+def no_process_stays() -> Iterator[None]:
+    """See that a test leaves no process of a pool."""
+    before = set(multiprocessing.active_children())
+    yield
+    assert set(multiprocessing.active_children()) == before
+
+
+@pytest.fixture
+def no_link_stays() -> Iterator[None]:
+    """See that a test leaves no thread and no socket of a link."""
+    before = _of_links()
+    yield
+    threads, sockets = _of_links()
+    assert threads == before[0]
+    assert sockets <= before[1]
+
+
+def _of_links() -> tuple[set[threading.Thread], set[int]]:
+    threads = {thread for thread in threading.enumerate() if thread.name == "rmqlab-link"}
+    return threads, {connection.fd for connection in psutil.Process().net_connections("tcp")}
+
+
+@pytest.fixture
+def quiet_log() -> Iterator[None]:
+    """Keep what pika and a recovery say of broken connections out of the report."""
+    loggers = [logging.getLogger(name) for name in ("pika", "rmqlab.amqp")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)

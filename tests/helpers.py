@@ -1,0 +1,185 @@
+"""What tests of several folders share: waiting, programs and their environment, messages, remains."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pika
+import psutil
+import pytest
+
+from rmqlab.broker import Broker, check_sources
+from rmqlab.broker._node import MARK
+from rmqlab.measure._header import HEADER
+
+SECRET = "s3cr3t"
+SETTINGS = (
+    *("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_OWN_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE"),
+    "DOCKER_HOST",
+)
+OWN = ("node", "container")  # the sources that start a broker
+
+
+def eventually(look: Callable[[], object], *, seconds: float = 20) -> bool:
+    """Look again and again until something is so; return whether it came to be."""
+    pause = threading.Event()
+    end_s = time.monotonic() + seconds
+    while not (found := bool(look())) and time.monotonic() < end_s:
+        pause.wait(0.02)
+    return found
+
+
+class Clock:
+    """A clock that shows what the test says."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+# --- messages ---------------------------------------------------------------------------------
+
+
+def body_of(number: int) -> bytes:
+    """Return the body of a load's message."""
+    return HEADER.pack(number, 0, 0)
+
+
+def take_all(channel: Any, queue: str) -> list[bytes]:
+    """Take all messages from a queue, and return their bodies."""
+    found = []
+    while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+        found.append(got[2])
+    return found
+
+
+@contextlib.contextmanager
+def channel_to(broker: Broker | str) -> Iterator[Any]:
+    """Return a channel of plain pika, with confirms."""
+    url = broker if isinstance(broker, str) else broker.url
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+def assert_one_sentence(message: str, clue: str, *, next_step: str = "", secret: str = SECRET) -> None:
+    """See that a message is one line with its cause and the next step, and without a password."""
+    said, _, advice = message.partition(". Next: ")
+    assert re.search(clue, said), message
+    assert next_step in advice
+    assert message.count("Next: ") == 1
+    assert len(message.splitlines()) == 1
+    assert "Traceback" not in message
+    assert secret not in message
+
+
+# --- programs ---------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def running(
+    *arguments: str,
+    stdin: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    under: tuple[str, ...] = (),
+    **settings: str,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run Python without the session's settings; it ends with the block, and after two minutes at most."""
+    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS[:-1]}
+    with subprocess.Popen(
+        [*under, sys.executable, *arguments],
+        env=inherited | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | settings,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    ) as process:
+        limit = threading.Timer(120, process.kill)
+        limit.start()
+        try:
+            yield process
+        finally:
+            limit.cancel()
+            process.kill()
+
+
+def run_command(*arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Run `rmqlab`; return its exit code, standard output and standard error."""
+    with running("-m", "rmqlab", *arguments, stdin=subprocess.DEVNULL, **settings) as process:
+        out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def read_until(stream: IO[str] | None, clue: str) -> str:
+    """Read lines up to one with the clue."""
+    assert stream
+    shown = ""
+    for line in stream:
+        shown += line
+        if clue in line:
+            return shown
+    raise AssertionError(f"nothing with {clue!r} in {shown!r}")
+
+
+# --- brokers that are started, and what they leave ------------------------------------------------
+
+
+def require(source: str) -> None:
+    """Skip a test where a source cannot be used, unless `RMQLAB_MUST_TEST` names it."""
+    check = check_sources()[source]
+    if not check.usable:
+        if source in os.environ.get("RMQLAB_MUST_TEST", "").split():
+            pytest.fail(f"{source} has to be tested here: {check.detail}; {check.fix}")
+        pytest.skip(f"{source}: {check.detail}")
+
+
+def remains_of(source: str, resources: dict[str, str]) -> Callable[[], bool]:
+    """Return a function that says whether anything is left of a broker that runs now."""
+    if source == "container":
+        return lambda: container(resources["container"]) is not None
+    folder = Path(resources["folder"])
+    return lambda: folder.exists() or bool(processes_of(folder))
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Return the processes of the node that has this folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(folder):
+                found.append(process)
+    return found
+
+
+def container(name: str) -> dict[str, Any] | None:
+    """Return what the engine says of a container; None if there is none of that name."""
+    import docker
+    from docker.errors import APIError
+
+    with contextlib.closing(docker.from_env(timeout=30)) as client:
+        try:
+            return client.containers.get(name).attrs
+        except APIError as error:
+            # Podman answers 500 about a container that it is just removing.
+            if error.status_code != 404 and "no such container" not in str(error):
+                raise
+            return None
