@@ -9,11 +9,16 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import psutil
 import pytest
 from helpers import SETTINGS, channel_to
 
 from rmqlab.broker import Broker, start_broker
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("rmqlab", deadline=None, database=None)
+hypothesis.settings.load_profile("rmqlab")
 
 
 @pytest.fixture

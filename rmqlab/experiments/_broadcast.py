@@ -168,9 +168,9 @@ class _Audience(Closing):
             if place in self._there or number in subscriber.away:
                 continue
             stack = self._stack.enter_context(contextlib.ExitStack())
-            crew = stack.enter_context(WorkerPool(1, partial(self._make_worker, place)))
-            crew.begin()
-            self._there[place] = crew, stack
+            pool = stack.enter_context(WorkerPool(1, partial(self._make_worker, place)))
+            pool.begin()
+            self._there[place] = pool, stack
             self._queues.add(self._keys[place])
 
     def expect(self) -> None:
@@ -180,8 +180,8 @@ class _Audience(Closing):
 
     def check(self) -> None:
         """Raise what ended a subscriber, if one has ended."""
-        for crew, _ in self._there.values():
-            crew.check()
+        for pool, _ in self._there.values():
+            pool.check()
 
     def _delete_durable_queues(self) -> None:
         named = dict.fromkeys(each.queue for each in self._subscribers if each.queue)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AT_ONCE, KEPT, MISSED = COLORS[0], COLORS[2], COLORS[1]
-NARROW = 0.8  # of the height of a row, for the marks of events
 
 
 def plot_attendance(events: pd.DataFrame) -> Figure:

@@ -96,14 +96,14 @@ def measure_durability(
         time.sleep(QUEUE_METADATA_FLUSH_S)
         bar.update()
         bar.set_description("publish")
-        with WorkerPool(len(declared), lambda number: declared[number].open()) as crew:
-            crew.begin()
+        with WorkerPool(len(declared), lambda number: declared[number].open()) as pool:
+            pool.begin()
             time.sleep(for_s)
-            crew.check()
+            pool.check()
             bar.update()
             bar.set_description("break")
             fault()
-        crew.check()
+        pool.check()
         bar.update()
         bar.set_description("count")
         rows = [flow.row() for flow in flows]

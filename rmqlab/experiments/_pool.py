@@ -17,7 +17,7 @@ STOP_EVERY_S = 0.05
 
 
 class Member(Protocol):
-    """Who can be in a crew, such as an `EngineWorker` or an `EventSubscriber`."""
+    """Who can be in a pool, such as an `EngineWorker` or an `EventSubscriber`."""
 
     def run(self) -> object:
         """Consume until `stop` is called."""
@@ -37,7 +37,7 @@ class WorkerPool:
 
     Use it as a context manager: entering waits until every worker is connected, leaving
     lets each finish the task in hand and closes it. A worker that crashes is gone; one that
-    fails otherwise ends the crew.
+    fails otherwise ends the pool.
 
     Args:
         size: how many workers.

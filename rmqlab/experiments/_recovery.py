@@ -219,12 +219,12 @@ def run_with_faults(
         )
 
     observed: list[tuple[int, Outage]] = []
-    with WorkerPool(workers, make_worker) as crew, source.publishing():
-        crew.begin()
+    with WorkerPool(workers, make_worker) as pool, source.publishing():
+        pool.begin()
 
         def wait_until(condition: Callable[[], bool], lasting_s: float) -> None:
             def check() -> None:
-                crew.check()
+                pool.check()
                 source.check()
 
             _wait_until(condition, lasting_s, timeout_s, check=check)

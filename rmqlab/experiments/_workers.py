@@ -116,11 +116,11 @@ def run_workload(
             observer=consuming[number],
         )
 
-    with WorkerPool(len(queues), make_worker) as crew:
+    with WorkerPool(len(queues), make_worker) as pool:
         started_ns, busy_before_s = time.perf_counter_ns(), busy_core_s()
-        crew.begin()
+        pool.begin()
         with source.replaying() if replay else contextlib.nullcontext() as publisher:
-            _Wait(broker, topology, ledger, crew, consuming, publisher).run(
+            _Wait(broker, topology, ledger, pool, consuming, publisher).run(
                 len(workload),
                 until=until or (lambda ledger: ledger.done >= len(workload)),
                 for_s=for_s,
@@ -225,7 +225,7 @@ class _Wait:
     broker: Broker
     topology: Topology
     ledger: Ledger
-    crew: WorkerPool
+    pool: WorkerPool
     consuming: Sequence[ConsumeRecorder]
     publisher: Future[None] | None
 
@@ -238,14 +238,14 @@ class _Wait:
         timeout_s: float,
         show: bool,
     ) -> None:
-        size = len(self.crew)
+        size = len(self.pool)
         label = f"{size} worker{'s' if size > 1 else ''}"
         started_s = quiet_since_s = time.monotonic()
         # On standard output, as JupyterLab paints standard error like a warning.
         with tqdm(total=tasks, desc=f"{label:>10}", unit="task", file=sys.stdout, disable=not show) as bar:
             while not until(self.ledger):
                 bar.update(self.ledger.done - bar.n)
-                self.crew.check()
+                self.pool.check()
                 if self.publisher and self.publisher.done():
                     self.publisher.result()
                 now_s = time.monotonic()
@@ -265,7 +265,7 @@ class _Wait:
 
     def _is_under_way(self) -> bool:
         """Return whether there is something left to do, and somebody to do it."""
-        crashed = set(self.crew.crashed)
+        crashed = set(self.pool.crashed)
         if not crashed:
             return True
         if self.publisher and not self.publisher.done():

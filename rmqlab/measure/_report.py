@@ -22,7 +22,7 @@ import numpy.typing as npt
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account, Table
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._snapshots import ACKED, REDELIVERED, REJECTED, REQUEUED
+from rmqlab.measure._snapshots import ACKED, REJECTED, REQUEUED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,33 +184,6 @@ class Report:
                 }
             )
         return self._frame(rows)
-
-    def redeliveries(self) -> pd.DataFrame:
-        """Show the messages that were delivered more than once, or flagged as such.
-
-        Returns:
-            One row a message: message (its number), deliveries, flagged (how many of these
-            the broker flagged), consumer (the last), outcome, first_s and last_s (deliveries,
-            from the run's first event), none if no message was.
-        """
-        messages, deliveries, place = self.account.messages, self.account.deliveries, self.account.place
-        often = np.flatnonzero((messages["deliveries"] > 1) | ((messages["flags"] & REDELIVERED) > 0))
-        flagged = np.bincount(place, weights=deliveries["redelivered"], minlength=len(messages))
-        last_ns = np.zeros(len(messages), np.int64)
-        last_ns[place] = deliveries["delivered_ns"]  # in the order of time: the last stays
-        start_ns = self._start_ns()
-        rows = messages[often]
-        return self._frame(
-            {
-                "message": rows["number"],
-                "deliveries": rows["deliveries"].astype(np.int64),
-                "flagged": flagged[often].astype(np.int64),
-                "consumer": self._names(rows["consumer"]),
-                "outcome": OUTCOME_WORDS[rows["outcome"]],
-                "first_s": (rows["delivered_ns"] - start_ns) / NS_PER_S,
-                "last_s": (last_ns[often] - start_ns) / NS_PER_S,
-            }
-        )
 
     def deliveries(self) -> pd.DataFrame:
         """Show each delivery: who had which message in hand, and when, as for a Gantt chart.

@@ -331,9 +331,9 @@ def test_frames_hold_together(events: list[Any]) -> None:
         assert consumers[word].sum() == totals[word]
     for word in ("published", "confirmed", "received", "acked", "rejected", "requeued"):
         assert throughput.get(word, 0) == totals[word]
-    often = report.redeliveries()
-    assert (often["deliveries"] > 1).sum() == totals["duplicated"]
-    assert often["flagged"].sum() == totals["redelivered"]
+    deliveries = report.deliveries()
+    assert (deliveries["delivery"] == 2).sum() == totals["duplicated"]
+    assert deliveries["redelivered"].sum() == totals["redelivered"]
     assert consumers["utilization"].dropna().between(0, 1).all()
     assert len(report.latency()) == 2
     assert len(report.fairness()) == 1
