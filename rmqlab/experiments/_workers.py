@@ -25,6 +25,7 @@ from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
+from rmqlab.measure._report import NS_PER_S
 
 Publish = Callable[[EngineAPI, Task, str], object]
 
@@ -135,6 +136,7 @@ def run_workload(
         workers=len(queues),
         prefetch=prefetch_count,
         started_ns=started_ns,
+        replayed_ns=source.replayed_ns,
         busy_core_s=busy_s,
     )
 
@@ -178,7 +180,7 @@ def run_each(
     return Runs(runs, by="workers")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Source:
     """Publishes the workload of a run."""
 
@@ -187,6 +189,7 @@ class _Source:
     topology: Topology
     publish: Publish
     recorder: PublishRecorder
+    replayed_ns: int | None = None  # when the first task was due
 
     def publish_all(self) -> None:
         with self._api() as api:
@@ -205,9 +208,9 @@ class _Source:
 
     def _replay(self, left: threading.Event) -> None:
         with self._api() as api:
-            started_s = time.perf_counter()
+            self.replayed_ns = time.perf_counter_ns()
             for message, job in enumerate(self.workload):
-                due_s = started_s + job.arrival_s
+                due_s = self.replayed_ns / NS_PER_S + job.arrival_s
                 while not left.is_set() and (wait_s := due_s - time.perf_counter()) > 0:
                     api.wait(min(wait_s, LOOK_EVERY_S))
                 if left.is_set():

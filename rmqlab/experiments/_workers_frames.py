@@ -30,6 +30,7 @@ class Run:
         workers: how many workers there were.
         prefetch: how many unacknowledged messages each was handed at a time; 0 is no limit.
         started_ns: when the workers began, in nanoseconds of the ledger's clock.
+        replayed_ns: when the replay of arrivals began; None if all was published before.
         busy_core_s: how long the machine's cores were busy meanwhile, with whatever ran on
             it, in core-seconds.
     """
@@ -40,6 +41,7 @@ class Run:
     workers: int
     prefetch: int
     started_ns: int
+    replayed_ns: int | None = None
     busy_core_s: float = float("nan")
 
     def __repr__(self) -> str:
@@ -58,9 +60,11 @@ class Run:
 
         Returns:
             One row a task: message (its number), engine_id, workers (in the run), worker
-            (the last to have it), published_s, delivered_s (first), settled_s (last) in
-            seconds from the workers' beginning, wait_ms (from then, or from its publishing
-            if that is later, to its delivery), work_ms (delivery to settling), outcome, deliveries.
+            (the last to have it), due_s (when it was to be published; NaN without a replay),
+            published_s, delivered_s (first), settled_s (last) in seconds from the workers'
+            beginning, lag_ms (from when it was due to its publishing), wait_ms (from the workers'
+            beginning, or from its publishing if that is later, to its delivery), work_ms (delivery
+            to settling), outcome, deliveries.
         """
         import pandas as pd
 
@@ -84,6 +88,10 @@ class Run:
         tasks["deliveries"] = tasks["deliveries"].fillna(0).astype(int)
         tasks.insert(0, "workers", self.workers)
         tasks.insert(0, "engine_id", [job.task.engine_id for job in self.workload])
+        since_ns = float("nan") if self.replayed_ns is None else self.replayed_ns - self.started_ns
+        arrivals_s = np.array([job.arrival_s for job in self.workload])
+        tasks.insert(3, "due_s", since_ns / NS_PER_S + arrivals_s)
+        tasks["lag_ms"] = (tasks["published_s"] - tasks["due_s"]) * 1000
         tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
         tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
         return tasks.rename_axis("message").reset_index()
@@ -96,7 +104,8 @@ class Run:
             redelivered, work_s (of one worker for all of it), makespan_s, ideal_s (if the
             work were shared without loss), rate_msg_s, efficiency (ideal over real),
             overhead_ms (of a worker's time, what each task took beyond its work), busy_core_s
-            (of all the machine's cores, with whatever ran on it), and where it was measured:
+            (of all the machine's cores, with whatever ran on it), lag_p99_ms (how late 99 of 100
+            tasks were published at most; NaN without a replay), and where it was measured:
             rabbitmq, pika, cores.
         """
         import pandas as pd
@@ -119,6 +128,7 @@ class Run:
             "efficiency": ideal_s / makespan_s,
             "overhead_ms": (makespan_s - ideal_s) * self.workers / len(self.workload) * 1000,
             "busy_core_s": self.busy_core_s,
+            "lag_p99_ms": self.tasks()["lag_ms"].quantile(0.99),
             "rabbitmq": self.rabbitmq,
             "pika": version("pika"),
             "cores": os.cpu_count(),

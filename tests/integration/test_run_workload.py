@@ -77,11 +77,13 @@ def test_without_replay_all_tasks_wait_before_the_first_is_delivered(broker, wor
 
 def test_with_replay_tasks_are_published_no_earlier_than_they_arrive(broker) -> None:
     workload = _jobs((0, 0.001), (0.2, 0.001), (0.4, 0.001))
-    published = run_workload(broker, workload, replay=True, progress=False).tasks()["published_s"]
+    tasks = run_workload(broker, workload, replay=True, progress=False).tasks()
+    published = tasks["published_s"]
 
     gaps = published.diff().dropna()
     assert gaps.min() > 0.1
     assert published.iloc[-1] >= 0.4
+    assert (tasks["lag_ms"] >= 0).all()
 
 
 def test_depth_is_never_negative_and_ends_at_zero(broker, workload) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -74,7 +75,7 @@ def test_tasks_tell_what_became_of_each(run: Run) -> None:
 
     assert set(tasks.columns) == {
         *("message", "engine_id", "workers", "worker", "published_s", "delivered_s", "settled_s"),
-        *("wait_ms", "work_ms", "outcome", "deliveries"),
+        *("due_s", "lag_ms", "wait_ms", "work_ms", "outcome", "deliveries"),
     }
     assert list(tasks["message"]) == [0, 1, 2]
     assert list(tasks["engine_id"]) == ["engine-0", "engine-1", "engine-2"]
@@ -90,6 +91,14 @@ def test_times_of_tasks_count_from_the_workers_beginning(run: Run) -> None:
     assert list(tasks["published_s"]) == pytest.approx([-1.0, -0.5, 1.0])
     assert list(tasks["delivered_s"]) == pytest.approx([0.0, 0.5, 2.0])
     assert list(tasks["settled_s"]) == pytest.approx([1.0, 4.0, 2.5])
+
+
+def test_a_replay_says_how_late_each_task_was_published(run: Run) -> None:
+    assert run.tasks()["lag_ms"].isna().all()
+
+    replay = dataclasses.replace(run, replayed_ns=int((STARTED_S - 1.25) * NS))
+    assert list(replay.tasks()["due_s"]) == pytest.approx([-1.25] * 3)
+    assert list(replay.tasks()["lag_ms"]) == pytest.approx([250, 750, 2250])
 
 
 def test_waiting_counts_from_the_workers_beginning_or_from_publishing_if_later(run: Run) -> None:
@@ -128,6 +137,7 @@ def test_summary_counts_what_happened(run: Run) -> None:
             "efficiency",
             "overhead_ms",
             "busy_core_s",
+            "lag_p99_ms",
             "rabbitmq",
             "pika",
             "cores",
