@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._report import NS_PER_MS, NS_PER_S, Report
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +70,6 @@ class Broadcast:
             delivered_s (first), handled_s (last) in seconds from the first publishing,
             latency_ms (from publishing to delivery). What never was is missing.
         """
-        import pandas as pd
-
         account = self.ledger.account()
         published_ns = account.messages["published_ns"]
         received = (
@@ -113,8 +109,6 @@ class Broadcast:
             (events of the run), received (events delivered to it), missed (the others),
             latency_ms (median, from publishing to delivery).
         """
-        import pandas as pd
-
         events = self.events()
         by_name = events.groupby("subscriber", sort=False)
         received = events[events["deliveries"] > 0].groupby("subscriber", sort=False).size()
@@ -136,8 +130,6 @@ class Broadcast:
             One row a change: subscriber, time_s (from the first publishing), backlog (events
             that were published to its queue, and that it has not handled yet).
         """
-        import pandas as pd
-
         parts = []
         for name, mine in self.events().query("deliveries > 0").groupby("subscriber", sort=False):
             changes = pd.concat(
@@ -163,8 +155,6 @@ class Broadcast:
             (to the broker's confirm), first_ms and last_ms (to the first and to the last
             delivery of it); and where it was measured.
         """
-        import pandas as pd
-
         account = self.ledger.account()
         messages = account.messages
         confirmed = messages[messages["confirmed_ns"] > 0]

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import pika
 from pika import exceptions as amqp_errors
 from tqdm import tqdm
@@ -26,9 +27,6 @@ from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
 from rmqlab.measure._report import provenance
 from rmqlab.measure._snapshots import NACKED, RETURNED
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # More than any fault takes: then publishing ends by itself.
 LONGEST_S = 120
@@ -83,8 +81,6 @@ def measure_durability(
 
     Source: https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
     """
-    import pandas as pd
-
     choices = itertools.product(queues.items(), messages.items(), confirms.items())
     flows = [_Flow(broker, *choice, rate_msg_s=rate_msg_s) for choice in choices]
     topology = Topology(queues=tuple(flow.queue for flow in flows))

@@ -6,12 +6,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from rmqlab.errors import BrokerError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 END_TIMEOUT_S = 10
 
@@ -44,8 +43,6 @@ def observe_exits(
     Raises:
         BrokerError: a program does not end when it should.
     """
-    import pandas as pd
-
     rows = []
     for fault, happen in faults.items():
         threads = {name: _Program(name, program) for name, program in programs.items()}

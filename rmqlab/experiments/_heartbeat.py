@@ -8,14 +8,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from rmqlab.amqp import ConnectionEvent, Consumer, Publisher, Queue, Recovery, Topology, connect
 from rmqlab.broker import Broker, Link
 from rmqlab.errors import BrokerError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOOK_EVERY_S = 0.02
 END_TIMEOUT_S = 10
@@ -45,8 +43,6 @@ def measure_partition_detection(
     Raises:
         BrokerError: as `Consumer`.
     """
-    import pandas as pd
-
     with Link(broker) as link, contextlib.ExitStack() as stack:
         holders = [_Holder(broker, link, heartbeat_s) for heartbeat_s in heartbeats_s]
         for each in holders:

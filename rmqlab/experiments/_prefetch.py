@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from rmqlab import names
 from rmqlab.amqp import Consumer, Publisher, ack_each, connect, purge
@@ -14,9 +16,6 @@ from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import Load, publish_load
 from rmqlab.measure._report import NS_PER_S, Report
 from rmqlab.measure._snapshots import ACKED
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CALLS = 20
 QUIET_S = 5.0

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from rmqlab.engine import Task
 from rmqlab.experiments._workers_frames import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HIGH, NORMAL = "high", "normal"
 
@@ -33,8 +30,6 @@ def waits_by_priority(runs: Mapping[str, Run], is_high: Callable[[Task], bool]) 
         settled, less the time of its work: in the queue, or prefetched in a worker's hands),
         matched_normal_ms (of a task of high priority, the wait of its neighbor).
     """
-    import pandas as pd
-
     return pd.concat([_waits(design, run, is_high) for design, run in runs.items()], ignore_index=True)
 
 
@@ -64,8 +59,6 @@ def compare_waits(waits: pd.DataFrame) -> pd.DataFrame:
         priority), matched_normal_ms (of their normal neighbors), normal_ms (of all normal tasks),
         normal_p95_ms (what 95 of 100 normal tasks wait at most), makespan_s.
     """
-    import pandas as pd
-
     rows = []
     for design, tasks in waits.groupby("design", sort=False):
         normal_ms = tasks.loc[tasks["priority"] == NORMAL, "wait_ms"]

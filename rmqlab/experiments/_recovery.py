@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from rmqlab import names
@@ -26,9 +28,6 @@ from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._recorders import PublishRecorder
 from rmqlab.measure._report import Report, provenance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOOK_EVERY_S = 0.02
 NS_PER_S = 1_000_000_000
@@ -74,9 +73,6 @@ class FaultRun:
             well again: the same for what does not last), silent_s (the longest time between
             two deliveries, from its beginning until the next fault's).
         """
-        import numpy as np
-        import pandas as pd
-
         account = self.ledger.account()
         delivered_ns = np.sort(account.deliveries["delivered_ns"])
         started_ns = int(account.messages["published_ns"].min())
@@ -102,8 +98,6 @@ class FaultRun:
             One row an event: time_s, client, event (its kind), unacked (how many tasks a worker
             held that will come again), detail.
         """
-        import pandas as pd
-
         started_ns = self.started_ns
         rows = [
             {
@@ -140,8 +134,6 @@ class FaultRun:
             was back if that is later, until the client's last recovery. 0 where a client was
             sooner than we noticed that the broker was back; NaN where it did not recover for good.
         """
-        import pandas as pd
-
         begins = [begin_ns for begin_ns, _ in self.faults] + [sys.maxsize]
         rows = []
         for number, (_, outage) in enumerate(self.faults):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+import pandas as pd
 from pika.adapters.blocking_connection import BlockingChannel
 
 from rmqlab.amqp import Topology, connect
@@ -14,9 +14,6 @@ from rmqlab.engine import EngineAPI, Task
 from rmqlab.experiments._workload import Workload
 from rmqlab.measure._header import by_message_id
 from rmqlab.measure._ledger import Ledger
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CAUGHT = "●"
 
@@ -37,8 +34,6 @@ def table_of_keys(channel: BlockingChannel, keys: Sequence[str], queues: Mapping
         One row a routing key, one column a queue: `●` where the queue had its message, and an
         empty text where it had not.
     """
-    import pandas as pd
-
     caught = {name: _take_all(channel, queue) for name, queue in queues.items()}
     return pd.DataFrame(
         {name: [CAUGHT if key.encode() in bodies else "" for key in keys] for name, bodies in caught.items()},

@@ -6,17 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from rmqlab.experiments._workload import Workload
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, Report
 from rmqlab.measure._snapshots import REQUEUED
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,6 @@ class Run:
             beginning, or from its publishing if that is later, to its delivery), work_ms (delivery
             to settling), outcome, deliveries.
         """
-        import pandas as pd
-
         account = self.ledger.account()
         messages = account.messages
         workers = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
@@ -108,8 +103,6 @@ class Run:
             tasks were published at most; NaN without a replay), and where it was measured:
             rabbitmq, pika, cores.
         """
-        import pandas as pd
-
         totals = self.ledger.totals()
         makespan_s = self.makespan_s
         ideal_s = self.workload.work_s / self.workers
@@ -173,8 +166,6 @@ class Run:
             One row a change: workers, time_s (from the workers' beginning), ready (in the
             queue), unacked (delivered, not yet settled).
         """
-        import pandas as pd
-
         account = self.ledger.account()
         published_ns = account.messages["published_ns"]
         # By message, each one's deliveries in the order of time.
@@ -248,8 +239,6 @@ class Runs:
         return self._below_each_other(Run.shares)
 
     def _below_each_other(self, frame_of: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
-        import pandas as pd
-
         frames = {name: frame_of(run) for name, run in self.runs.items()}
         for name, frame in frames.items():
             if self.by not in frame:

@@ -8,16 +8,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from rmqlab.engine import Task
 from rmqlab.errors import DataError
 from rmqlab.measure._load import Durations
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ENGINE_TASKS = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
 MAKE_AGAIN = "make the file again with data/make_engine_tasks.py"
@@ -90,8 +87,6 @@ class Workload:
             One row a job: engine_id, action, the fields of the task's data, arrival_s,
             duration_s.
         """
-        import pandas as pd
-
         return pd.DataFrame(
             {
                 "engine_id": job.task.engine_id,
