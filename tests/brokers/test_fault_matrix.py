@@ -73,7 +73,7 @@ def test_a_task_that_outlasts_heartbeats_keeps_its_connection(broker: Broker) ->
         recovery=recovery,
         observer=ledger.consumer(),
     ) as consumer:
-        consumer.run(count=1, time_s=20)
+        consumer.run(count=1, for_s=20)
 
     assert events == []
     assert ledger.totals().received == ledger.totals().acked == 1

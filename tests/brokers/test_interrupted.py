@@ -296,7 +296,7 @@ def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_aga
             assert time.monotonic() - begin_s < 8
         with Publisher(broker, routing_key=queue) as publisher:
             publisher.publish(b"0")
-        assert consumer.run(count=1, time_s=WAIT_S) == 1
+        assert consumer.run(count=1, for_s=WAIT_S) == 1
 
 
 def test_an_interrupt_ends_the_wait_of_a_publisher_for_a_silent_broker(broker: Broker, queue: str) -> None:

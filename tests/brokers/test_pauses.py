@@ -37,7 +37,7 @@ def test_connections_to_a_broker_of_the_lab_outlast_a_pause(impatient: Broker) -
         for each in (publisher, recovering):
             each.flush()
             assert each.confirmed == 1
-        consumer.run(count=4, time_s=10)
+        consumer.run(count=4, for_s=10)
         api.publish_task(Task("engine-1", "process", {}))
         # A URL behaves as it says, which shows that the pause was long enough.
         with pytest.raises(pika.exceptions.AMQPError):

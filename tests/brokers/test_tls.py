@@ -247,7 +247,7 @@ def test_a_message_goes_there_and_back(server: Server) -> None:
         with Publisher(url, routing_key=queue) as publisher:
             publisher.publish(b"hello")
         with Consumer(url, queue, on_message=work) as consumer:
-            consumer.run(count=1, time_s=TIME_LIMIT_S)
+            consumer.run(count=1, for_s=TIME_LIMIT_S)
         connection.channel().queue_delete(queue)
 
     assert bodies == [b"hello"]
