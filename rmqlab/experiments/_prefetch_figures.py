@@ -20,7 +20,7 @@ def plot_sharing(sharing: pd.DataFrame) -> Figure:
     """Draw fairness, idle share and makespan against the prefetch.
 
     Args:
-        sharing: one row a prefetch, from `sharing`: prefetch, jain_busy, idle_share,
+        sharing: one row a prefetch, from `Run.sharing`: prefetch, jain_busy, idle_share,
             makespan_s, ideal_s.
 
     Returns:
@@ -82,7 +82,7 @@ def plot_fairness_and_rate(
     """Draw fairness and throughput together against the prefetch, with what a rule says.
 
     Args:
-        sharing: one row a prefetch, from `sharing`: prefetch, jain_busy.
+        sharing: one row a prefetch, from `Run.sharing`: prefetch, jain_busy.
         rates: one row a run, from `consume_load`: delay_ms, prefetch, rate_msg_s.
         rule: the prefetch that the rule gives for each delay_ms.
 
