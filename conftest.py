@@ -91,6 +91,12 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     return _said(config) or ["broker: none needed"]
 
 
+@pytest.fixture(scope="session")
+def session_broker(pytestconfig: pytest.Config) -> Broker | None:
+    """The broker that was started for the session, if this process has started one."""
+    return pytestconfig.stash.get(BROKER, None)
+
+
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
     """A corner of the session's broker that this test module has to itself."""

@@ -27,7 +27,6 @@ import pytest
 from nbformat import v4
 from pika.channel import Channel
 
-from conftest import BROKER
 from rmqlab import names
 from rmqlab.amqp import Exchange, Queue, Topology
 from rmqlab.broker import Broker, Link, _claims, _external, check_sources, start_broker
@@ -153,10 +152,9 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    of_session = request.config.stash.get(BROKER, None)
-    if of_session and of_session.source in OWN:
-        yield of_session
+def host(session_broker: Broker | None) -> Iterator[Broker]:
+    if session_broker and session_broker.source in OWN:
+        yield session_broker
         return
     checks = check_sources()
     usable = [source for source in OWN if checks[source].usable]

@@ -23,7 +23,6 @@ import pika
 import psutil
 import pytest
 
-from conftest import BROKER
 from rmqlab import names
 from rmqlab.broker import Broker, check_sources, start_broker
 from rmqlab.broker._external import External
@@ -59,11 +58,10 @@ def _require(source: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def started(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Broker]]:
+def started(session_broker: Broker | None) -> Iterator[Callable[[str], Broker]]:
     """Give one broker of a source for all tests of this file, started when first needed."""
-    of_session = request.config.stash.get(BROKER, None)
     with contextlib.ExitStack() as stack:
-        brokers: dict[str, Broker] = {of_session.source: of_session} if of_session else {}
+        brokers: dict[str, Broker] = {session_broker.source: session_broker} if session_broker else {}
 
         def started(source: str) -> Broker:
             if source not in brokers:
