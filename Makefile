@@ -28,7 +28,7 @@ check: ## what can be checked in a minute while one writes: style, types, layers
 
 rehearse: ## run each lesson twice, interrupted, and without what it claims; twenty restarts: minutes
 	@./setup.sh test
-	@$(run) pytest -m rehearsal tests/project/test_rehearsal.py tests/brokers/test_long_faults.py $(ARGS)
+	@$(run) pytest -m rehearsal tests/project/test_rehearsal.py tests/brokers/experiments/test_long_faults.py $(ARGS)
 
 run: ## execute every notebook into build/, with an HTML report
 	@./setup.sh test

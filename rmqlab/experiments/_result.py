@@ -1,4 +1,4 @@
-"""What every experiment gives: rows to look at, a figure, and where it was measured."""
+"""What every experiment returns: rows to look at, a figure, and where it was measured."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from rmqlab.measure import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,18 +20,42 @@ class Result:
 
     Attributes:
         rows: one row an observation, units in the names of the columns.
-        draw: makes the figure of such rows.
+        draw: makes the experiment's figure of these rows.
         provenance: where it was measured: rabbitmq, pika, python, cores and so on, by name.
+        details: further frames, by name, such as `tasks` or `depth`.
+        figures: further figures, by name: each draws the rows and the details, given this result.
+        ledgers: what happened to each message, by the run's name.
     """
 
     rows: pd.DataFrame = field(repr=False)
-    draw: Callable[[pd.DataFrame], Figure] = field(repr=False)
+    draw: Callable[..., Figure] = field(repr=False)
     provenance: Mapping[str, Any]
+    details: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    figures: Mapping[str, Callable[..., Figure]] = field(default_factory=dict, repr=False)
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict, repr=False)
 
-    def frame(self) -> pd.DataFrame:
-        """Return the rows, with where they were measured in columns behind them."""
-        return self.rows.assign(**self.provenance)
+    def frame(self, name: str = "") -> pd.DataFrame:
+        """Return the rows with where they were measured in columns behind them, or a further frame.
 
-    def plot(self) -> Figure:
-        """Return the experiment's figure."""
-        return self.draw(self.rows)
+        Raises:
+            KeyError: there is no further frame of this name; says which there are.
+        """
+        if not name:
+            return self.rows.assign(**self.provenance)
+        return _named(self.details, name, "frame")
+
+    def plot(self, name: str = "", **options: Any) -> Figure:
+        """Return the experiment's figure, or a further one; options go to what draws it.
+
+        Raises:
+            KeyError: there is no further figure of this name; says which there are.
+        """
+        if not name:
+            return self.draw(self.rows, **options)
+        return _named(self.figures, name, "figure")(self, **options)
+
+
+def _named(found: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in found:
+        raise KeyError(f"There is no {what} {name!r}. Next: name one of {', '.join(found) or 'none'}")
+    return found[name]

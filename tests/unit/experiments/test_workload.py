@@ -12,7 +12,7 @@ from rmqlab.errors import DataError
 from rmqlab.experiments import load_workload, make_workload
 from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
-FILE = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
+FILE = Path(__file__).parents[3] / "data" / "engine_tasks.csv"
 HEADER = "engine_id,action,flight,origin,destination,delay_min,arrival_min,duration_min"
 ROW = "engine-1,process,UA1,EWR,BOS,-3,400,40"
 

@@ -1,4 +1,4 @@
-"""The public API, used as a program would: see `tests/user_program.py`, which mypy checks."""
+"""The public API, used as a program would: see `user_program.py`, which mypy checks."""
 
 from __future__ import annotations
 

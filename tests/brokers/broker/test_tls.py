@@ -36,7 +36,7 @@ from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import free_ports
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_OWN_BROKER")
 TIME_LIMIT_S = 15
 START_TIMEOUT_S = 60
