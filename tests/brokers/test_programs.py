@@ -1,0 +1,229 @@
+"""The programs to take home: each does its work, ends when told to, and loses nothing under any fault."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import channel_to, eventually, running, take_all
+
+from rmqlab.broker import Broker, Link, OwnBroker
+from rmqlab.experiments.faults._kinds import FAULTS
+
+PROGRAMS = Path(__file__).parents[2] / "notebooks" / "programs"
+# An endless supply of tasks, through a link that lets about 500 a second by with a window of 100.
+MANY, DELAY_MS, HEARTBEAT_S = "1000000", 100, 2
+
+
+class Program:
+    """A program of the lessons, and what it logs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log += line
+
+    def engines(self, verb: str) -> list[str]:
+        """Return the engines of the tasks of which it logged this, in order."""
+        return re.findall(rf"{verb} (engine-\d+)", self.log)
+
+    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60) -> int:
+        """Send a signal, and return the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(seconds)
+        self._reader.join(10)
+        return code
+
+    def exit_code(self) -> int:
+        """Wait for its own end."""
+        code = self.process.wait(60)
+        self._reader.join(10)
+        return code
+
+
+@contextlib.contextmanager
+def started(name: str, broker: Broker | Link | str, *arguments: str) -> Iterator[Program]:
+    url = broker if isinstance(broker, str) else broker.url
+    with running(str(PROGRAMS / f"{name}.py"), *arguments, AMQP_URL=url) as process:
+        yield Program(process)
+
+
+@pytest.fixture
+def tasks(broker: Broker) -> Iterator[Any]:
+    """A channel, and an `engine:tasks` that is empty."""
+    with channel_to(broker) as channel:
+        channel.queue_delete("engine:tasks")
+        channel.queue_declare("engine:tasks", durable=True)
+        yield channel
+
+
+def publish(channel: Any, *bodies: bytes) -> None:
+    for body in bodies:
+        channel.basic_publish("", "engine:tasks", body)
+
+
+def task(number: int, work_s: float = 0) -> bytes:
+    return json.dumps(
+        {"engine_id": f"engine-{number}", "action": "process", "data": {"work_s": work_s}}
+    ).encode()
+
+
+@pytest.mark.usefixtures("tasks")
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", ["worker", "recovering_worker"])
+@pytest.mark.parametrize("source", ["publisher", "confirming_publisher"])
+def test_each_task_is_done_once(broker: Broker, source: str, name: str, ending: signal.Signals) -> None:
+    with started(source, broker, "20") as publisher, started(name, broker) as worker:
+        assert publisher.exit_code() == 0
+        assert eventually(lambda: len(worker.engines("done")) == 20)
+        assert worker.end(ending) == 0
+
+    assert publisher.engines("confirmed") == worker.engines("done") == [f"engine-{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize("name", ["worker", "recovering_worker"])
+def test_a_body_that_is_no_task_is_logged_and_the_next_one_is_done(
+    broker: Broker, tasks: Any, name: str
+) -> None:
+    publish(tasks, b"not a task", task(1))
+    with started(name, broker) as worker:
+        assert eventually(lambda: worker.engines("done") == ["engine-1"])
+        assert worker.end() == 0
+
+    assert "failed: b'not a task'" in worker.log
+    assert not take_all(tasks, "engine:tasks")
+
+
+@pytest.mark.parametrize("name", ["worker", "recovering_worker"])
+def test_what_a_killed_worker_held_comes_again(broker: Broker, tasks: Any, name: str) -> None:
+    publish(tasks, task(1, work_s=60))
+    with started(name, broker) as worker:
+        broker.wait_for_queue("engine:tasks", consumers=1, ready=0)
+        worker.end(signal.SIGKILL)
+
+    broker.wait_for_queue("engine:tasks", ready=1)
+    method, _, body = tasks.basic_get("engine:tasks", auto_ack=True)
+    assert (method.redelivered, body) == (True, task(1, work_s=60))
+
+
+@pytest.mark.parametrize("name", ["worker", "recovering_worker"])
+def test_the_task_in_hand_is_done_before_the_end(broker: Broker, tasks: Any, name: str) -> None:
+    publish(tasks, task(1, work_s=1), task(2))
+    with started(name, broker) as worker:
+        broker.wait_for_queue("engine:tasks", consumers=1, ready=1)
+        assert worker.end() == 0
+
+    assert worker.engines("done") == ["engine-1"]
+    assert take_all(tasks, "engine:tasks") == [task(2)]
+
+
+def test_a_task_longer_than_the_heartbeat_is_done_once(broker: Broker, tasks: Any) -> None:
+    publish(tasks, task(1, work_s=4 * HEARTBEAT_S))
+    with started("recovering_worker", f"{broker.url}?heartbeat={HEARTBEAT_S}") as worker:
+        assert eventually(lambda: worker.engines("done") == ["engine-1"])
+        assert worker.end() == 0
+
+    assert "lost" not in worker.log
+
+
+def test_a_named_subscriber_gets_what_it_missed_and_one_without_a_name_does_not(broker: Broker) -> None:
+    with channel_to(broker) as channel:
+        for name in ("", "audit"):
+            arguments = [name] if name else []
+            with started("subscriber", broker, *arguments) as subscriber:
+                assert eventually(lambda: "subscribed" in subscriber.log)  # noqa: B023
+                assert subscriber.end() == 0
+        channel.basic_publish("engine:events", "", b"missed")
+        with started("subscriber", broker) as passing, started("subscriber", broker, "audit") as audit:
+            assert eventually(lambda: "subscribed" in passing.log)
+            channel.basic_publish("engine:events", "", b"seen")
+            for each in (passing, audit):
+                assert eventually(lambda: "event seen" in each.log)  # noqa: B023
+                assert each.end() == 0
+        channel.queue_delete("engine:events:audit")
+
+    assert "event missed" in audit.log
+    assert "event missed" not in passing.log
+
+
+@pytest.mark.parametrize(("key", "queue"), [("high-priority", "engine:tasks"), ("hihg", "engine:unrouted")])
+def test_a_routed_task_is_in_its_queue_or_with_the_unrouted(
+    broker: Broker, tasks: Any, key: str, queue: str
+) -> None:
+    with started("router", broker, "any", "0") as router:  # declares
+        assert router.exit_code() == 0
+    tasks.queue_bind("engine:tasks", "engine:routing", routing_key="high-priority")
+    with started("router", broker, key, "5") as router:
+        assert router.exit_code() == 0
+
+    assert len(take_all(tasks, queue)) == len(router.engines("confirmed")) == 5
+
+
+def test_a_task_that_not_even_the_alternate_exchange_can_place_is_an_error(broker: Broker) -> None:
+    with channel_to(broker) as channel, started("router", broker, "any", MANY) as router:
+        assert eventually(lambda: len(router.engines("confirmed")) > 0)
+        channel.queue_delete("engine:unrouted")
+        assert router.exit_code() == 1
+
+    assert "no queue wants" in router.log
+    assert "Traceback" not in router.log
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("publisher", [MANY]), ("worker", []), ("subscriber", [])])
+def test_a_simple_program_says_that_its_connection_is_lost(
+    own_broker: OwnBroker, name: str, arguments: list[str]
+) -> None:
+    with Link(own_broker) as link, started(name, link, *arguments) as program:
+        assert eventually(lambda: len(own_broker.connections()) > 0)
+        link.drop()
+        assert program.exit_code() == 1
+
+    assert "Traceback" not in program.log
+
+
+@pytest.mark.parametrize("name", ["recovering_worker", "confirming_publisher"])
+def test_a_recovering_program_gives_up_only_what_no_retry_can_mend(broker: Broker, name: str) -> None:
+    with started(name, "amqp://guest:guest@nowhere.invalid", MANY) as program:
+        assert eventually(lambda: program.log.count("lost") > 1)
+        program.end(signal.SIGKILL)
+    with started(name, re.sub(r":[^:@]*@", ":wrong@", broker.url), MANY) as program:
+        assert program.exit_code() == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_confirmed_is_lost(own_broker: OwnBroker, fault: str) -> None:
+    kind = FAULTS[fault]
+    with Link(own_broker, delay_ms=DELAY_MS) as link:
+        url = f"{link.url}?heartbeat={HEARTBEAT_S}"
+        with (
+            started("confirming_publisher", url, MANY) as publisher,
+            started("recovering_worker", url) as worker,
+        ):
+            assert eventually(lambda: len(worker.engines("done")) > 10)
+            threading.Event().wait(kind.warmup_s)
+            kind.happen(own_broker, link, "engine:tasks")
+            done = len(worker.engines("done"))
+            assert eventually(lambda: len(worker.engines("done")) > done + 10, seconds=60)
+            assert publisher.end() == 0
+            with Link(own_broker) as fast, started("recovering_worker", fast) as helper:
+                own_broker.wait_for_queue("engine:tasks", ready=0, timeout_s=60)
+                assert worker.end() == helper.end() == 0
+
+    confirmed = set(publisher.engines("confirmed"))
+    missing = confirmed - set(worker.engines("done")) - set(helper.engines("done"))
+    assert len(confirmed) > 100
+    assert not missing or kind.takes_queue
