@@ -167,6 +167,23 @@ class OwnBroker(Broker):
 
         return Fault("memory alarm", begin, end)
 
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression on the broker's node, such as one that changes a setting.
+
+        Args:
+            expression: in Erlang, with its full stop.
+
+        Returns:
+            What it gives, as text.
+
+        Raises:
+            BrokerError: the broker is stopped, or cannot evaluate it.
+
+        Source: https://www.rabbitmq.com/docs/man/rabbitmqctl.8#eval
+        """
+        server, _ = self._ours
+        return server.control("eval", "--quiet", expression).strip()
+
     def close_connections(self) -> int:
         """Close all connections to the lab's virtual host from the broker's side, as an operator does.
 

@@ -27,6 +27,8 @@ from .clients._compare import ClientsConfig, compare_clients
 from .clients._figures import plot_clients
 from .faults._figures import plot_faults
 from .faults._matrix import FaultsConfig, break_everything
+from .versions import VersionsConfig, observe_versions
+from .versions_figures import plot_versions
 
 __all__ = [
     "Broadcast",
@@ -39,6 +41,7 @@ __all__ = [
     "Run",
     "Runs",
     "Subscriber",
+    "VersionsConfig",
     "Workload",
     "break_everything",
     "capture_failures",
@@ -53,6 +56,7 @@ __all__ = [
     "measure_durability",
     "measure_partition_detection",
     "observe_exits",
+    "observe_versions",
     "plot_ack_batches",
     "plot_attendance",
     "plot_backlog",
@@ -71,6 +75,7 @@ __all__ = [
     "plot_speedup",
     "plot_spread",
     "plot_survival",
+    "plot_versions",
     "plot_waits_by_design",
     "plot_waits_over_day",
     "publish_for",

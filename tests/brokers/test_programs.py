@@ -145,7 +145,7 @@ def test_a_named_subscriber_gets_what_it_missed_and_one_without_a_name_does_not(
         for name in ("", "audit"):
             arguments = [name] if name else []
             with started("subscriber", broker, *arguments) as subscriber:
-                assert eventually(lambda: "subscribed" in subscriber.log)  # noqa: B023
+                assert eventually(lambda: "subscribed" in subscriber.log)
                 assert subscriber.end() == 0
         channel.basic_publish("engine:events", "", b"missed")
         with started("subscriber", broker) as passing, started("subscriber", broker, "audit") as audit:

@@ -33,7 +33,7 @@ FACES = {
         plot_outages plot_poison plot_rates plot_recoveries plot_sharing plot_speedup plot_spread
         plot_survival plot_waits_by_design plot_waits_over_day publish_for publish_task round_trip_ms
         route_workload run_broadcast run_each run_when run_with_faults run_workload table_of_keys
-        waits_by_priority
+        waits_by_priority VersionsConfig observe_versions plot_versions
     """,
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError

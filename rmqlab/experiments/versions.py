@@ -1,0 +1,261 @@
+"""What differs between versions of RabbitMQ: each behavior tried on a broker, in plain pika."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
+
+from rmqlab.broker import OwnBroker
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.versions_figures import plot_versions
+from rmqlab.measure import provenance
+
+QUEUE = "rmqlab:versions"
+EXCHANGE = "rmqlab:versions:transient"
+PERSISTENT = pika.BasicProperties(delivery_mode=2)
+MIB = 2**20
+
+Try = Callable[["_Lab"], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionsConfig:
+    """What is tried.
+
+    Attributes:
+        behaviors: names of behaviors, from `BEHAVIORS`; all if empty.
+        deliveries: how often a message is given back before that counts as without end.
+        timeout_s: the broker's acknowledgement timeout, for as long as it is tried, in seconds.
+    """
+
+    behaviors: tuple[str, ...] = ()
+    deliveries: int = 100
+    timeout_s: int = 5
+
+    @classmethod
+    def quick(cls) -> VersionsConfig:
+        """Return what takes a few seconds: all that needs neither a restart nor a timeout."""
+        return cls(behaviors=tuple(name for name, each in BEHAVIORS.items() if each.is_quick))
+
+    @classmethod
+    def full(cls) -> VersionsConfig:
+        """Return everything, for about a minute."""
+        return cls()
+
+
+def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) -> Result:
+    """Try each behavior that is known to differ between versions, and say what was seen.
+
+    Args:
+        broker: a broker of one's own: it is restarted, and its settings are changed for a while.
+        config: what is tried; `VersionsConfig.quick()` if None.
+
+    Returns:
+        One row a behavior: behavior, observed (in a few words). The provenance has the version.
+
+    Raises:
+        BrokerError: the broker does not come back after a restart.
+        KeyError: there is no such behavior.
+    """
+    config = config or VersionsConfig.quick()
+    lab = _Lab(broker, config)
+    rows = [
+        {"behavior": name, "observed": BEHAVIORS[name].observe(lab)}
+        for name in (config.behaviors or tuple(BEHAVIORS))
+    ]
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return Result(
+        pd.DataFrame(rows), plot_versions, {**provenance(broker), "source": broker.source, "date": date}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lab:
+    """A broker, and channels on it with one queue that is new."""
+
+    broker: OwnBroker
+    config: VersionsConfig
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """Open a channel with confirms; what the broker closes before the end is closed already."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.broker.url))
+        try:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            yield channel
+        finally:
+            with contextlib.suppress(AMQPError):  # lost, or closed by the broker
+                connection.close()
+
+    @contextlib.contextmanager
+    def queue(self, kind: str, **arguments: Any) -> Iterator[BlockingChannel]:
+        """Declare a durable queue of this type, which is deleted at the end."""
+        with self.channel() as channel:
+            channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": kind, **arguments})
+        try:
+            with self.channel() as channel:
+                yield channel
+        finally:
+            with self.channel() as channel:
+                channel.queue_delete(QUEUE)
+
+    def is_refused(self, call: Callable[[BlockingChannel], object]) -> bool:
+        """Return True if the broker closes the channel, or the connection, over a call."""
+        try:
+            with self.channel() as channel:
+                call(channel)
+        except (AMQPChannelError, AMQPConnectionError):
+            return True
+        return False
+
+
+def _give_back(lab: _Lab, kind: str, method_name: str) -> str:
+    """Give a message back again and again, and count its deliveries."""
+    with lab.queue(kind) as channel:
+        channel.basic_publish("", QUEUE, b"poison", PERSISTENT)
+        count = 0
+        for method, _, _ in channel.consume(QUEUE, inactivity_timeout=1):
+            if method is None or count == lab.config.deliveries:
+                break
+            count += 1
+            getattr(channel, method_name)(method.delivery_tag, requeue=True)
+    return "without end" if count == lab.config.deliveries else f"gone after {count} deliveries"
+
+
+def _place_of_requeued(lab: _Lab) -> str:
+    with lab.queue("quorum") as channel:
+        for body in (b"a", b"b", b"c"):
+            channel.basic_publish("", QUEUE, body, PERSISTENT)
+        channel.basic_reject(channel.basic_get(QUEUE)[0].delivery_tag, requeue=True)
+        lab.broker.wait_for_queue(QUEUE, ready=3)
+        order = b"".join(channel.basic_get(QUEUE, auto_ack=True)[2] for _ in range(3))
+    return {b"abc": "at the head", b"bca": "at the end"}.get(order, "elsewhere")
+
+
+def _priorities(lab: _Lab) -> str:
+    """Publish messages of priority 0, then 1, then 5, and say which come first."""
+    with lab.queue("quorum") as channel:
+        for priority, _ in itertools.product((0, 1, 5), range(6)):
+            channel.basic_publish("", QUEUE, str(priority).encode(), pika.BasicProperties(priority=priority))
+        taken = [channel.basic_get(QUEUE, auto_ack=True)[2].decode() for _ in range(18)]
+    order = "".join(taken)
+    if order == "0" * 6 + "1" * 6 + "5" * 6:
+        return "none"
+    if order == "5" * 6 + "1" * 6 + "0" * 6:
+        return "strict"
+    if order.startswith("550550550"):
+        return "two classes, 2 to 1"
+    return f"as {order}"
+
+
+def _prefetch_without_limit(lab: _Lab) -> str:
+    with lab.queue("quorum") as channel:
+        for _ in range(2200):
+            channel.basic_publish("", QUEUE, b"", PERSISTENT)
+        channel.basic_qos(prefetch_count=0)
+        taken = itertools.takewhile(lambda each: each[0], channel.consume(QUEUE, inactivity_timeout=1))
+        count = sum(1 for _ in itertools.islice(taken, 2200))
+    return "no limit" if count == 2200 else f"{count} at a time"  # noqa: PLR2004
+
+
+def _largest_message(lab: _Lab) -> str:
+    with lab.queue("classic"):
+        refused = lab.is_refused(lambda channel: channel.basic_publish("", QUEUE, b"." * 17 * MIB))
+    return "refused" if refused else "accepted"
+
+
+def _transient_queue(lab: _Lab) -> str:
+    def declare(channel: BlockingChannel) -> None:
+        channel.queue_declare(QUEUE, durable=False, exclusive=False)
+        channel.queue_delete(QUEUE)
+
+    return "refused" if lab.is_refused(declare) else "accepted"
+
+
+def _global_prefetch(lab: _Lab) -> str:
+    def consume(channel: BlockingChannel) -> None:
+        channel.basic_qos(prefetch_count=1, global_qos=True)
+        channel.basic_consume(QUEUE, lambda *_: None)
+
+    with lab.queue("quorum"):
+        return "refused" if lab.is_refused(consume) else "accepted"
+
+
+def _transient_exchange(lab: _Lab) -> str:
+    """Bind a durable queue to an exchange that is not durable, and restart the broker."""
+    with lab.queue("classic") as channel:
+        channel.exchange_declare(EXCHANGE, "fanout", durable=False)
+        channel.queue_bind(QUEUE, EXCHANGE)
+        lab.broker.restart()
+        if lab.is_refused(lambda channel: channel.exchange_declare(EXCHANGE, passive=True)):
+            return "gone"
+        with lab.channel() as later:
+            later.basic_publish(EXCHANGE, "", b"is it bound?")
+            bound = later.queue_declare(QUEUE, passive=True).method.message_count
+            later.exchange_delete(EXCHANGE)
+    return "there, and bound" if bound else "there, not bound"
+
+
+def _ack_timeout(lab: _Lab, kind: str) -> str:
+    """Hold a message for longer than the broker's acknowledgement timeout."""
+    environment = "application:set_env(rabbit, {}, {})."
+    tick = lab.broker.evaluate("application:get_env(rabbit, channel_tick_interval, 60000).").strip()
+    lab.broker.evaluate(environment.format("channel_tick_interval", 1000))
+    lab.broker.evaluate(environment.format("consumer_timeout", lab.config.timeout_s * 1000))
+    try:
+        with lab.queue(kind) as channel:
+            channel.basic_publish("", QUEUE, b"held", PERSISTENT)
+            channel.basic_consume(QUEUE, lambda *_: None)
+            end_s = time.monotonic() + 4 * lab.config.timeout_s
+            while channel.is_open and channel.consumer_tags and time.monotonic() < end_s:
+                channel.connection.process_data_events(time_limit=0.2)
+            if not channel.is_open:
+                return "the channel is closed"
+            return "nothing happens" if channel.consumer_tags else "the consumer is cancelled"
+    finally:
+        lab.broker.evaluate(environment.format("consumer_timeout", 1_800_000))
+        lab.broker.evaluate(environment.format("channel_tick_interval", tick))
+
+
+@dataclass(frozen=True, slots=True)
+class Behavior:
+    """A behavior that differs between versions.
+
+    Attributes:
+        observe: tries it, and returns what was seen in a few words.
+        is_quick: whether that takes a second or two.
+    """
+
+    observe: Try
+    is_quick: bool = True
+
+
+BEHAVIORS = {
+    "nack and requeue, classic queue": Behavior(lambda lab: _give_back(lab, "classic", "basic_nack")),
+    "nack and requeue, quorum queue": Behavior(lambda lab: _give_back(lab, "quorum", "basic_nack")),
+    "reject and requeue, quorum queue": Behavior(lambda lab: _give_back(lab, "quorum", "basic_reject")),
+    "place of a requeued message, quorum queue": Behavior(_place_of_requeued),
+    "priorities of a quorum queue": Behavior(_priorities),
+    "no prefetch limit, quorum queue": Behavior(_prefetch_without_limit, is_quick=False),
+    "a message of 17 MiB": Behavior(_largest_message),
+    "a queue neither durable nor exclusive": Behavior(_transient_queue),
+    "a prefetch for the whole channel, quorum queue": Behavior(_global_prefetch),
+    "an exchange that is not durable, after a restart": Behavior(_transient_exchange, is_quick=False),
+    "no acknowledgement in time, classic queue": Behavior(
+        lambda lab: _ack_timeout(lab, "classic"), is_quick=False
+    ),
+    "no acknowledgement in time, quorum queue": Behavior(
+        lambda lab: _ack_timeout(lab, "quorum"), is_quick=False
+    ),
+}
