@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -12,6 +12,8 @@ from rmqlab.measure import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Result:
         return _named(self.figures, name, "figure")(self, **options)
 
 
-def _named(found: Mapping[str, Any], name: str, what: str) -> Any:
+def _named(found: Mapping[str, T], name: str, what: str) -> T:
     if name not in found:
         raise KeyError(f"There is no {what} {name!r}. Next: name one of {', '.join(found) or 'none'}")
     return found[name]
