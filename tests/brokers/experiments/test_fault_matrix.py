@@ -35,7 +35,7 @@ def own() -> Iterator[Broker]:
     ids=lambda changes: changes["faults"][0],
 )
 def test_nothing_that_is_confirmed_is_lost(own: Broker, changes: dict[str, Any]) -> None:
-    trials = break_everything(own, FaultsConfig.quick(**changes), progress=False).rows
+    trials = break_everything(own, FaultsConfig.quick(**changes)).rows
     assert len(trials) >= len(changes["clients"])
 
     bad = trials[trials["hung"] | (trials["error"] != "")]
@@ -49,7 +49,7 @@ def test_nothing_that_is_confirmed_is_lost(own: Broker, changes: dict[str, Any])
 
 def test_what_goes_with_a_deleted_queue_is_not_lost_by_the_client(own: Broker) -> None:
     config = FaultsConfig.quick(faults=("deleted queue",), clients=("rmqlab",))
-    trial = break_everything(own, config, progress=False).rows.iloc[0]
+    trial = break_everything(own, config).rows.iloc[0]
 
     assert not trial["hung"], trial
     assert trial["lost_confirmed"] == trial["unconfirmed"] == 0

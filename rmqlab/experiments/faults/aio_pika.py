@@ -1,7 +1,7 @@
 """aio-pika's `connect_robust`, with a loop around `publish`.
 
-A robust connection opens itself, its channels and its consumers again. What was not confirmed when
-it was lost fails, and is the application's to publish again.
+A robust connection opens itself, its channels and its consumers again. A publish that was not
+confirmed when the connection was lost fails, and the application has to publish again.
 
 Source: https://docs.aio-pika.com
 """
@@ -17,37 +17,33 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
-from rmqlab.experiments.faults import _job as settings
-from rmqlab.experiments.faults._job import Deliveries, Job
+from rmqlab.experiments.faults import job as settings
+from rmqlab.experiments.faults.job import Deliveries, Job
 
-# What fails between a loss and the recovery fails at once: this keeps the loop from spinning.
+# A publish between a loss and the recovery fails at once: this keeps the loop from spinning.
 PAUSE_S = 0.05
 
 
 def publish(job: Job) -> None:
     """Publish each message until it is confirmed."""
-    _run(job, _publish(job))
+    asyncio.run(_until_stopped(job, _publish(job)))
 
 
 def consume(job: Job) -> None:
     """Acknowledge each message; the robust channel declares the queue again where it is gone."""
-    _run(job, _consume(job))
+    asyncio.run(_until_stopped(job, _consume(job)))
 
 
-def _run(job: Job, work: Coroutine[Any, Any, None]) -> None:
-    async def main() -> None:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
+async def _until_stopped(job: Job, work: Coroutine[Any, Any, None]) -> None:
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
 
-        def cancel() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(task.cancel)
+    def cancel() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(task.cancel)
 
-        job.at_stop(cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
+    job.at_stop(cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 @contextlib.asynccontextmanager
@@ -67,26 +63,27 @@ async def _publish(job: Job) -> None:
     async with _open(job) as (channel, _):
         while not job.ending.is_set():
             await asyncio.sleep(settings.INTERVAL_S)
-            message = aio_pika.Message(
-                settings.LOAD.body(number), delivery_mode=aio_pika.DeliveryMode.PERSISTENT
-            )
             recorder.published(number)
-            while True:
-                try:
-                    await channel.default_exchange.publish(
-                        message, job.queue, timeout=settings.CONFIRM_TIMEOUT_S
-                    )
-                    break
-                except asyncio.CancelledError:
-                    # A connection that is given up for want of heartbeats cancels what waits on it.
-                    if job.stopping.is_set():
-                        raise
-                    job.republished += 1
-                except (TimeoutError, *CONNECTION_EXCEPTIONS, DeliveryError):
-                    job.republished += 1
-                    await asyncio.sleep(PAUSE_S)
+            while not await _is_confirmed(job, channel, settings.LOAD.body(number)):
+                job.republished += 1
             recorder.confirmed(number, number)
             number += 1
+
+
+async def _is_confirmed(job: Job, channel: AbstractChannel, body: bytes) -> bool:
+    """Publish a message, and return True if the broker has confirmed it."""
+    message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+    try:
+        await channel.default_exchange.publish(message, job.queue, timeout=settings.CONFIRM_TIMEOUT_S)
+    except asyncio.CancelledError:
+        # aio-pika cancels what waits on a connection that has missed its heartbeats.
+        if job.stopping.is_set():
+            raise
+        return False
+    except (TimeoutError, *CONNECTION_EXCEPTIONS, DeliveryError):
+        await asyncio.sleep(PAUSE_S)
+        return False
+    return True
 
 
 async def _consume(job: Job) -> None:
