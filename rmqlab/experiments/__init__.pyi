@@ -25,12 +25,14 @@ from ._workers_frames import Run, Runs
 from ._workload import Job, Workload, load_workload, make_workload
 from .clients.compare import ClientsConfig, compare_clients
 from .clients.figures import plot_clients
+from .connections import ConnectionsConfig, measure_connections
 from .faults.figures import plot_faults
 from .faults.matrix import FaultsConfig, break_everything
 
 __all__ = [
     "Broadcast",
     "ClientsConfig",
+    "ConnectionsConfig",
     "Failures",
     "FaultRun",
     "FaultsConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "crash_consumer",
     "load_workload",
     "make_workload",
+    "measure_connections",
     "measure_durability",
     "measure_partition_detection",
     "observe_exits",
