@@ -64,8 +64,8 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(names)), [ROLES.get(name, name) for name in names])
-        for tick, name in zip(axes.get_yticklabels(), names, strict=True):
-            tick.set_fontweight("bold" if name in ROLES else "normal")
+        for role in shown["role"].unique():
+            axes.get_yticklabels()[names.index(role)].set_fontweight("bold")
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -18,7 +19,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
 from rmqlab.experiments.faults import job as settings
-from rmqlab.experiments.faults.job import Deliveries, Job
+from rmqlab.experiments.faults.job import Job
 
 # A publish between a loss and the recovery fails at once: this keeps the loop from spinning.
 PAUSE_S = 0.05
@@ -87,13 +88,15 @@ async def _is_confirmed(job: Job, channel: AbstractChannel, body: bytes) -> bool
 
 
 async def _consume(job: Job) -> None:
-    deliveries = Deliveries(job)
+    # Delivery tags begin anew with each connection.
+    recorder, numbers = job.ledger.consumer(), itertools.count(1)
 
     async def on_message(message: AbstractIncomingMessage) -> None:
-        number = deliveries.add(bool(message.redelivered), message.body)
+        number = next(numbers)
+        recorder.delivered(number, bool(message.redelivered), None, message.body)
         with contextlib.suppress(*CONNECTION_EXCEPTIONS):  # it comes again
             await message.ack()
-            deliveries.acked(number)
+            recorder.settled(number, False, "acked")
 
     async with _open(job) as (_, queue):
         await queue.consume(on_message)

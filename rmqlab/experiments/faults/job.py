@@ -64,21 +64,3 @@ class Job:
         self.stopping.set()
         for call in self._at_stop:
             call()
-
-
-class Deliveries:
-    """Numbers the deliveries for the ledger: delivery tags begin anew with each connection."""
-
-    def __init__(self, job: Job) -> None:
-        self._recorder = job.ledger.consumer()
-        self._count = 0
-
-    def add(self, redelivered: bool, body: bytes) -> int:
-        """Note a delivery, and return its number, for `acked`."""
-        self._count += 1
-        self._recorder.delivered(self._count, redelivered, None, body)
-        return self._count
-
-    def acked(self, number: int) -> None:
-        """Note that it was acknowledged."""
-        self._recorder.settled(number, False, "acked")

@@ -7,6 +7,7 @@ https://docs.celeryq.dev/projects/kombu/en/stable/userguide/consumers.html
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from kombu.transport import pyamqp  # noqa: F401
 
 from rmqlab.errors import StoppedError
 from rmqlab.experiments.faults import job as settings
-from rmqlab.experiments.faults.job import Deliveries, Job
+from rmqlab.experiments.faults.job import Job
 
 CONNECT_TIMEOUT_S = 5
 CHECK_EVERY_S = 0.5
@@ -83,15 +84,18 @@ class _Worker(ConsumerMixin):
     def __init__(self, job: Job) -> None:
         self.connection = _connection(job)
         self._job = job
-        self._deliveries = Deliveries(job)
+        # Delivery tags begin anew with each connection.
+        self._recorder, self._numbers = job.ledger.consumer(), itertools.count(1)
 
     def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002, N803
         return [Consumer([_queue(self._job)], on_message=self.on_message, prefetch_count=settings.PREFETCH)]
 
     def on_message(self, message: Any) -> None:
-        number = self._deliveries.add(bool(message.delivery_info["redelivered"]), bytes(message.body))
+        number = next(self._numbers)
+        is_again = bool(message.delivery_info["redelivered"])
+        self._recorder.delivered(number, is_again, None, bytes(message.body))
         message.ack()
-        self._deliveries.acked(number)
+        self._recorder.settled(number, False, "acked")
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:  # noqa: ARG002
         _raise_if_stopping(self._job)

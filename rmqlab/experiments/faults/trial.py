@@ -6,7 +6,7 @@ import contextlib
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import ModuleType
 from typing import Any
@@ -26,7 +26,6 @@ RECOVER_TIMEOUT_S = 30  # from when the broker is back until all is confirmed
 COOLDOWN_S = 0.3  # under load, after the recovery
 QUIET_S = 3  # what is not delivered so long after the last confirm does not come any more
 END_TIMEOUT_S = 5
-ERROR_LENGTH = 200
 NS_PER_S = 1_000_000_000
 
 
@@ -50,42 +49,34 @@ def run_trial(
         job = Job(url, f"rmqlab-faults-{secrets.token_hex(4)}", queue_type, window)
         # Two clients that declare a new quorum queue at once may get INTERNAL_ERROR from RabbitMQ 4.0.
         job.topology.declare(broker)
-        stack.callback(_delete_queue, broker, job.queue)
         threads = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="faults"))
         stack.callback(job.stop)
-        publishing, consuming = (threads.submit(work, job) for work in (client.publish, client.consume))
-        _until(lambda: job.ledger.received > 0 or _ended(publishing, consuming), BEGIN_TIMEOUT_S)
+        roles = {name: threads.submit(getattr(client, name), job) for name in ("publish", "consume")}
+        _until(lambda: job.ledger.received > 0 or _has_failed(roles), BEGIN_TIMEOUT_S)
         time.sleep(kind.warmup_s)
         outage = kind.happen(broker, link, job.queue)
-        hung = not _bring_to_end(broker, job, publishing, consuming, outage.up_ns)
+        hung = not _bring_to_end(broker, job, roles, outage.up_ns)
         job.stop()
-        if wait((publishing, consuming), END_TIMEOUT_S).not_done:
+        if wait(roles.values(), END_TIMEOUT_S).not_done:
             hung = True
             broker.close_connections()  # a client that waits for an answer learns that there is none
-    row = _count(job.ledger.account(), outage, takes_queue=kind.takes_queue)
-    errors = [*_error("publisher", publishing), *_error("consumer", consuming)]
-    return {**row, "republished": job.republished, "hung": hung, "error": "; ".join(errors)}
-
-
-def _delete_queue(broker: OwnBroker, queue: str) -> None:
     with contextlib.suppress(BrokerError):  # the fault may have taken it
-        broker.delete_queue(queue)
+        broker.delete_queue(job.queue)
+    errors = [
+        f"{role}: {type(error).__name__}: {error}".partition("\n")[0]
+        for role, future in roles.items()
+        if (error := future.exception())
+    ]
+    outcome = _count(job.ledger.account(), outage, takes_queue=kind.takes_queue)
+    return {**outcome, "republished": job.republished, "hung": hung, "error": "; ".join(errors)}
 
 
-def _ended(*roles: Future[None]) -> bool:
-    return any(role.done() for role in roles)
+def _has_failed(roles: Mapping[str, Future[None]]) -> bool:
+    """Return True if the publisher or the consumer has ended before its time."""
+    return any(role.done() for role in roles.values())
 
 
-def _error(role: str, future: Future[None]) -> list[str]:
-    if (error := future.exception()) is None:
-        return []
-    line = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return [f"{role}: {line[:ERROR_LENGTH]}"]
-
-
-def _bring_to_end(
-    broker: OwnBroker, job: Job, publishing: Future[None], consuming: Future[None], up_ns: int
-) -> bool:
+def _bring_to_end(broker: OwnBroker, job: Job, roles: Mapping[str, Future[None]], up_ns: int) -> bool:
     """Return True if the client is at work again, and all is confirmed, within the time."""
 
     def is_at_work() -> bool:
@@ -98,11 +89,11 @@ def _bring_to_end(
         return bool((messages["settled_ns"][messages["delivered_ns"] > 0] > 0).all())
 
     deadline_s = time.monotonic() + RECOVER_TIMEOUT_S
-    _until(lambda: is_at_work() or _ended(publishing, consuming), RECOVER_TIMEOUT_S)
-    recovered = is_at_work() and not _ended(publishing, consuming)
+    _until(lambda: is_at_work() or _has_failed(roles), RECOVER_TIMEOUT_S)
+    recovered = is_at_work() and not _has_failed(roles)
     time.sleep(COOLDOWN_S)
     job.ending.set()
-    confirmed = _until(publishing.done, deadline_s - time.monotonic())
+    confirmed = _until(roles["publish"].done, deadline_s - time.monotonic())
     _until(lambda: is_settled() and not job.ledger.totals().lost_confirmed, QUIET_S)
     # A duplicate is behind the messages that it repeats: see whether there is one.
     with contextlib.suppress(BrokerError):
