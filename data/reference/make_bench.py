@@ -3,6 +3,7 @@
 It is a part of `make reference`. The machine should have nothing else to do.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -23,4 +24,5 @@ if __name__ == "__main__":  # the processes of the comparison import this file a
     ]
     with rmqlab.start_broker() as broker:
         runs = pd.concat([compare_clients(broker, config).frame() for config in configs])
+        runs = runs.assign(source=broker.source, measured=datetime.now(UTC).date().isoformat())
     runs.to_csv(FILE, index=False, float_format="%.6g", lineterminator="\n")

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rmqlab.experiments.clients.workload import PREFETCH, Workload
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractIncomingMessage
 
 
 def publish_window(workload: Workload) -> float:
@@ -49,7 +46,7 @@ async def _consume(workload: Workload) -> float:
     received = 0
     done = asyncio.Event()
 
-    async def on_message(message: AbstractIncomingMessage) -> None:
+    async def on_message(message: Any) -> None:
         nonlocal received
         received += 1
         if workload.is_ack_due(received):

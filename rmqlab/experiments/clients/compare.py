@@ -36,8 +36,9 @@ from rmqlab.measure import process_pool, provenance, run_jobs
 # If this process is killed, the broker itself deletes the queue an hour later.
 QUEUE = {"x-queue-type": "classic", "x-expires": 3_600_000}
 FIRST_COUNT = 100
+MIN_COUNT = 10  # some for each process
 GROWTH = 20  # a short run tells little of one that is longer than so many times
-CALIBRATIONS = 4
+CALIBRATIONS = 3  # of a first count, which grows twice before it is exact
 MAX_BODIES_BYTES = 128 * 2**20  # what a broker holds with ease
 RUN_TIMEOUT_S = 60
 SETTLE_S = 10
@@ -117,7 +118,7 @@ def compare_clients(
         for number, variant in tqdm(turns, unit="run", file=sys.stdout):
             run = partial(run_once, broker, variant, processes=config.processes, executor=running)
             if number == 0:
-                workloads[variant] = _calibrate(run, first, config)
+                workloads[variant] = _calibrate(run, first, config.seconds)
                 continue
             seconds = run(workloads[variant])
             rows.append(
@@ -163,21 +164,18 @@ def run_once(
     return seconds
 
 
-def _calibrate(run: partial[float], workload: Workload, config: ClientsConfig) -> Workload:
+def _calibrate(run: partial[float], workload: Workload, wanted_s: float) -> Workload:
     """Warm up, and return the workload with as many messages as a run takes."""
-    for attempt in range(CALIBRATIONS):
-        seconds = run(workload)
-        count = next_count(workload.count, seconds, config.seconds, config.body_bytes)
-        workload = replace(workload, count=max(count, config.processes))
-        if attempt and seconds >= config.seconds / 2:  # the first run is slow, and tells nothing
-            break
+    for _ in range(CALIBRATIONS):
+        count = next_count(workload.count, run(workload), wanted_s, workload.body_bytes)
+        workload = replace(workload, count=count)
     return workload
 
 
 def next_count(count: int, seconds: float, wanted_s: float, body_bytes: int) -> int:
     """Return how many messages make a run of `wanted_s`, after one of `count` messages took `seconds`."""
-    most = max(MAX_BODIES_BYTES // body_bytes, 1)
-    return max(min(round(count * min(wanted_s / max(seconds, 1e-6), GROWTH)), most), 1)
+    factor = min(wanted_s / max(seconds, 1e-6), GROWTH)
+    return max(min(round(count * factor), MAX_BODIES_BYTES // body_bytes), MIN_COUNT)
 
 
 def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -23,28 +22,17 @@ from rmqlab.experiments.faults.job import Job
 
 # A publish between a loss and the recovery fails at once: this keeps the loop from spinning.
 PAUSE_S = 0.05
+LOOK_EVERY_S = 0.1
 
 
 def publish(job: Job) -> None:
     """Publish each message until it is confirmed."""
-    asyncio.run(_until_stopped(job, _publish(job)))
+    asyncio.run(_publish(job))
 
 
 def consume(job: Job) -> None:
     """Acknowledge each message; the robust channel declares the queue again where it is gone."""
-    asyncio.run(_until_stopped(job, _consume(job)))
-
-
-async def _until_stopped(job: Job, work: Coroutine[Any, Any, None]) -> None:
-    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
-
-    def cancel() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(task.cancel)
-
-    job.at_stop(cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    asyncio.run(_consume(job))
 
 
 @contextlib.asynccontextmanager
@@ -65,23 +53,21 @@ async def _publish(job: Job) -> None:
         while not job.ending.is_set():
             await asyncio.sleep(settings.INTERVAL_S)
             recorder.published(number)
-            while not await _is_confirmed(job, channel, settings.LOAD.body(number)):
+            while not await _is_confirmed(channel, job.queue, settings.LOAD.body(number)):
+                if job.stopping.is_set():
+                    return
                 job.republished += 1
             recorder.confirmed(number, number)
             number += 1
 
 
-async def _is_confirmed(job: Job, channel: AbstractChannel, body: bytes) -> bool:
+async def _is_confirmed(channel: AbstractChannel, queue: str, body: bytes) -> bool:
     """Publish a message, and return True if the broker has confirmed it."""
     message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
     try:
-        await channel.default_exchange.publish(message, job.queue, timeout=settings.CONFIRM_TIMEOUT_S)
-    except asyncio.CancelledError:
-        # aio-pika cancels what waits on a connection that has missed its heartbeats.
-        if job.stopping.is_set():
-            raise
-        return False
-    except (TimeoutError, *CONNECTION_EXCEPTIONS, DeliveryError):
+        await channel.default_exchange.publish(message, queue, timeout=settings.CONFIRM_TIMEOUT_S)
+    # aio-pika cancels what waits on a connection that has missed its heartbeats.
+    except (asyncio.CancelledError, TimeoutError, *CONNECTION_EXCEPTIONS, DeliveryError):
         await asyncio.sleep(PAUSE_S)
         return False
     return True
@@ -100,4 +86,5 @@ async def _consume(job: Job) -> None:
 
     async with _open(job) as (_, queue):
         await queue.consume(on_message)
-        await asyncio.Event().wait()
+        while not job.stopping.is_set():
+            await asyncio.sleep(LOOK_EVERY_S)

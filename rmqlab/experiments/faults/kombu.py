@@ -74,10 +74,8 @@ def publish(job: Job) -> None:
 
 def consume(job: Job) -> None:
     """Acknowledge each message; the mixin begins anew, queue included, whatever was lost."""
-    worker = _Worker(job)
-    job.at_stop(lambda: setattr(worker, "should_stop", True))
     with contextlib.suppress(StoppedError):
-        worker.run(safety_interval=CHECK_EVERY_S)
+        _Worker(job).run(safety_interval=CHECK_EVERY_S)
 
 
 class _Worker(ConsumerMixin):
@@ -86,6 +84,10 @@ class _Worker(ConsumerMixin):
         self._job = job
         # Delivery tags begin anew with each connection.
         self._recorder, self._numbers = job.ledger.consumer(), itertools.count(1)
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        return self._job.stopping.is_set()
 
     def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002, N803
         return [Consumer([_queue(self._job)], on_message=self.on_message, prefetch_count=settings.PREFETCH)]
