@@ -60,7 +60,7 @@ def plot_clients(runs: pd.DataFrame, reference: pd.DataFrame | None = None) -> F
             _draw(axes, names.index(row["variant"]), row, LOOKS[row["library"]])
         axes.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
         axes.set_xscale("log")
-        axes.set_xlim(shown["ratio_low"].min() / 1.5, shown["ratio_high"].max() * 8)  # room for labels
+        axes.set_xlim(shown["ratio_low"].min() / 1.5, shown["ratio_high"].max() * 15)  # room for labels
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks(range(len(names)), [ROLES.get(name, name) for name in names])
