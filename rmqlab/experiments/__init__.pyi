@@ -23,16 +23,18 @@ from ._workers import publish_task, run_each, run_workload
 from ._workers_figures import plot_depth, plot_speedup
 from ._workers_frames import Run, Runs
 from ._workload import Job, Workload, load_workload, make_workload
-from .clients._compare import ClientsConfig, compare_clients
-from .clients._figures import plot_clients
-from .faults._figures import plot_faults
-from .faults._matrix import FaultsConfig, break_everything
+from .clients.compare import ClientsConfig, compare_clients
+from .clients.figures import plot_clients
+from .connections import ConnectionsConfig, measure_connections
+from .faults.figures import plot_faults
+from .faults.matrix import FaultsConfig, break_everything
 from .versions import VersionsConfig, observe_versions
 from .versions_figures import plot_versions
 
 __all__ = [
     "Broadcast",
     "ClientsConfig",
+    "ConnectionsConfig",
     "Failures",
     "FaultRun",
     "FaultsConfig",
@@ -53,6 +55,7 @@ __all__ = [
     "crash_consumer",
     "load_workload",
     "make_workload",
+    "measure_connections",
     "measure_durability",
     "measure_partition_detection",
     "observe_exits",

@@ -16,7 +16,7 @@ import pytest
 from helpers import channel_to, eventually, running, take_all
 
 from rmqlab.broker import Broker, Link, OwnBroker
-from rmqlab.experiments.faults._kinds import FAULTS
+from rmqlab.experiments.faults.kinds import FAULTS
 
 PROGRAMS = Path(__file__).parents[2] / "notebooks" / "programs"
 # An endless supply of tasks, through a link that lets about 500 a second by with a window of 100.

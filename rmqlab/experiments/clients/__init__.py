@@ -1,5 +1,5 @@
-"""Client libraries side by side: who publishes and who consumes how many times as fast as plain pika.
+"""Client libraries side by side: how many times as fast as plain pika each publishes and consumes.
 
-`compare_clients` runs them, `ClientsConfig` says what and how long, and `plot_clients` draws the
-ratios. How each library is used stands in the module of its name.
+How each library is used stands in the module of its name. `variants` says who takes part, `compare`
+lets them run by turns, and `figures` draws the ratios.
 """

@@ -1,6 +1,5 @@
 """A broker is broken under load: what its clients lose, repeat, and how fast they recover.
 
-`break_everything` runs each fault with each client on each type of queue, `FaultsConfig` says
-which and how long, and `plot_faults` draws what came of it. How each client library is used stands
-in the module of its name.
+`kinds` has the faults, `matrix` lets each happen to each client on each type of queue, `trial` is one of
+these, and `figures` draws the outcome. How each client library is used stands in the module of its name.
 """

@@ -24,7 +24,7 @@ from rmqlab.experiments import FaultsConfig, break_everything
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with start_broker(own=True) as own:
-    break_everything(own, FaultsConfig.quick(faults=(sys.argv[1],), clients=("rmqlab",)), progress=False)
+    break_everything(own, FaultsConfig.quick(faults=(sys.argv[1],), clients=("rmqlab",)))
 """
 END_S = 20  # a restart that is under way is brought to its end, which takes about half of it
 

@@ -1,25 +1,15 @@
-"""What the fault experiment finds, on a broker of its own; and a task that outlasts heartbeats."""
+"""What the fault experiment finds, on a broker of its own."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology
-from rmqlab.broker import Broker, start_broker
+from rmqlab.broker import OwnBroker
 from rmqlab.experiments import FaultsConfig, break_everything
-from rmqlab.measure import Ledger, Load
 
 RECOVER_S = 15  # a generous bound for machines that are busy; the median is far below
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Broker]:
-    with start_broker(own=True) as broker:
-        yield broker
 
 
 @pytest.mark.parametrize(
@@ -34,8 +24,8 @@ def own() -> Iterator[Broker]:
     ],
     ids=lambda changes: changes["faults"][0],
 )
-def test_nothing_that_is_confirmed_is_lost(own: Broker, changes: dict[str, Any]) -> None:
-    trials = break_everything(own, FaultsConfig.quick(**changes), progress=False).rows
+def test_nothing_that_is_confirmed_is_lost(own_broker: OwnBroker, changes: dict[str, Any]) -> None:
+    trials = break_everything(own_broker, FaultsConfig.quick(**changes)).rows
     assert len(trials) >= len(changes["clients"])
 
     bad = trials[trials["hung"] | (trials["error"] != "")]
@@ -47,34 +37,10 @@ def test_nothing_that_is_confirmed_is_lost(own: Broker, changes: dict[str, Any])
     assert (trials[["recover_publish_s", "recover_consume_s"]] < RECOVER_S).all(axis=None)
 
 
-def test_what_goes_with_a_deleted_queue_is_not_lost_by_the_client(own: Broker) -> None:
+def test_what_goes_with_a_deleted_queue_is_not_lost_by_the_client(own_broker: OwnBroker) -> None:
     config = FaultsConfig.quick(faults=("deleted queue",), clients=("rmqlab",))
-    trial = break_everything(own, config, progress=False).rows.iloc[0]
+    trial = break_everything(own_broker, config).rows.iloc[0]
 
     assert not trial["hung"], trial
     assert trial["lost_confirmed"] == trial["unconfirmed"] == 0
     assert trial["confirmed"] > trial["gone_with_queue"]
-
-
-def test_a_task_that_outlasts_heartbeats_keeps_its_connection(broker: Broker) -> None:
-    """With a heartbeat of 1 s the broker gives up a client that is silent for 3 s."""
-    queue = "outlast"
-    topology = Topology(queues=(Queue(name=queue),))
-    events: list[str] = []
-    recovery = Recovery(heartbeat_s=1, on_event=lambda event: events.append(event.kind))
-    ledger, load = Ledger(), Load(1)
-    with Publisher(broker, routing_key=queue, topology=topology) as publisher:
-        publisher.publish(load.body(0))
-    with Consumer(
-        broker,
-        queue,
-        lambda *_: time.sleep(3.5),
-        threaded=True,
-        recovery=recovery,
-        observer=ledger.consumer(),
-    ) as consumer:
-        consumer.run(count=1, for_s=20)
-
-    assert events == []
-    assert ledger.totals().received == ledger.totals().acked == 1
-    assert int(broker.queues().set_index("name").loc[queue, "ready"]) == 0

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[3]
 
 FACES = {
     "rmqlab.broker": """
@@ -24,17 +28,6 @@ FACES = {
         process_pool provenance publish_load published_ns read_reference run_grid run_jobs
         summarize_repeats
     """,
-    "rmqlab.experiments": """
-        Broadcast ClientsConfig Failures FaultRun FaultsConfig Job Result Run Runs Subscriber Workload
-        break_everything capture_failures compare_clients compare_waits consume_load crash_after
-        crash_before crash_consumer load_workload make_workload measure_durability
-        measure_partition_detection observe_exits plot_ack_batches plot_attendance plot_backlog
-        plot_clients plot_confirm_cost plot_depth plot_fairness_and_rate plot_fates plot_faults plot_gantt
-        plot_outages plot_poison plot_rates plot_recoveries plot_sharing plot_speedup plot_spread
-        plot_survival plot_waits_by_design plot_waits_over_day publish_for publish_task round_trip_ms
-        route_workload run_broadcast run_each run_when run_with_faults run_workload table_of_keys
-        waits_by_priority VersionsConfig observe_versions plot_versions
-    """,
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError
         ChannelClosedError ConnectionLostError ConsumerCancelledError DataError FaultError
@@ -51,3 +44,12 @@ def test_a_part_offers_these_names(part: str) -> None:
 
     assert sorted(module.__all__) == sorted(FACES[part].split())
     assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+def test_each_experiment_is_shown_in_a_notebook_or_makes_a_reference() -> None:
+    experiments = importlib.import_module("rmqlab.experiments")
+    sources = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("data/**/*.py")]
+    named = set(re.findall(r"\w+", "".join(path.read_text() for path in sources)))
+
+    assert set(experiments.__all__) - named == set()
+    assert all(getattr(experiments, name) is not None for name in experiments.__all__)

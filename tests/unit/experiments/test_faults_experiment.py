@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rmqlab.broker import OwnBroker
-from rmqlab.errors import DataError
+from rmqlab.broker import Outage, OwnBroker
 from rmqlab.experiments import FaultsConfig, break_everything, plot_faults
-from rmqlab.experiments.faults._trial import _longest_gap_s
+from rmqlab.experiments.faults.trial import recover_s
 
 BROKER: Any = Mock(OwnBroker, version="4.3.6", source="node")
 TRIAL = {
@@ -34,43 +33,35 @@ Trial = Callable[..., dict[str, Any]]
 @pytest.fixture
 def use_trial(monkeypatch: pytest.MonkeyPatch) -> Callable[[Trial], None]:
     """Let a function take the place of all trials."""
-    return lambda trial: monkeypatch.setattr("rmqlab.experiments.faults._matrix.run_trial", trial)
+    return lambda trial: monkeypatch.setattr("rmqlab.experiments.faults.matrix.run_trial", trial)
 
 
 def test_every_client_meets_every_fault_on_every_type_of_queue(use_trial: Callable[[Trial], None]) -> None:
     use_trial(lambda *_, **__: TRIAL)
     config = FaultsConfig.full(repeats=2)
-    rows = break_everything(BROKER, config, progress=False).frame()
+    rows = break_everything(BROKER, config).frame()
 
     which = rows[["fault", "client", "queue_type", "repeat"]].itertuples(index=False, name=None)
     assert list(which) == list(itertools.product(config.faults, config.clients, config.queue_types, (1, 2)))
-    assert {"rabbitmq", "pika", "python", "cores", "source", "date", "version"} <= set(rows)
+    assert {"rabbitmq", "pika", "python", "cores", "version"} <= set(rows)
     assert set(rows["recover_publish_s"]) == {0.123}
 
 
 def test_an_interrupted_run_keeps_its_trials(tmp_path: Path, use_trial: Callable[[Trial], None]) -> None:
-    left = iter([TRIAL, TRIAL])
-
-    def run_trial(*_: object, **__: object) -> dict[str, Any]:
-        try:
-            return next(left)
-        except StopIteration:
-            raise KeyboardInterrupt from None
-
-    use_trial(run_trial)
+    use_trial(Mock(side_effect=[TRIAL, TRIAL, KeyboardInterrupt]))
     csv = tmp_path / "faults.csv"
     csv.write_text("of another run\n")
     with pytest.raises(KeyboardInterrupt):
-        break_everything(BROKER, FaultsConfig.full(csv=csv), progress=False)
+        break_everything(BROKER, FaultsConfig.full(csv=csv))
 
     assert pd.read_csv(csv)["published"].tolist() == [10, 10]
 
 
 def test_a_run_that_cannot_be_kept_does_not_begin(tmp_path: Path, use_trial: Callable[[Trial], None]) -> None:
-    use_trial(lambda *_, **__: pytest.fail("it began"))
+    use_trial(Mock(side_effect=AssertionError("it began")))
 
-    with pytest.raises(DataError, match=r"cannot be written \(.*\)\. Next: "):
-        break_everything(BROKER, FaultsConfig.quick(csv=tmp_path), progress=False)
+    with pytest.raises(OSError, match=tmp_path.name):
+        break_everything(BROKER, FaultsConfig.quick(csv=tmp_path))
 
 
 @pytest.mark.parametrize("what", ["faults", "clients", "queue_types"])
@@ -80,10 +71,12 @@ def test_an_unknown_name_is_refused(what: str) -> None:
 
 
 def test_a_fault_without_length_is_timed_by_the_longest_silence() -> None:
-    times = np.array([1, 6, 2, 5]) * 10**9
+    second = 10**9
+    times = np.array([1, 6, 3, 5]) * second
 
-    assert _longest_gap_s(times, 10**9) == 3
-    assert math.isnan(_longest_gap_s(times, 7 * 10**9))
+    assert recover_s(times, Outage("instant", second, second)) == 2
+    assert recover_s(times, Outage("kill", second // 2, 4 * second)) == 1
+    assert math.isnan(recover_s(times, Outage("instant", 7 * second, 7 * second)))
 
 
 def test_the_figure_says_what_was_lost_and_who_did_not_recover() -> None:

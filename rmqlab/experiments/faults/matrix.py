@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import logging
 import random
@@ -12,39 +11,34 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
 
 from rmqlab.broker import OwnBroker
 from rmqlab.broker._own_broker import require_own
-from rmqlab.errors import DataError, RmqlabError
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.faults._figures import plot_faults
-from rmqlab.experiments.faults._kinds import FAULTS
-from rmqlab.experiments.faults._trial import run_trial
+from rmqlab.experiments.faults.figures import plot_faults
+from rmqlab.experiments.faults.kinds import FAULTS
+from rmqlab.experiments.faults.trial import run_trial
 from rmqlab.interrupts import deferred
 from rmqlab.measure import provenance
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 # For each client: its library, the module here that uses it, and how many messages it leaves unconfirmed.
 CLIENTS = {
-    "rmqlab": ("rmqlab", "_rmqlab", 1),
-    "rmqlab, window 100": ("rmqlab", "_rmqlab", 100),
-    "aio-pika": ("aio-pika", "_aio_pika", 1),
-    "kombu": ("kombu", "_kombu", 1),
+    "rmqlab": ("rmqlab", "rmqlab", 1),
+    "rmqlab, window 100": ("rmqlab", "rmqlab", 100),
+    "aio-pika": ("aio-pika", "aio_pika", 1),
+    "kombu": ("kombu", "kombu", 1),
 }
 QUEUE_TYPES = ("classic", "quorum")
-# All of them log the faults that are made on purpose.
-LOGGERS = ("pika", "aio_pika", "aiormq", "kombu", "amqp", "asyncio", "rmqlab.amqp", "rmqlab.broker")
 MS = 3  # digits of a second
 
 
 @dataclass(frozen=True, slots=True)
 class FaultsConfig:
-    """What is to break, who is to endure it, and how.
+    """Which faults happen, to which clients, and how often.
 
     Attributes:
         faults: names of faults, of `FAULTS`.
@@ -54,7 +48,7 @@ class FaultsConfig:
         csv: a file that is replaced, and takes each trial as soon as it is over.
 
     Raises:
-        ValueError: there is no such fault, client or type of queue, or no repeat.
+        ValueError: there is no such fault, client or type of queue.
     """
 
     faults: tuple[str, ...] = tuple(FAULTS)
@@ -64,8 +58,6 @@ class FaultsConfig:
     csv: Path | str | None = None
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}; it goes from 1")
         for what, known in (("faults", FAULTS), ("clients", CLIENTS), ("queue_types", QUEUE_TYPES)):
             for name in getattr(self, what):
                 if name not in known:
@@ -73,19 +65,17 @@ class FaultsConfig:
 
     @classmethod
     def quick(cls, **changes: Any) -> FaultsConfig:
-        """Return what takes half a minute: two faults and two clients, on quorum queues, once."""
+        """Return half a minute, but for these changes: two faults, two clients, quorum queues, once."""
         few = cls(("dropped connections", "kill"), ("rmqlab", "aio-pika"), ("quorum",), 1)
         return replace(few, **changes)
 
     @classmethod
     def full(cls, **changes: Any) -> FaultsConfig:
-        """Return what makes the reference run, in three quarters of an hour: everything, three times."""
+        """Return the reference run, but for these changes: everything three times, in 45 minutes."""
         return cls(**changes)
 
 
-def break_everything(
-    broker: OwnBroker, config: FaultsConfig | None = None, *, progress: bool = True
-) -> Result:
+def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> Result:
     """Break a broker under load, and see what its clients lose, repeat, and how fast they recover.
 
     In each trial a client publishes persistent messages to a durable queue until they are confirmed,
@@ -94,7 +84,6 @@ def break_everything(
     Args:
         broker: a broker of one's own: `start_broker(own=True)`.
         config: what is to happen; if None, `FaultsConfig.quick()`.
-        progress: whether to show a progress bar.
 
     Returns:
         One row a trial, in the order of the configuration:
@@ -103,14 +92,14 @@ def break_everything(
         - published, confirmed: messages, each counted once
         - lost_confirmed: confirmed, and never delivered; without those of gone_with_queue
         - gone_with_queue: confirmed, and never delivered, as their queue was deleted with them in it,
-          or was not there
+          or did not exist
         - duplicated: messages delivered more than once
         - redelivered: deliveries that the broker flagged as possible repetitions
         - republished: how often the publisher sent a message once more
         - unconfirmed: messages without a confirm at the end
         - hung: whether the client did not recover, or left something undone
         - error: what ended the client; empty if nothing did
-        - outage_s: for how long the broker was not there, in seconds
+        - outage_s: for how long the broker was away, in seconds
         - recover_publish_s: from when the broker was back until the first confirm, in seconds; for a
           fault without length, the longest time without a confirm from the fault on; NaN if there
           was none
@@ -120,32 +109,28 @@ def break_everything(
     Raises:
         BrokerError: the broker does not come back.
         FaultError: the broker is not ours to break.
-        DataError: the file cannot be written.
-        RmqlabError: a client library is not installed.
+        OSError: the file cannot be written.
+        ImportError: a client library is not installed.
     """
-    import pandas as pd
-
     broker = require_own(broker, given_to="break_everything")
     config = config or FaultsConfig.quick()
-    modules = {name: _load(name) for name in config.clients}
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    where = {**provenance(broker), "source": broker.source, "date": date}
-    cells = list(itertools.product(config.faults, config.clients, config.queue_types))
-    shuffle = random.Random(1).sample  # noqa: S311 the order of turns is no secret
-    turns = [(*cell, number + 1) for number in range(config.repeats) for cell in shuffle(cells, len(cells))]
+    # Before threads do.
+    modules = {name: import_module(f"{__package__}.{CLIENTS[name][1]}") for name in config.clients}
+    where = provenance(broker)
+    repeats = range(1, config.repeats + 1)
+    cells = list(itertools.product(config.faults, config.clients, config.queue_types, repeats))
+    shuffled = random.Random(1).sample(cells, len(cells))  # noqa: S311 the order is no secret
+    turns = sorted(shuffled, key=lambda cell: cell[-1])  # each once, before any is repeated
     rows: dict[tuple[str, str, str, int], dict[str, Any]] = {}
 
     def to_frame() -> pd.DataFrame:
-        return pd.DataFrame([rows[cell] for cell in sorted(rows, key=lambda cell: cells.index(cell[:3]))])
+        return pd.DataFrame([rows[cell] for cell in cells if cell in rows]).round(MS)
 
     _keep(config.csv, to_frame())  # better that it fails now
-    with (
-        contextlib.ExitStack() as stack,
-        tqdm(turns, unit="trial", file=sys.stdout, disable=not progress) as bar,
-    ):
-        for logger in map(logging.getLogger, LOGGERS):
-            stack.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack, tqdm(turns, unit="trial", file=sys.stdout) as bar:
+        # All libraries log the faults that are made on purpose.
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
         for cell in bar:
             fault, client, queue_type, repeat = cell
             bar.set_description(f"{fault}: {client}")
@@ -153,25 +138,12 @@ def break_everything(
             trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
             which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
             rows[cell] = {**which, **trial, "version": version(library)}
-            _keep(config.csv, to_frame().round(MS).assign(**where))
-    return Result(to_frame().round(MS), plot_faults, where)
-
-
-def _load(client: str) -> Any:
-    """Import what uses a client library, before threads do."""
-    library, module, _ = CLIENTS[client]
-    try:
-        return import_module(f"rmqlab.experiments.faults.{module}")
-    except ImportError as error:
-        raise RmqlabError(f"{library} is not installed. Next: pip install 'rmqlab[bench]'") from error
+            _keep(config.csv, to_frame().assign(**where))
+    return Result(to_frame(), plot_faults, where)
 
 
 def _keep(csv: Path | str | None, frame: pd.DataFrame) -> None:
     """Write all trials so far; an interrupt comes before or after it."""
-    if csv is None:
-        return
-    try:
+    if csv is not None:
         with deferred:
             frame.to_csv(csv, index=False, lineterminator="\n")
-    except OSError as error:
-        raise DataError(f"{csv} cannot be written ({error}). Next: name another file") from error

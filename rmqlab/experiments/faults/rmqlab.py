@@ -10,33 +10,37 @@ import pika
 
 from rmqlab.amqp import Consumer, Publisher, Recovery, confirm_each, confirm_window
 from rmqlab.errors import StoppedError
-from rmqlab.experiments.faults import _job as settings
-from rmqlab.experiments.faults._job import Job, topology_of
+from rmqlab.experiments.faults import job as settings
+from rmqlab.experiments.faults.job import Job
+
+RECOVERY = Recovery(
+    first_wait_s=settings.WAIT_S, longest_wait_s=settings.WAIT_S, heartbeat_s=settings.HEARTBEAT_S
+)
 
 
 def publish(job: Job) -> None:
     """Publish each message until it is confirmed, a window at a time."""
-    observer = _UntilConfirmed(job)
+    observer = _PublishObserver(job)
     publisher = Publisher(
         job.url,
         routing_key=job.queue,
         confirms=confirm_each() if job.window == 1 else confirm_window(job.window),
-        topology=topology_of(job),
-        recovery=_recovery(),
+        topology=job.topology,
+        recovery=RECOVERY,
         observer=observer,
     )
     job.at_stop(publisher.stop)
-    following, again = itertools.count(), 0
+    numbers, again = itertools.count(), 0
     try:
         with contextlib.suppress(StoppedError), publisher:
             while True:
                 if job.ending.is_set():
                     publisher.flush()
-                    if not observer.refused:
+                    if not observer.nacks:
                         break
                 publisher.wait(settings.INTERVAL_S)
-                again += bool(observer.refused)
-                observer.message = observer.refused.popleft() if observer.refused else next(following)
+                again += bool(observer.nacks)
+                observer.message = observer.nacks.popleft() if observer.nacks else next(numbers)
                 publisher.publish(settings.LOAD.body(observer.message))
     finally:
         job.republished = publisher.republished + again
@@ -48,26 +52,26 @@ def consume(job: Job) -> None:
         job.url,
         job.queue,
         prefetch_count=settings.PREFETCH,
-        topology=topology_of(job),
-        recovery=_recovery(),
+        topology=job.topology,
+        recovery=RECOVERY,
         observer=job.ledger.consumer(),
     ) as consumer:
         job.at_stop(consumer.stop)
         consumer.run()
 
 
-class _UntilConfirmed:
-    """Tells the ledger of each message, and keeps those that are to be published again.
+class _PublishObserver:
+    """Notes each message in the ledger, and keeps those that the broker refused (`basic.nack`).
 
-    A broker that refuses a message (`basic.nack`), as it does when it loses the queue just then,
-    leaves it to the application what is to become of it. This one tries again.
+    A broker that loses the queue refuses what it was about to put there. The application decides
+    what to do then. This one publishes again.
     """
 
     def __init__(self, job: Job) -> None:
         self._recorder = job.ledger.publisher()
         self._messages: list[int] = []  # of each number of the publisher
         self.message = 0  # that is being published
-        self.refused: deque[int] = deque()
+        self.nacks: deque[int] = deque()
 
     def published(self, number: int) -> None:  # noqa: ARG002
         self._messages.append(self.message)
@@ -78,13 +82,7 @@ class _UntilConfirmed:
             self._recorder.confirmed(message, message)
 
     def nacked(self, first: int, last: int) -> None:
-        self.refused.extend(self._messages[first : last + 1])
+        self.nacks.extend(self._messages[first : last + 1])
 
     def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
         self._recorder.returned(properties, body)
-
-
-def _recovery() -> Recovery:
-    return Recovery(
-        first_wait_s=settings.WAIT_S, longest_wait_s=settings.WAIT_S, heartbeat_s=settings.HEARTBEAT_S
-    )

@@ -6,48 +6,47 @@ Source: https://docs.aio-pika.com
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import Any
 
-from rmqlab.experiments.clients._model import Stopwatch, Workload
-
-if TYPE_CHECKING:
-    from aio_pika.abc import AbstractIncomingMessage
+from rmqlab.experiments.clients.workload import PREFETCH, Workload
 
 
-def publish_window(workload: Workload, stopwatch: Stopwatch) -> None:
+def publish_window(workload: Workload) -> float:
     """Publisher confirms, a window of publishes awaited together.
 
     `gather` over chunks was as fast as `window` coroutines that publish one message after
     another, and faster than a semaphore around a task a message.
     """
-    asyncio.run(_publish(workload, stopwatch))
+    return asyncio.run(_publish(workload))
 
 
-def consume(workload: Workload, stopwatch: Stopwatch) -> None:
+def consume(workload: Workload) -> float:
     """`queue.consume` with a callback, as fast as its iterator."""
-    asyncio.run(_consume(workload, stopwatch))
+    return asyncio.run(_consume(workload))
 
 
-async def _publish(workload: Workload, stopwatch: Stopwatch) -> None:
+async def _publish(workload: Workload) -> float:
     import aio_pika
 
     async with await aio_pika.connect(workload.url) as connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = channel.default_exchange
         message = aio_pika.Message(workload.body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-        with stopwatch:
-            for first in range(0, workload.count, workload.window):
-                size = min(workload.window, workload.count - first)
-                await asyncio.gather(*(exchange.publish(message, workload.queue) for _ in range(size)))
+        start_s = perf_counter()
+        for first in range(0, workload.count, workload.window):
+            size = min(workload.window, workload.count - first)
+            await asyncio.gather(*(exchange.publish(message, workload.queue) for _ in range(size)))
+        return perf_counter() - start_s
 
 
-async def _consume(workload: Workload, stopwatch: Stopwatch) -> None:
+async def _consume(workload: Workload) -> float:
     import aio_pika
 
     received = 0
     done = asyncio.Event()
 
-    async def on_message(message: AbstractIncomingMessage) -> None:
+    async def on_message(message: Any) -> None:
         nonlocal received
         received += 1
         if workload.is_ack_due(received):
@@ -57,8 +56,9 @@ async def _consume(workload: Workload, stopwatch: Stopwatch) -> None:
 
     async with await aio_pika.connect(workload.url) as connection:
         channel = await connection.channel()
-        await channel.set_qos(prefetch_count=workload.prefetch)
+        await channel.set_qos(prefetch_count=PREFETCH)
         queue = await channel.get_queue(workload.queue, ensure=False)
-        with stopwatch:
-            await queue.consume(on_message)
-            await done.wait()
+        start_s = perf_counter()
+        await queue.consume(on_message)
+        await done.wait()
+        return perf_counter() - start_s

@@ -7,6 +7,7 @@ https://docs.celeryq.dev/projects/kombu/en/stable/userguide/consumers.html
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,8 +20,8 @@ from kombu.mixins import ConsumerMixin
 from kombu.transport import pyamqp  # noqa: F401
 
 from rmqlab.errors import StoppedError
-from rmqlab.experiments.faults import _job as settings
-from rmqlab.experiments.faults._job import Deliveries, Job
+from rmqlab.experiments.faults import job as settings
+from rmqlab.experiments.faults.job import Job
 
 CONNECT_TIMEOUT_S = 5
 CHECK_EVERY_S = 0.5
@@ -29,31 +30,74 @@ BACK_OFF = {"interval_start": settings.WAIT_S, "interval_step": 0, "interval_max
 
 def publish(job: Job) -> None:
     """Publish each message until it is confirmed."""
+    recorder, number = job.ledger.publisher(), 0
+    checked_s = time.monotonic()
+
+    def raise_if_stopping(*_: object) -> None:
+        _raise_if_stopping(job)
+
+    def count_again(*_: object) -> None:
+        job.republished += 1
+        _raise_if_stopping(job)
+
+    policy = {**BACK_OFF, "errback": raise_if_stopping, "on_revive": count_again}
     with contextlib.suppress(StoppedError), _connection(job) as connection:
-        _publish(job, connection)
+        failures = (OperationalError, *connection.connection_errors, *connection.channel_errors)
+        producer, queue = connection.Producer(), _queue(job)
+        while not job.ending.is_set():
+            time.sleep(settings.INTERVAL_S)
+            recorder.published(number)
+            while True:
+                try:
+                    if time.monotonic() - checked_s >= CHECK_EVERY_S:
+                        checked_s = time.monotonic()
+                        connection.heartbeat_check()
+                    producer.publish(
+                        settings.LOAD.body(number),
+                        routing_key=job.queue,
+                        delivery_mode=2,
+                        content_type="application/data",
+                        content_encoding="binary",
+                        declare=[queue],
+                        retry=True,
+                        retry_policy=policy,
+                        confirm_timeout=settings.CONFIRM_TIMEOUT_S,
+                    )
+                    break
+                except failures:
+                    # `ensure` does not recover from all, such as the broker's INTERNAL_ERROR; the
+                    # next call finds the connection closed, and recovers it.
+                    count_again()
+            recorder.confirmed(number, number)
+            number += 1
 
 
 def consume(job: Job) -> None:
     """Acknowledge each message; the mixin begins anew, queue included, whatever was lost."""
-    worker = _Worker(job)
-    job.at_stop(lambda: setattr(worker, "should_stop", True))
     with contextlib.suppress(StoppedError):
-        worker.run(safety_interval=CHECK_EVERY_S)
+        _Worker(job).run(safety_interval=CHECK_EVERY_S)
 
 
 class _Worker(ConsumerMixin):
     def __init__(self, job: Job) -> None:
         self.connection = _connection(job)
         self._job = job
-        self._deliveries = Deliveries(job)
+        # Delivery tags begin anew with each connection.
+        self._recorder, self._numbers = job.ledger.consumer(), itertools.count(1)
+
+    @property
+    def should_stop(self) -> bool:  # type: ignore[override]
+        return self._job.stopping.is_set()
 
     def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002, N803
         return [Consumer([_queue(self._job)], on_message=self.on_message, prefetch_count=settings.PREFETCH)]
 
     def on_message(self, message: Any) -> None:
-        number = self._deliveries.add(bool(message.delivery_info["redelivered"]), bytes(message.body))
+        number = next(self._numbers)
+        is_again = bool(message.delivery_info["redelivered"])
+        self._recorder.delivered(number, is_again, None, bytes(message.body))
         message.ack()
-        self._deliveries.acked(number)
+        self._recorder.settled(number, False, "acked")
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:  # noqa: ARG002
         _raise_if_stopping(self._job)
@@ -65,47 +109,6 @@ class _Worker(ConsumerMixin):
             connection.ensure_connection(self.on_connection_error, **BACK_OFF)
             _raise_if_stopping(self._job)
             yield connection
-
-
-def _publish(job: Job, connection: Any) -> None:
-    def on_error(*_: object) -> None:
-        _raise_if_stopping(job)
-
-    def on_revive(_: object) -> None:
-        job.republished += 1
-        _raise_if_stopping(job)
-
-    policy = {**BACK_OFF, "errback": on_error, "on_revive": on_revive}
-    recorder, number = job.ledger.publisher(), 0
-    producer, queue = connection.Producer(), _queue(job)
-    checked_s = time.monotonic()
-    while not job.ending.is_set():
-        time.sleep(settings.INTERVAL_S)
-        recorder.published(number)
-        while True:
-            try:
-                if time.monotonic() - checked_s >= CHECK_EVERY_S:
-                    checked_s = time.monotonic()
-                    connection.heartbeat_check()
-                producer.publish(
-                    settings.LOAD.body(number),
-                    routing_key=job.queue,
-                    delivery_mode=2,
-                    content_type="application/data",
-                    content_encoding="binary",
-                    declare=[queue],
-                    retry=True,
-                    retry_policy=policy,
-                    confirm_timeout=settings.CONFIRM_TIMEOUT_S,
-                )
-                break
-            except (OperationalError, *connection.connection_errors, *connection.channel_errors):
-                # What `ensure` takes for beyond recovery, such as the broker's INTERNAL_ERROR; the
-                # next call finds the connection closed, and recovers it.
-                _raise_if_stopping(job)
-                job.republished += 1
-        recorder.confirmed(number, number)
-        number += 1
 
 
 def _raise_if_stopping(job: Job) -> None:

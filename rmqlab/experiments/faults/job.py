@@ -1,4 +1,4 @@
-"""What a client is given to do, and what it notes."""
+"""What a client is to do in a trial, and the settings that all clients share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LOAD = Load(1_000_000, 256)  # more messages than a trial needs
 INTERVAL_S = 1 / 300  # between two messages; time that is lost to a fault is not made up for
 PREFETCH = 100
 HEARTBEAT_S = 2
-# How long a message may be without its confirm before it is given up and sent again, by clients
-# that have such a limit. Giving up before a fault has passed makes duplicates.
+# How long a message may be without its confirm before it is published again, by clients that have
+# such a limit. A limit shorter than a fault makes duplicates.
 CONFIRM_TIMEOUT_S = 15.0
-# The wait after an attempt to connect that failed, the first and the longest, the same for all.
+# The wait after a failed attempt to connect, the first and the longest, the same for all.
 # aio-pika knows no other back-off than a fixed wait, so the others have the same one. rmqlab waits a
 # random part of it, from nothing to all, which cannot be turned off; the others wait all of it.
 WAIT_S = 0.5
@@ -26,9 +26,6 @@ WAIT_S = 0.5
 class Job:
     """What the publisher and the consumer of one trial do.
 
-    The trial sets `ending`, and the publisher takes no more messages and waits for its confirms;
-    later it calls `stop`, and both end as soon as they can.
-
     Attributes:
         url: AMQP URL of the broker, password included; not shown in the repr.
         queue: name of the queue, which is durable.
@@ -36,9 +33,8 @@ class Job:
         window: how many messages may be unconfirmed, for a client that keeps a window.
         ledger: the outcome of each message.
         republished: how often the publisher sent a message once more.
-        errors: what ended the publisher or the consumer before its time.
-        ending: is set when no more messages are to be published.
-        stopping: is set when both are to end.
+        ending: is set when the publisher is to take no more messages, and to wait for its confirms.
+        stopping: is set when both are to end as soon as they can.
     """
 
     url: str = field(repr=False)
@@ -47,13 +43,17 @@ class Job:
     window: int = 1
     ledger: Ledger = field(default_factory=Ledger)
     republished: int = 0
-    errors: list[str] = field(default_factory=list)
     ending: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     _at_stop: list[Callable[[], object]] = field(default_factory=list)
 
+    @property
+    def topology(self) -> Topology:
+        """The one queue that the messages go through."""
+        return Topology(queues=(Queue(name=self.queue, type=self.queue_type),))  # type: ignore[arg-type]
+
     def at_stop(self, call: Callable[[], object]) -> None:
-        """Have something called when both are to end, from another thread; or now if it is late."""
+        """Register what ends the publisher or the consumer, called from another thread."""
         self._at_stop.append(call)
         if self.stopping.is_set():
             call()
@@ -64,26 +64,3 @@ class Job:
         self.stopping.set()
         for call in self._at_stop:
             call()
-
-
-def topology_of(job: Job) -> Topology:
-    """Return the one queue that a job's messages go through."""
-    return Topology(queues=(Queue(name=job.queue, type=job.queue_type),))  # type: ignore[arg-type]
-
-
-class Deliveries:
-    """Notes deliveries in the ledger by a number of their own: delivery tags begin anew after a loss."""
-
-    def __init__(self, job: Job) -> None:
-        self._recorder = job.ledger.consumer()
-        self._count = 0
-
-    def add(self, redelivered: bool, body: bytes) -> int:
-        """Note a delivery, and return its number, for `acked`."""
-        self._count += 1
-        self._recorder.delivered(self._count, redelivered, None, body)
-        return self._count
-
-    def acked(self, number: int) -> None:
-        """Note that it was acknowledged."""
-        self._recorder.settled(number, False, "acked")

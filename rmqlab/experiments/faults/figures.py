@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from rmqlab.figures import COLORS, MARKERS, new_figure
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 ROW_IN, MARGIN_IN = 0.42, 1.5
 SPREAD = 0.6  # of the height of a row, for its clients

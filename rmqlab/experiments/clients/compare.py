@@ -1,0 +1,198 @@
+"""Compare client libraries: they take turns, each in a process apart, and every run is checked.
+
+What makes it fair: all variants talk to one broker, over one durable classic queue, which is empty
+before each run, with persistent messages of one size, one connection and one channel. They have the
+same window, the same prefetch, and the same number of messages to an acknowledgement. Connecting,
+closing, and filling the queue for consumers are not timed. A run counts only if the queue then holds
+every message, or none after consuming. Each variant runs once a round, in a new random order: rates
+of two moments cannot be compared, and ratios within a round can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from rmqlab.amqp import connect, purge
+from rmqlab.broker import Broker
+from rmqlab.errors import RmqlabError
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
+from rmqlab.experiments.clients.rmqlab import publish_all
+from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants, version_of
+from rmqlab.experiments.clients.workload import Workload
+from rmqlab.measure import process_pool, provenance, run_jobs
+
+# If this process is killed, the broker itself deletes the queue an hour later.
+QUEUE = {"x-queue-type": "classic", "x-expires": 3_600_000}
+FIRST_COUNT = 100
+MIN_COUNT = 10  # some for each process
+GROWTH = 20  # a short run tells little of one that is longer than so many times
+CALIBRATIONS = 3  # of a first count, which grows twice before it is exact
+MAX_BODIES_BYTES = 128 * 2**20  # what a broker holds with ease
+RUN_TIMEOUT_S = 60
+SETTLE_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsConfig:
+    """What is compared, and how long.
+
+    Attributes:
+        variants: names of the variants that take part; all if empty. The baselines, which are
+            plain pika's BlockingConnection, always do.
+        rounds: how often each variant runs, after a warm-up.
+        seconds: how long a run is to take; the number of messages is chosen for it.
+        body_bytes: size of a message's body, in bytes.
+        processes: how many processes share the messages of a run.
+        window: how many messages a publisher with a window has unconfirmed.
+    """
+
+    variants: tuple[str, ...] = ()
+    rounds: int = 6
+    seconds: float = 1.0
+    body_bytes: int = 256
+    processes: int = 1
+    window: int = 500
+
+    @classmethod
+    def quick(cls, **changes: Any) -> ClientsConfig:
+        """Return a first look, but for these changes: a few variants, for about twenty seconds in all."""
+        windows = ("pika SelectConnection", "aio-pika", "rmqlab publish", "rmqlab publish_all")
+        names = (*(f"{each}, window" for each in windows), "aio-pika", "rmqlab")
+        return replace(cls(variants=names, rounds=5, seconds=0.2), **changes)
+
+    @classmethod
+    def full(cls, **changes: Any) -> ClientsConfig:
+        """Return the reference run, but for these changes: all variants, for about five minutes."""
+        return cls(**changes)
+
+
+def compare_clients(
+    broker: Broker, config: ClientsConfig | None = None, *, executor: Executor | None = None
+) -> Result:
+    """Let client libraries publish and consume by turns, and compare each with plain pika.
+
+    Args:
+        broker: a running broker.
+        config: what is compared, and how long; `ClientsConfig.quick()` if None.
+        executor: what runs the clients, with room for the processes of a run, as of `run_jobs`.
+            None makes a pool of processes.
+
+    Returns:
+        One row a run: role, variant, library, version, round (from 1), count (messages), seconds
+        (of the slowest process), rate_msg_s, ratio (of this rate to that of the role's baseline in
+        the same round), body_bytes, processes and window. Its further frame `ratios` has one row a
+        variant, the fastest of each role first: role, variant, library, runs, and the median of its
+        ratio with the lowest and the highest.
+
+    Raises:
+        ClientError: a variant failed, took too long, or lost messages.
+        BrokerError: the broker is gone.
+        ValueError: there is no such variant.
+    """
+    config = config or ClientsConfig.quick()
+    variants = choose_variants(config.variants)
+    shuffled = random.Random(1).sample  # noqa: S311 the order is no secret
+    turns = [
+        (number, variant)
+        for number in range(1 + config.rounds)
+        for variant in shuffled(variants, len(variants))
+    ]
+    workloads: dict[Variant, Workload] = {}
+    rows = []
+    with contextlib.ExitStack() as stack:
+        running = executor or stack.enter_context(process_pool(config.processes))
+        queue = stack.enter_context(clients_queue(broker))
+        first = Workload(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
+        for number, variant in tqdm(turns, unit="run", file=sys.stdout):
+            run = partial(run_once, broker, variant, processes=config.processes, executor=running)
+            if number == 0:
+                workloads[variant] = _calibrate(run, first, config.seconds)
+                continue
+            seconds = run(workloads[variant])
+            rows.append(
+                {
+                    "role": variant.role,
+                    "variant": variant.name,
+                    "library": variant.library,
+                    "version": version_of(variant.library),
+                    "round": number,
+                    "count": workloads[variant].count,
+                    "seconds": seconds,
+                    "rate_msg_s": workloads[variant].count / seconds,
+                }
+            )
+    parameters = {name: getattr(config, name) for name in ("body_bytes", "processes", "window")}
+    runs = with_ratios(pd.DataFrame(rows)).assign(**parameters)
+    return Result(runs, plot_clients, provenance(broker), details={"ratios": summarize_clients(runs)})
+
+
+def run_once(
+    broker: Broker, variant: Variant, workload: Workload, *, processes: int, executor: Executor
+) -> float:
+    """Let processes share a workload, and return the seconds of the slowest of them.
+
+    Raises:
+        ClientError: it failed, took too long, or lost messages; says who and how many.
+    """
+    purge(broker, workload.queue)
+    if variant.role == "consume":
+        publish_all(workload)  # every message is confirmed, and so in the queue
+    share, rest = divmod(workload.count, processes)
+    parts = [replace(workload, count=share + (number < rest)) for number in range(processes)]
+    try:
+        jobs = [partial(variant.run, part) for part in parts]
+        seconds = max(run_jobs(jobs, timeout_s=RUN_TIMEOUT_S, executor=executor))
+        expected = workload.count if variant.role == "publish" else 0
+        broker.wait_for_queue(workload.queue, ready=expected, consumers=0, timeout_s=SETTLE_S)
+    except RmqlabError as error:
+        raise ClientError(
+            f"{variant.name} ({variant.role}) failed with {workload.count} messages: {error.problem}. "
+            "Next: see that the broker is well, or leave this variant out of the configuration"
+        ) from error
+    return seconds
+
+
+def _calibrate(run: partial[float], workload: Workload, wanted_s: float) -> Workload:
+    """Warm up, and return the workload with as many messages as a run takes."""
+    for _ in range(CALIBRATIONS):
+        count = next_count(workload.count, run(workload), wanted_s, workload.body_bytes)
+        workload = replace(workload, count=count)
+    return workload
+
+
+def next_count(count: int, seconds: float, wanted_s: float, body_bytes: int) -> int:
+    """Return how many messages make a run of `wanted_s`, after one of `count` messages took `seconds`."""
+    factor = min(wanted_s / max(seconds, 1e-6), GROWTH)
+    return max(min(round(count * factor), MAX_BODIES_BYTES // body_bytes), MIN_COUNT)
+
+
+def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with the ratio of each rate to the baseline's of the same role and round."""
+    rates = runs["rate_msg_s"]
+    baseline = rates.where(runs["variant"].isin(BASELINES.values()))
+    return runs.assign(ratio=rates / baseline.groupby([runs["role"], runs["round"]]).transform("max"))
+
+
+@contextlib.contextmanager
+def clients_queue(broker: Broker) -> Iterator[str]:
+    """Declare a durable classic queue with a name of its own, and delete it at the end."""
+    queue = f"rmqlab-clients-{secrets.token_hex(4)}"
+    with contextlib.closing(connect(broker)) as connection:
+        connection.channel().queue_declare(queue, durable=True, arguments=QUEUE)
+    try:
+        yield queue
+    finally:
+        with contextlib.closing(connect(broker)) as connection:
+            connection.channel().queue_delete(queue)

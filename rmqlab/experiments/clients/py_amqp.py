@@ -1,0 +1,85 @@
+"""py-amqp, the library below Celery and kombu.
+
+Source: https://docs.celeryq.dev/projects/amqp/en/latest/
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import pika
+
+from rmqlab.experiments.clients.workload import PREFETCH, Unconfirmed, Workload
+
+TIMEOUT_S = 30
+
+
+def publish_confirm_each(workload: Workload) -> float:
+    """`confirm_publish=True`: each publish waits for its confirm."""
+    import amqp
+
+    with _connect(workload.url, confirm_publish=True) as connection:
+        channel = connection.channel()
+        message = amqp.Message(workload.body, delivery_mode=2)
+        start_s = perf_counter()
+        for _ in range(workload.count):
+            channel.basic_publish(message, routing_key=workload.queue, confirm_timeout=TIMEOUT_S)
+        return perf_counter() - start_s
+
+
+def publish_window(workload: Workload) -> float:
+    """`confirm_select`, and `drain_events` for the channel's `basic_ack` while the window is full."""
+    import amqp
+
+    unconfirmed = Unconfirmed()
+    with _connect(workload.url) as connection:
+        channel = connection.channel()
+        channel.confirm_select()
+        channel.events["basic_ack"].add(unconfirmed.confirm)
+        message = amqp.Message(workload.body, delivery_mode=2)
+        start_s = perf_counter()
+        for tag in range(1, workload.count + 1):
+            while len(unconfirmed) >= workload.window:
+                connection.drain_events(timeout=TIMEOUT_S)
+            channel.basic_publish(message, routing_key=workload.queue)
+            unconfirmed.add(tag)
+        while unconfirmed:
+            connection.drain_events(timeout=TIMEOUT_S)
+        return perf_counter() - start_s
+
+
+def consume(workload: Workload) -> float:
+    """`basic_consume` with a callback, and `drain_events`."""
+    received = 0
+
+    def on_message(message: Any) -> None:
+        nonlocal received
+        received += 1
+        if workload.is_ack_due(received):
+            channel.basic_ack(message.delivery_tag, multiple=True)
+
+    with _connect(workload.url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_size=0, prefetch_count=PREFETCH, a_global=False)
+        start_s = perf_counter()
+        channel.basic_consume(workload.queue, callback=on_message)
+        while received < workload.count:
+            connection.drain_events(timeout=TIMEOUT_S)
+        return perf_counter() - start_s
+
+
+def _connect(url: str, **options: Any) -> Any:
+    """Return a connection that a `with` block opens and closes; py-amqp reads no URLs."""
+    import amqp
+
+    parameters = pika.URLParameters(url)
+    return amqp.Connection(
+        host=f"{parameters.host}:{parameters.port}",
+        userid=parameters.credentials.username,
+        password=parameters.credentials.password,
+        virtual_host=parameters.virtual_host,
+        ssl=parameters.ssl_options is not None,
+        connect_timeout=TIMEOUT_S,
+        **options,
+    )

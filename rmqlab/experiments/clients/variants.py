@@ -1,0 +1,98 @@
+"""Who takes part: each library in the fastest ways that its documentation gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+from urllib.parse import urlsplit
+
+from rmqlab.errors import RmqlabError
+from rmqlab.experiments.clients import aio_pika, amqpstorm, pika, py_amqp, rmqlab
+from rmqlab.experiments.clients.workload import Workload
+
+logger = logging.getLogger("rmqlab.experiments.clients")
+
+
+class ClientError(RmqlabError):
+    """A run of a client library that failed, or that lost messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to publish, or to consume, with one library.
+
+    Attributes:
+        role: whether it publishes or consumes.
+        name: what it is called in frames and figures; unique.
+        library: whose code it runs.
+        work: does a workload, and returns the seconds from the first message until the last one is
+            confirmed, or acknowledged; connecting and closing do not count.
+    """
+
+    role: Literal["publish", "consume"]
+    name: str
+    library: str
+    work: Callable[[Workload], float]
+
+    def run(self, workload: Workload) -> float:
+        """Do a workload, in another process; an error is one line, without the password."""
+        try:
+            return self.work(workload)
+        except Exception as error:  # of any library: not all of them can be pickled
+            line = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
+            password = urlsplit(workload.url).password
+            raise ClientError(line.replace(f":{password}@", ":***@")) from None
+
+
+VARIANTS = (
+    Variant("publish", "pika BlockingConnection, confirm each", "pika", pika.publish_confirm_each),
+    Variant("publish", "pika SelectConnection, window", "pika", pika.publish_window),
+    Variant("publish", "aio-pika, window", "aio-pika", aio_pika.publish_window),
+    Variant("publish", "py-amqp, confirm each", "py-amqp", py_amqp.publish_confirm_each),
+    Variant("publish", "py-amqp, window", "py-amqp", py_amqp.publish_window),
+    Variant("publish", "amqpstorm, confirm each", "amqpstorm", amqpstorm.publish_confirm_each),
+    Variant("publish", "rmqlab publish, confirm each", "rmqlab", rmqlab.publish_confirm_each),
+    Variant("publish", "rmqlab publish, window", "rmqlab", rmqlab.publish_window),
+    Variant("publish", "rmqlab publish_all, window", "rmqlab", rmqlab.publish_all),
+    Variant("consume", "pika BlockingConnection", "pika", pika.consume),
+    Variant("consume", "aio-pika", "aio-pika", aio_pika.consume),
+    Variant("consume", "py-amqp", "py-amqp", py_amqp.consume),
+    Variant("consume", "amqpstorm", "amqpstorm", amqpstorm.consume),
+    Variant("consume", "rmqlab", "rmqlab", rmqlab.consume),
+)
+# What the others of a role are compared with.
+BASELINES = {"publish": "pika BlockingConnection, confirm each", "consume": "pika BlockingConnection"}
+
+
+def version_of(library: str) -> str | None:
+    """Return the version of a library that is installed; None if there is none."""
+    try:
+        return version("amqp" if library == "py-amqp" else library)
+    except PackageNotFoundError:
+        return None
+
+
+def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
+    """Return the variants of these names, and the baselines of their roles.
+
+    Those whose library is not installed are left out, and a warning says so.
+
+    Args:
+        names: names of variants; all if empty.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    known = {each.name: each for each in VARIANTS}
+    if unknown := [name for name in names if name not in known]:
+        choice = ", ".join(map(repr, known))
+        raise ValueError(f"There is no variant {unknown[0]!r}. Next: name some of {choice}, or none")
+    names = names or list(known)
+    names = [*names, *(BASELINES[known[name].role] for name in names)]
+    chosen = [each for each in VARIANTS if each.name in names]
+    if missing := sorted({each.library for each in chosen if version_of(each.library) is None}):
+        logger.warning("Not installed: %s. Next: pip install 'rmqlab[bench]'", ", ".join(missing))
+    return tuple(each for each in chosen if each.library not in missing)

@@ -1,0 +1,134 @@
+"""What a connection for each message costs, against one that stays open, in plain pika."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import pika
+from matplotlib.figure import Figure
+
+from rmqlab.broker import Broker
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.clients.compare import clients_queue
+from rmqlab.figures import COLORS, MARKERS, label, new_figure
+from rmqlab.measure import provenance, summarize_repeats
+
+BODY = b"." * 256
+STAYS_OPEN, FOR_EACH = "one connection, which stays open", "a connection for each message"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsConfig:
+    """How much is published.
+
+    Attributes:
+        messages: how many messages are published in each way and round.
+        rounds: how often each way has its turn.
+    """
+
+    messages: int = 200
+    rounds: int = 9
+
+    @classmethod
+    def quick(cls, **changes: Any) -> ConnectionsConfig:
+        """Return what takes about two seconds, but for these changes."""
+        return replace(cls(messages=20, rounds=5), **changes)
+
+    @classmethod
+    def full(cls, **changes: Any) -> ConnectionsConfig:
+        """Return what takes about half a minute, but for these changes."""
+        return cls(**changes)
+
+
+def measure_connections(broker: Broker, config: ConnectionsConfig | None = None) -> Result:
+    """Publish messages with a confirm for each, over one connection and over a new one for each message.
+
+    Args:
+        broker: a running broker.
+        config: how much is published; `ConnectionsConfig.quick()` if None.
+
+    Returns:
+        One row a variant and round: variant, round (from 1), messages, message_ms (the time of one
+        message, in milliseconds; opening the connection that stays open is not timed), ratio (of this
+        time to that of the open connection in the same round).
+
+    Source: https://www.rabbitmq.com/docs/connections#high-connection-churn
+    """
+    config = config or ConnectionsConfig.quick()
+    parameters = pika.URLParameters(broker.url)
+    rows = []
+    with clients_queue(broker) as queue:
+        for number in range(1, config.rounds + 1):
+            with _open_channel(parameters) as channel:
+                open_ms = _time_ms(partial(_publish, channel, queue), config.messages)
+            new_ms = _time_ms(partial(_connect_and_publish, parameters, queue), config.messages)
+            for variant, message_ms in ((STAYS_OPEN, open_ms), (FOR_EACH, new_ms)):
+                rows.append(
+                    {
+                        "variant": variant,
+                        "round": number,
+                        "messages": config.messages,
+                        "message_ms": message_ms,
+                        "ratio": message_ms / open_ms,
+                    }
+                )
+    return Result(pd.DataFrame(rows), plot_connections, provenance(broker))
+
+
+@contextlib.contextmanager
+def _open_channel(parameters: pika.URLParameters) -> Iterator[Any]:
+    with contextlib.closing(pika.BlockingConnection(parameters)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
+
+
+def _publish(channel: Any, queue: str) -> None:
+    channel.basic_publish(exchange="", routing_key=queue, body=BODY)
+
+
+def _connect_and_publish(parameters: pika.URLParameters, queue: str) -> None:
+    with _open_channel(parameters) as channel:
+        _publish(channel, queue)
+
+
+def _time_ms(publish: Callable[[], object], messages: int) -> float:
+    """Return how long one of so many messages takes."""
+    start_s = time.perf_counter()
+    for _ in range(messages):
+        publish()
+    return (time.perf_counter() - start_s) * 1000 / messages
+
+
+def plot_connections(runs: pd.DataFrame) -> Figure:
+    """Draw the time of one message: the median of the rounds, and the lowest to the highest.
+
+    Args:
+        runs: one row a variant and round, from `measure_connections`.
+
+    Returns:
+        A figure with one axes, a row a variant.
+    """
+    times = summarize_repeats(runs, "variant", ["message_ms"])
+    ratio = runs.loc[runs["variant"] == FOR_EACH, "ratio"].median()
+    with new_figure(1, 1, height_in=2.0) as (figure, (axes,)):
+        for place, row in enumerate(times.to_dict("records")):
+            color, marker = COLORS[place], MARKERS[place]
+            axes.hlines(place, row["message_ms_low"], row["message_ms_high"], color=color, linewidth=3)
+            axes.plot(row["message_ms"], place, marker, color=color)
+            text = f"{row['message_ms']:.2g} ms ({row['message_ms_low']:.2g} to {row['message_ms_high']:.2g})"
+            label(axes, text, row["message_ms_high"], place, color, offset=(8, -4))
+        axes.set(xscale="log", xlim=(times["message_ms_low"].min() / 2, times["message_ms_high"].max() * 8))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_yticks(range(len(times)), times["variant"])
+        axes.set_ylim(len(times) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("time of a message (ms): median, lowest to highest")
+        axes.set_title(f"A connection for each message takes {ratio:.2g} times as long")
+    return figure
