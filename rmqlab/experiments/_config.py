@@ -29,5 +29,6 @@ class Config:
 
 
 def bar_of(items: Iterable[T], unit: str, *, progress: bool) -> tqdm[T]:
-    """Return a progress bar over items, on standard output: JupyterLab paints standard error like a warning."""
+    """Return a progress bar over items."""
+    # On standard output, as JupyterLab paints standard error like a warning.
     return tqdm(list(items), unit=unit, file=sys.stdout, disable=not progress)

@@ -261,11 +261,12 @@ def outcome_of_events(ledger: Ledger, subscribers: Sequence[Subscriber], repeat:
 def broadcast_result(events: pd.DataFrame, where: Mapping[str, object]) -> Result:
     """Return the result of runs, of one row a run, subscriber and event."""
     got = events[events["deliveries"] > 0]
-    received = events.assign(is_received=events["deliveries"] > 0).groupby(
-        [*RUN, "subscriber", "queue"], sort=False, as_index=False
-    )
-    received = received.agg(
-        published=("event", "size"), received=("is_received", "sum"), latency_ms=("latency_ms", "median")
+    received = (
+        events.assign(is_received=events["deliveries"] > 0)
+        .groupby([*RUN, "subscriber", "queue"], sort=False, as_index=False)
+        .agg(
+            published=("event", "size"), received=("is_received", "sum"), latency_ms=("latency_ms", "median")
+        )
     )
     received.insert(6, "missed", received["published"] - received["received"])
     by_event = events.groupby([*RUN, "event"], sort=False)["latency_ms"].agg(first_ms="min", last_ms="max")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import threading
-import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
+from helpers import eventually
 
 from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology, confirm_window
-from rmqlab.broker import Broker, start_broker
+from rmqlab.broker import Broker, OwnBroker, start_broker
 from rmqlab.errors import StoppedError
 from rmqlab.measure import Ledger, Load
 
@@ -28,20 +27,9 @@ TOPOLOGY = Topology(queues=(Queue(name="long-classic"), Queue(name="long-quorum"
 
 
 @pytest.fixture
-def own() -> Iterator[Broker]:
+def own() -> Iterator[OwnBroker]:
     with start_broker(own=True) as broker:
         yield broker
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("pika", "rmqlab.amqp")]
-    before = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
-    yield
-    for each, level in zip(loggers, before, strict=True):
-        each.setLevel(level)
 
 
 class Pair:
@@ -90,20 +78,23 @@ class Pair:
 
 
 @pytest.mark.rehearsal
-def test_twenty_restarts_under_load_lose_and_leak_nothing(own: Broker) -> None:
+@pytest.mark.usefixtures("quiet_log")
+def test_twenty_restarts_under_load_lose_and_leak_nothing(own: OwnBroker) -> None:
     pairs = [Pair(own, queue.name) for queue in TOPOLOGY.queues]
     usages = []
     try:
         for _ in range(RESTARTS):
             up_ns = own.restart().up_ns
             for pair in pairs:
-                _wait_until(lambda pair=pair, up_ns=up_ns: pair.has_done(MESSAGES, up_ns), RECOVER_S)
+                assert eventually(
+                    lambda pair=pair, up_ns=up_ns: pair.has_done(MESSAGES, up_ns), seconds=RECOVER_S
+                )
             usages.append(_usage())
         for pair in pairs:
             pair.ending.set()
             pair.threads[0].join(RECOVER_S)
             assert not pair.threads[0].is_alive()
-            _wait_until(lambda pair=pair: not pair.ledger.totals().lost_confirmed, RECOVER_S)
+            assert eventually(lambda pair=pair: not pair.ledger.totals().lost_confirmed, seconds=RECOVER_S)
     finally:
         for pair in pairs:
             pair.stop()
@@ -120,15 +111,8 @@ def test_twenty_restarts_under_load_lose_and_leak_nothing(own: Broker) -> None:
 
 
 def _usage() -> tuple[int, int, int, int]:
-    """Give this process's threads, open files, connections that are open, and bytes of memory."""
+    """Return this process's threads, open files, connections that are open, and bytes of memory."""
     gc.collect()
     process = psutil.Process()
     sockets = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_ESTABLISHED]
     return process.num_threads(), process.num_fds(), len(sockets), process.memory_info().rss
-
-
-def _wait_until(condition, timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
