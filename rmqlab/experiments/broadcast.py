@@ -71,7 +71,7 @@ class BroadcastConfig(Config):
     subscribers: Sequence[Subscriber | int] = (1, 2, 4, 8, 16, 32)
     rate_msg_s: float | None = None
     prefetch_count: int = 1
-    repeats: int = 3
+    repeats: int = 1
     timeout_s: float = 60
     FULL: ClassVar = {"repeats": 10}
 
