@@ -17,7 +17,6 @@ import pandas as pd
 
 from rmqlab.amqp import Queue, Topology
 from rmqlab.broker import Broker
-from rmqlab.closing import Closing
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
 from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config, bar_of
@@ -58,8 +57,6 @@ class BroadcastConfig(Config):
         subscribers: who listens. Or numbers of subscribers: there is a run for each number.
         rate_msg_s: events per second. None publishes an event when everyone present has handled
             the one before.
-        prefetch_count: how many unacknowledged events a subscriber is handed at a time; 0 is
-            no limit. With 1, what waits for it waits in its queue.
         repeats: how often all is run.
         timeout_s: give up a run after so many seconds.
 
@@ -70,7 +67,6 @@ class BroadcastConfig(Config):
     events: Sequence[Event] = tuple(Event(f"engine-{number}", "processed") for number in range(40))
     subscribers: Sequence[Subscriber | int] = (1, 2, 4, 8, 16, 32)
     rate_msg_s: float | None = None
-    prefetch_count: int = 1
     repeats: int = 1
     timeout_s: float = 60
     FULL: ClassVar = {"repeats": 10}
@@ -124,21 +120,24 @@ def run_broadcast(broker: Broker, config: BroadcastConfig | None = None, *, prog
         TopologyMismatchError: the broker has an exchange of the same name with another type.
     """
     config = config or BroadcastConfig.quick()
-    runs = bar_of(itertools.product(range(config.repeats), config.audiences()), "run", progress=progress)
-    outcomes = [
-        outcome_of_events(_publish(broker, subscribers, config), subscribers, repeat)
-        for repeat, subscribers in runs
-    ]
+    runs = list(itertools.product(range(config.repeats), config.audiences()))
+    with bar_of(range(len(runs) * len(config.events)), "event", progress=progress) as bar:
+        outcomes = [
+            outcome_of_events(_publish(broker, subscribers, config, bar.update), subscribers, repeat)
+            for repeat, subscribers in runs
+        ]
     return broadcast_result(pd.concat(outcomes, ignore_index=True), provenance(broker))
 
 
-def _publish(broker: Broker, subscribers: Sequence[Subscriber], config: BroadcastConfig) -> Ledger:
+def _publish(
+    broker: Broker, subscribers: Sequence[Subscriber], config: BroadcastConfig, update: Callable[[], object]
+) -> Ledger:
     """Publish all events once, and return what happened to them."""
     ledger = Ledger()
     publisher = ledger.publisher("engine-api", identify=by_message_id)
     deadline_s = time.monotonic() + config.timeout_s
     with (
-        _Audience(broker, subscribers, ledger, config.prefetch_count) as audience,
+        _Audience(broker, subscribers, ledger) as audience,
         EngineAPI(broker, observer=publisher) as api,
     ):
 
@@ -160,35 +159,32 @@ def _publish(broker: Broker, subscribers: Sequence[Subscriber], config: Broadcas
             wait_until(lambda due_s=due_s: time.perf_counter() >= due_s)  # type: ignore[misc]
             api.publish_event(event, message_id=str(number))
             audience.expect()
+            update()
         audience.change(None)
         wait_until(audience.has_handled_all)
     return ledger
 
 
-class _Audience(Closing):
-    """The subscribers of a run: who is there, and what each has still to handle."""
+class _Audience(contextlib.ExitStack):
+    """The subscribers of a run: who is there, and what each has still to handle.
 
-    def __init__(
-        self, broker: Broker, subscribers: Sequence[Subscriber], ledger: Ledger, prefetch_count: int
-    ) -> None:
+    In the end all are disconnected, and their durable queues deleted.
+    """
+
+    def __init__(self, broker: Broker, subscribers: Sequence[Subscriber], ledger: Ledger) -> None:
+        super().__init__()
         self._broker = broker
         self._subscribers = subscribers
-        self._prefetch_count = prefetch_count
         self._recorders = [ledger.consumer(each.name, identify=by_message_id) for each in subscribers]
         # A queue of one's own has its subscriber's place for a key, as it has no name yet.
         self._keys: list[str | int] = [each.queue or place for place, each in enumerate(subscribers)]
         self._queues: set[str | int] = set()  # those that there are
         self._expected: Counter[str | int] = Counter()  # events published to each queue so far
         self._there: dict[int, tuple[WorkerPool, contextlib.ExitStack]] = {}
-        self._stack = contextlib.ExitStack()
         durable = dict.fromkeys(each.queue for each in subscribers if each.queue)
         topology = Topology(queues=tuple(Queue(name=name) for name in durable))
         topology.delete(broker)
-        self._stack.callback(topology.delete, broker)
-
-    def close(self) -> None:
-        """Disconnect all, and delete their durable queues."""
-        self._stack.close()
+        self.callback(topology.delete, broker)
 
     def has_handled_all(self) -> bool:
         """Return True if nothing is in the queues of those who are there, nor in their hands."""
@@ -211,7 +207,7 @@ class _Audience(Closing):
             self._queues.discard(place)  # a queue of its own goes with its connection
         for place, subscriber in enumerate(self._subscribers):
             if place not in self._there and number not in subscriber.away:
-                stack = self._stack.enter_context(contextlib.ExitStack())
+                stack = self.enter_context(contextlib.ExitStack())
                 pool = stack.enter_context(WorkerPool(1, partial(self._make_worker, place)))
                 pool.begin()
                 self._there[place] = pool, stack
@@ -228,7 +224,6 @@ class _Audience(Closing):
             lambda _: time.sleep(subscriber.work_s),
             name=subscriber.name,
             queue=subscriber.queue,
-            prefetch_count=self._prefetch_count,
             observer=self._recorders[place],
         )
 

@@ -37,7 +37,6 @@ class ConfirmsConfig(Config):
     Attributes:
         strategies: for each strategy's name, how its publisher waits for confirms.
         seconds: how long each publishes new messages.
-        size_bytes: size of a body, in bytes, from 16.
         repeats: how often each strategy is run.
     """
 
@@ -50,7 +49,6 @@ class ConfirmsConfig(Config):
         }
     )
     seconds: float = 0.3
-    size_bytes: int = 256
     repeats: int = 2
     FULL: ClassVar = {"seconds": 2.0, "repeats": 10}
 
@@ -60,8 +58,8 @@ def measure_confirms(
 ) -> Result:
     """Publish to `engine:tasks` as fast as each strategy allows, until all is confirmed.
 
-    Without confirms, a run lasts until the broker has read all messages. The queue is emptied
-    before and after each run.
+    Messages have 256 bytes. Without confirms, a run lasts until the broker has read all of them.
+    The queue is emptied before each run and in the end.
 
     Args:
         broker: a running broker, or an AMQP URL.
@@ -80,25 +78,25 @@ def measure_confirms(
     TOPOLOGY.declare(broker)
     runs = itertools.product(range(config.repeats), config.strategies.items())
     rows = [
-        {"strategy": name, "repeat": repeat, **_publish(broker, confirms, config)}
+        {"strategy": name, "repeat": repeat, **_publish(broker, confirms, config.seconds)}
         for repeat, (name, confirms) in bar_of(runs, "run", progress=progress)
     ]
+    purge(broker, names.TASKS)
     where = provenance(broker if isinstance(broker, Broker) else None)
     return Result(pd.DataFrame(rows), plot_confirm_cost, where)
 
 
-def _publish(broker: Broker | str, confirms: Confirms, config: ConfirmsConfig) -> dict[str, Any]:
-    load = Load(MOST, config.size_bytes)
+def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[str, Any]:
+    load = Load(MOST)
     ledger = Ledger()
     recorder = ledger.publisher(identify=load.identify)
     purge(broker, names.TASKS)
     with Publisher(broker, routing_key=names.TASKS, confirms=confirms, observer=recorder) as publisher:
         started_s = time.perf_counter()
-        end_s = started_s + config.seconds
+        end_s = started_s + seconds
         publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
         publisher.flush()
         took_s = time.perf_counter() - started_s
-    purge(broker, names.TASKS)
     latency = Report.of(ledger).latency().set_index("latency").loc["confirm"]
     totals = ledger.totals()
     return {

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import secrets
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,12 @@ import numpy as np
 import pandas as pd
 import pika
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
-from tqdm import tqdm
 
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
 from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker
 from rmqlab.broker._own_broker import require_own
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
-from rmqlab.experiments._config import Config
+from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.durability_figures import plot_durability
@@ -93,7 +90,7 @@ def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bo
     load = Load(int(config.rate_msg_s * LONGEST_S), rate_msg_s=config.rate_msg_s)
     flows = [
         _Flow(
-            {"queue": queue, "message": message, "confirms": confirms},
+            {"queue": queue, "confirms": confirms, "message": message},
             broker,
             # A new name each time: RabbitMQ 3.10 may not bring back, after a kill, a quorum queue
             # that has the name of one that was deleted.
@@ -102,9 +99,9 @@ def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bo
             config.confirms[confirms],
             load.again(),
         )
-        for queue, message, confirms in itertools.product(config.queues, config.messages, config.confirms)
+        for queue, confirms, message in itertools.product(config.queues, config.confirms, config.messages)
     ]
-    with tqdm(total=4, unit="step", file=sys.stdout, disable=not progress) as bar:
+    with bar_of(range(4), "step", progress=progress) as bar:
         try:
             declared = [flow for flow in flows if flow.declare()]
             if not declared:
@@ -193,22 +190,20 @@ class _Flow:
     def _take(self) -> list[int]:
         """Take all messages out, one by one: the broker says itself when there is none left."""
         numbers: list[int] = []
-
-        @retry(
-            retry=retry_if_exception_type((ChannelClosedByBroker, ConnectionClosedByBroker)),
-            stop=stop_after_delay(READY_TIMEOUT_S),
-            wait=wait_fixed(LOOK_EVERY_S),
-            reraise=True,
-        )
-        def take_rest() -> None:
-            with contextlib.closing(connect(self.broker)) as connection:
-                channel = connection.channel()
-                try:
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while True:
+            try:
+                with connect(self.broker) as connection:
+                    channel = connection.channel()
                     while (got := channel.basic_get(self.queue.name, auto_ack=True))[0] is not None:
                         numbers.append(self.load.identify(got[1], got[2]))
-                except ChannelClosedByBroker as error:
-                    if NO_QUEUE not in error.reply_text:
-                        raise
-
-        take_rest()
-        return numbers
+                return numbers
+            except (ChannelClosedByBroker, ConnectionClosedByBroker) as error:
+                if NO_QUEUE in error.reply_text:
+                    return numbers
+                if time.monotonic() > deadline_s:
+                    raise BrokerError(
+                        f"The queue {self.queue.name!r} is not back after {READY_TIMEOUT_S} s "
+                        f"({error.reply_text}). Next: see the broker's log"
+                    ) from error
+                time.sleep(LOOK_EVERY_S)

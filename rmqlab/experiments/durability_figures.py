@@ -18,7 +18,6 @@ def plot_durability(rows: pd.DataFrame) -> Figure:
     """Draw what survived: a row for each queue, a column for each message and confirms."""
     table = rows.assign(cell=rows.apply(_cell, axis="columns"))
     table["column"] = table["message"] + "\n" + table["confirms"].replace("none", "no confirms")
-    table = table.sort_values("confirms", kind="stable", key=lambda names: names != names.iloc[0])
     columns, queues = list(table["column"].unique()), list(rows["queue"].unique())
     kept = rows[(rows["lost"] == 0) & (rows["survived"] > 0)]
     title = f"{len(kept)} of {len(rows)} combinations lose nothing"

@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -62,79 +62,67 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
     with Link(broker) as link:
         tasks = [_HeldTask(broker, link, heartbeat_s) for heartbeat_s in config.heartbeats_s]
         with (
-            WorkerPool(len(tasks), lambda number: tasks[number].holder()) as holders,
-            WorkerPool(len(tasks), lambda number: tasks[number].other()) as others,
-            _released(tasks),
+            WorkerPool(len(tasks), lambda number: tasks[number].connect_holder()) as holders,
+            WorkerPool(len(tasks), lambda number: tasks[number].connect_other()) as others,
+            contextlib.ExitStack() as stack,
         ):
+            for each in tasks:
+                stack.callback(each.released.set)
             holders.begin()
-            if not _wait_until(lambda: all(each.held.is_set() for each in tasks), DELIVERY_TIMEOUT_S):
+            if not all(each.held.wait(DELIVERY_TIMEOUT_S) for each in tasks):
                 raise BrokerError("No task came over the link. Next: see how busy the broker is")
             others.begin()
             with link.partitioned() as cut:
-                _wait_until(lambda: all(each.moved_ns and each.noticed_ns for each in tasks), config.within_s)
-                rows = [each.row(cut.down_ns) for each in tasks]
-    return Result(pd.DataFrame(rows), plot_detection, provenance(broker))
-
-
-@contextlib.contextmanager
-def _released(tasks: Sequence[_HeldTask]) -> Iterator[None]:
-    """Let the workers finish when a block is left."""
-    try:
-        yield
-    finally:
-        for each in tasks:
-            each.released.set()
+                deadline_s = time.monotonic() + config.within_s
+                while time.monotonic() < deadline_s and any(each.is_unnoticed for each in tasks):
+                    time.sleep(LOOK_EVERY_S)
+                rows = [
+                    (
+                        each.heartbeat_s,
+                        (each.moved_ns - cut.down_ns) / 1e9,
+                        (each.noticed_ns - cut.down_ns) / 1e9,
+                    )
+                    for each in tasks
+                ]
+    frame = pd.DataFrame(rows, columns=["heartbeat_s", "task_moved_s", "worker_noticed_s"])
+    frame.iloc[:, 1:] = (frame.iloc[:, 1:] - cut.down_ns) / 1e9
+    return Result(frame, plot_detection, provenance(broker))
 
 
 class _HeldTask:
     """A task in a queue of its own, which a worker gets over the link and holds."""
 
+    moved_ns = noticed_ns = math.nan
+
     def __init__(self, broker: Broker, link: Link, heartbeat_s: int) -> None:
         self._broker = broker
         self._link = link
-        self._heartbeat_s = heartbeat_s
         self._queue = f"engine:tasks:held:{heartbeat_s}"
-        self.held = threading.Event()
-        self.released = threading.Event()
-        self.moved_ns = self.noticed_ns = 0
+        self.heartbeat_s = heartbeat_s
+        self.held, self.released = threading.Event(), threading.Event()
         Topology(queues=(Queue(name=self._queue, auto_delete=True),)).declare(broker)
         purge(broker, self._queue)
         with Publisher(broker, routing_key=self._queue) as publisher:
             publisher.publish(b"task")
 
-    def holder(self) -> Consumer:
-        recovery = Recovery(heartbeat_s=self._heartbeat_s, on_event=self._on_event)
+    @property
+    def is_unnoticed(self) -> bool:
+        return math.isnan(self.moved_ns + self.noticed_ns)
+
+    def connect_holder(self) -> Consumer:
+        recovery = Recovery(heartbeat_s=self.heartbeat_s, on_event=self._on_event)
         return Consumer(self._link.url, self._queue, self._hold, threaded=True, recovery=recovery)
 
-    def other(self) -> Consumer:
+    def connect_other(self) -> Consumer:
         return Consumer(self._broker, self._queue, self._take)
-
-    def row(self, cut_ns: int) -> dict[str, float]:
-        def after_s(time_ns: int) -> float:
-            return (time_ns - cut_ns) / 1e9 if time_ns else math.nan
-
-        return {
-            "heartbeat_s": self._heartbeat_s,
-            "task_moved_s": after_s(self.moved_ns),
-            "worker_noticed_s": after_s(self.noticed_ns),
-        }
 
     def _hold(self, *_: object) -> None:
         self.held.set()
         self.released.wait()
 
     def _take(self, *_: object) -> None:
-        self.moved_ns = self.moved_ns or time.perf_counter_ns()
+        self.moved_ns = time.perf_counter_ns()
 
     def _on_event(self, event: ConnectionEvent) -> None:
-        if event.kind == "lost":
-            self.noticed_ns = self.noticed_ns or event.at_ns
-
-
-def _wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(LOOK_EVERY_S)
-    return True
+        if event.kind == "lost" and math.isnan(self.noticed_ns):
+            self.noticed_ns = event.at_ns

@@ -2,108 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import threading
-from collections.abc import Iterator
 
 import psutil
 import pytest
-from helpers import eventually
 
-from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology, confirm_window
-from rmqlab.broker import Broker, OwnBroker, start_broker
-from rmqlab.errors import StoppedError
-from rmqlab.measure import Ledger, Load
+from rmqlab.amqp import Recovery
+from rmqlab.broker import Outage, OwnBroker
+from rmqlab.experiments import RecoveryConfig, run_with_faults
 
 RESTARTS = 20
-RATE_MSG_S = 300
-MESSAGES = 200  # of each queue, between two restarts
-RECOVER_S = 20
-# What the ledger and the load keep is below a tenth of this; a connection that leaked would be
-# a few hundred KiB, so twenty of them show.
+# What the ledger keeps is below a tenth of this; a connection that leaked would be a few hundred KiB,
+# so twenty of them show.
 GROWTH_BYTES = 4 * 2**20
-TOPOLOGY = Topology(queues=(Queue(name="long-classic"), Queue(name="long-quorum", type="quorum")))
-
-
-@pytest.fixture
-def own() -> Iterator[OwnBroker]:
-    with start_broker(own=True) as broker:
-        yield broker
-
-
-class Pair:
-    """A publisher and a consumer of a queue, each in a thread."""
-
-    def __init__(self, broker: Broker, queue: str) -> None:
-        self.ledger, self.ending, self._load = Ledger(), threading.Event(), Load(1_000_000)
-        recovery = Recovery(longest_wait_s=1, heartbeat_s=2)
-        self.publisher = Publisher(
-            broker,
-            routing_key=queue,
-            confirms=confirm_window(100),
-            topology=TOPOLOGY,
-            recovery=recovery,
-            observer=self.ledger.publisher(),
-        )
-        self.consumer = Consumer(
-            broker, queue, topology=TOPOLOGY, recovery=recovery, observer=self.ledger.consumer()
-        )
-        self.threads = [threading.Thread(target=each, daemon=True) for each in (self._publish, self._consume)]
-        for each in self.threads:
-            each.start()
-
-    def _publish(self) -> None:
-        with contextlib.suppress(StoppedError), self.publisher as publisher:
-            while not self.ending.is_set():
-                publisher.wait(1 / RATE_MSG_S)
-                publisher.publish(self._load.body(publisher.published))
-
-    def _consume(self) -> None:
-        with self.consumer:
-            self.consumer.run()
-
-    def has_done(self, count: int, since_ns: int) -> bool:
-        """Return whether so many messages that were published since are confirmed and delivered."""
-        messages = self.ledger.account().messages
-        since = messages[messages["published_ns"] > since_ns]
-        return int(((since["confirmed_ns"] > 0) & (since["delivered_ns"] > 0)).sum()) >= count
-
-    def stop(self) -> None:
-        for each in (self.publisher, self.consumer):
-            each.stop()
-        for each in self.threads:
-            each.join(5)
-            assert not each.is_alive()
 
 
 @pytest.mark.rehearsal
 @pytest.mark.usefixtures("quiet_log")
-def test_twenty_restarts_under_load_lose_and_leak_nothing(own: OwnBroker) -> None:
-    pairs = [Pair(own, queue.name) for queue in TOPOLOGY.queues]
+def test_twenty_restarts_under_load_lose_and_leak_nothing(own_broker: OwnBroker) -> None:
     usages = []
-    try:
-        for _ in range(RESTARTS):
-            up_ns = own.restart().up_ns
-            for pair in pairs:
-                assert eventually(
-                    lambda pair=pair, up_ns=up_ns: pair.has_done(MESSAGES, up_ns), seconds=RECOVER_S
-                )
-            usages.append(_usage())
-        for pair in pairs:
-            pair.ending.set()
-            pair.threads[0].join(RECOVER_S)
-            assert not pair.threads[0].is_alive()
-            assert eventually(lambda pair=pair: not pair.ledger.totals().lost_confirmed, seconds=RECOVER_S)
-    finally:
-        for pair in pairs:
-            pair.stop()
 
-    for pair in pairs:
-        totals = pair.ledger.totals()
-        assert totals.confirmed == totals.published > RESTARTS * MESSAGES
-        assert totals.lost_confirmed == 0
-        assert totals.duplicated <= pair.publisher.republished + totals.redelivered
+    def restart() -> Outage:
+        usages.append(_usage())
+        return own_broker.restart()
+
+    config = RecoveryConfig(
+        faults={"restart": restart},
+        recovery=Recovery(longest_wait_s=1, heartbeat_s=2),
+        execute=lambda _: None,
+        workers=2,
+        rate_msg_s=300,
+        repeats=RESTARTS,
+        steady_s=1,
+    )
+    result = run_with_faults(own_broker, config, progress=False)
+
+    (totals,) = result.frame("totals").to_dict("records")
+    assert totals["confirmed"] == totals["published"] > RESTARTS * config.rate_msg_s
+    assert totals["lost_confirmed"] == 0
+    assert totals["duplicated"] <= totals["republished"] + totals["redelivered"]
+    assert result.frame()["recover_s"].notna().all()
     # From the second restart on, when all that is loaded late is loaded, to the last.
     for name, early, late in zip(("threads", "files", "sockets"), usages[1], usages[-1], strict=False):
         assert late <= early, (name, usages)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from helpers import eventually
 
 from rmqlab.amqp import ConnectionEvent, Recovery
-from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Link, OwnBroker, start_broker
+from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Link, OwnBroker
 from rmqlab.engine import TOPOLOGY, EngineWorker
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import (
@@ -24,11 +23,10 @@ pytestmark = pytest.mark.usefixtures("quiet_log")
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[OwnBroker]:
-    with start_broker(own=True) as broker:
-        TOPOLOGY.declare(broker)
-        time.sleep(QUEUE_METADATA_FLUSH_S)  # a younger queue may be lost with a broker that is killed
-        yield broker
+def own(own_broker: OwnBroker) -> OwnBroker:
+    TOPOLOGY.declare(own_broker)
+    time.sleep(QUEUE_METADATA_FLUSH_S)  # a younger queue may be lost with a broker that is killed
+    return own_broker
 
 
 def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: OwnBroker) -> None:
