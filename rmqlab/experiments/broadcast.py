@@ -224,6 +224,7 @@ class _Audience(contextlib.ExitStack):
             lambda _: time.sleep(subscriber.work_s),
             name=subscriber.name,
             queue=subscriber.queue,
+            prefetch_count=1,  # what waits for it waits in its queue
             observer=self._recorders[place],
         )
 

@@ -126,12 +126,12 @@ BATCHES = pd.DataFrame(
 NAN = float("nan")
 FATES = {
     ("classic", "transient", "none"): (100, 0),
-    ("classic", "transient", "confirmed"): (90, 0),
     ("classic", "persistent", "none"): (100, 97),
+    ("classic", "transient", "confirmed"): (90, 0),
     ("classic", "persistent", "confirmed"): (1200, 1200),
     ("old", "transient", "none"): (0, 0),
-    ("old", "transient", "confirmed"): (0, 0),
     ("old", "persistent", "none"): (0, 0),
+    ("old", "transient", "confirmed"): (0, 0),
     ("old", "persistent", "confirmed"): (0, 0),
 }
 SURVIVAL = pd.DataFrame(
