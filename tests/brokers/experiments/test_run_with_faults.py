@@ -77,11 +77,10 @@ def test_a_cut_network_is_noticed_after_some_heartbeats(broker) -> None:
     assert noticed["task_moved_s"].isna()[60]
     assert noticed["worker_noticed_s"].isna()[60]
     assert not [name for name in broker.queues()["name"] if "held" in name]
-    assert "heartbeat" in result.plot().axes[0].get_ylabel()
+    assert [each.get_text() for each in result.plot().axes[0].get_yticklabels()] == ["1", "60"]
 
 
-@pytest.mark.parametrize("is_cut", [True, False])
-def test_a_worker_is_stopped_while_it_shakes_hands(broker, is_cut: bool) -> None:
+def test_a_worker_is_stopped_while_it_shakes_hands(broker) -> None:
     """A network that is cut takes its new connection, and answers nothing until it is whole again."""
     events: list[ConnectionEvent] = []
     with Link(broker) as link:
@@ -93,15 +92,9 @@ def test_a_worker_is_stopped_while_it_shakes_hands(broker, is_cut: bool) -> None
             link.drop()
             assert eventually(lambda: events)  # it is lost, and tries again
             time.sleep(0.3)
-            if is_cut:
-                _stop(worker, running)
-        _stop(worker, running)
-
-
-def _stop(worker: EngineWorker, running: threading.Thread) -> None:
-    started_s = time.monotonic()
-    worker.stop()
-    running.join(10)
-    worker.close()
-    assert not running.is_alive()
-    assert time.monotonic() - started_s < 5
+            started_s = time.monotonic()
+            worker.stop()
+            running.join(10)
+            worker.close()
+            assert not running.is_alive()
+            assert time.monotonic() - started_s < 5

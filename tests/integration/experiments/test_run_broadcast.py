@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pika
 import pytest
 
 from rmqlab.engine import Event
@@ -37,12 +36,9 @@ def test_every_subscriber_gets_every_event_once(broker, rate_msg_s) -> None:
 def test_there_is_a_run_for_each_number_of_subscribers_and_repeat(broker) -> None:
     runs = _run(broker, 1, 2, repeats=2).frame("runs")
 
-    assert runs[["repeat", "subscribers", "received"]].to_numpy().tolist() == [
-        [0, 1, 20],
-        [0, 2, 40],
-        [1, 1, 20],
-        [1, 2, 40],
-    ]
+    assert runs["repeat"].tolist() == [0, 0, 1, 1]
+    assert runs["subscribers"].tolist() == [1, 2, 1, 2]
+    assert runs["received"].tolist() == [20, 40, 20, 40]
     assert (runs["last_ms"] >= runs["first_ms"]).all()
 
 
@@ -82,16 +78,6 @@ def test_subscribers_that_share_a_queue_share_the_events(broker) -> None:
     assert received["dashboard"] == 20
 
 
-def test_one_that_is_slow_falls_behind_alone(broker) -> None:
-    result = _run(broker, Subscriber("quick"), Subscriber("slow", work_s=0.1), rate_msg_s=100)
-    latency_ms = result.frame("received").set_index("subscriber")["latency_ms"]
-    backlog = result.frame("backlog").groupby("subscriber")["backlog"]
-
-    assert latency_ms["slow"] > 2 * latency_ms["quick"]
-    assert backlog.max()["slow"] >= 10
-    assert backlog.last().to_dict() == {"quick": 0, "slow": 0}
-
-
 def test_a_run_begins_without_what_another_left_and_leaves_nothing(broker, channel) -> None:
     channel.exchange_declare("engine:events", "fanout", durable=True)
     channel.queue_declare(BILLING, durable=True)
@@ -100,8 +86,7 @@ def test_a_run_begins_without_what_another_left_and_leaves_nothing(broker, chann
 
     for _ in range(2):
         assert _received(broker, Subscriber("durable", queue=BILLING)) == {"durable": 20}
-    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
-        channel.queue_declare(BILLING, passive=True)
+    assert BILLING not in set(broker.queues()["name"])
 
 
 def test_a_run_that_takes_too_long_says_so(broker) -> None:
@@ -121,7 +106,7 @@ def test_a_subscriber_that_fails_ends_the_run(broker, channel) -> None:
         _run(broker, Subscriber("durable", queue=BILLING), events=DeletesTheQueue(EVENTS))
 
 
-def test_an_interrupted_run_leaves_no_thread_and_no_queue(broker, channel) -> None:
+def test_an_interrupted_run_leaves_no_thread_and_no_queue(broker) -> None:
     class Interrupted(list):
         def __iter__(self):
             yield from list(super().__iter__())[:5]
@@ -132,5 +117,4 @@ def test_an_interrupted_run_leaves_no_thread_and_no_queue(broker, channel) -> No
         _run(broker, Subscriber("own"), Subscriber("durable", queue=BILLING), events=Interrupted(EVENTS))
 
     assert threading.active_count() == before
-    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
-        channel.queue_declare(BILLING, passive=True)
+    assert BILLING not in set(broker.queues()["name"])

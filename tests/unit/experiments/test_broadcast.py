@@ -57,9 +57,8 @@ def run() -> Result:
 def test_there_is_a_row_for_each_subscriber_and_event(run: Result) -> None:
     events = run.frame()
 
-    assert list(zip(events["subscriber"], events["event"], strict=True)) == [
-        (name, event) for name in ("quick", "slow", "late") for event in range(3)
-    ]
+    assert list(events["subscriber"]) == ["quick"] * 3 + ["slow"] * 3 + ["late"] * 3
+    assert list(events["event"]) == [0, 1, 2] * 3
     assert list(events["deliveries"]) == [1, 1, 1, 1, 1, 1, 0, 0, 1]
     assert list(events["away"]) == [False] * 6 + [True, True, False]
     assert set(events["rabbitmq"]) == {"4.0.5"}
