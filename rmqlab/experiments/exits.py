@@ -21,10 +21,6 @@ from rmqlab.measure import provenance
 END_TIMEOUT_S = 10
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitsConfig(Config):
     """Which programs are run, and what happens to their broker.
@@ -38,8 +34,8 @@ class ExitsConfig(Config):
     """
 
     programs: Mapping[str, Callable[[], object]]
-    faults: Mapping[str, Callable[[], object]] = field(default_factory=lambda: {"nothing": _nothing})
-    ready: Callable[[], object] = _nothing
+    faults: Mapping[str, Callable[[], object]] = field(default_factory=lambda: {"nothing": lambda: None})
+    ready: Callable[[], object] = lambda: None
     timeout_s: float = 1.0
     FULL: ClassVar = {"timeout_s": 10.0}
 

@@ -23,10 +23,6 @@ def plot_sharing(sharing: pd.DataFrame) -> Figure:
 
     Args:
         sharing: one row a run: prefetch, jain_busy, idle_share, makespan_s, ideal_s.
-
-    Returns:
-        A figure with two axes: fairness and idle share, from 0 to 1, on the left; makespan and
-        ideal in seconds on the right.
     """
     runs = sharing.sort_values("prefetch")
     first, last = runs.iloc[0], runs.iloc[-1]
@@ -74,10 +70,6 @@ def plot_fairness_and_rate(result: Result, *, sharing: pd.DataFrame, rule: Mappi
         result: of `consume_load`.
         sharing: one row a run of several workers: prefetch, jain_busy.
         rule: the prefetch that the rule gives for each delay_ms.
-
-    Returns:
-        A figure with one axes, from 0 to 1: fairness, and each delay's throughput as part of
-        its highest; and a vertical line for each delay's rule.
     """
     fair = sharing.groupby("prefetch")["jain_busy"].median()
     with new_figure(1, 1) as (figure, (axes,)):
