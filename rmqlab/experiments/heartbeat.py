@@ -76,16 +76,10 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
                 deadline_s = time.monotonic() + config.within_s
                 while time.monotonic() < deadline_s and any(each.is_unnoticed for each in tasks):
                     time.sleep(LOOK_EVERY_S)
-                rows = [
-                    (
-                        each.heartbeat_s,
-                        (each.moved_ns - cut.down_ns) / 1e9,
-                        (each.noticed_ns - cut.down_ns) / 1e9,
-                    )
-                    for each in tasks
-                ]
-    frame = pd.DataFrame(rows, columns=["heartbeat_s", "task_moved_s", "worker_noticed_s"])
-    frame.iloc[:, 1:] = (frame.iloc[:, 1:] - cut.down_ns) / 1e9
+                rows = [(each.heartbeat_s, each.moved_ns, each.noticed_ns) for each in tasks]
+    sides = ["task_moved_s", "worker_noticed_s"]
+    frame = pd.DataFrame(rows, columns=["heartbeat_s", *sides])
+    frame[sides] = (frame[sides] - cut.down_ns) / 1e9
     return Result(frame, plot_detection, provenance(broker))
 
 
