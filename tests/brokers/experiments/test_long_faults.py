@@ -2,117 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import logging
-import threading
-import time
-from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from rmqlab.amqp import Consumer, Publisher, Queue, Recovery, Topology, confirm_window
-from rmqlab.broker import Broker, start_broker
-from rmqlab.errors import StoppedError
-from rmqlab.measure import Ledger, Load
+from rmqlab.amqp import Recovery
+from rmqlab.broker import Outage, OwnBroker
+from rmqlab.experiments import RecoveryConfig, run_with_faults
 
 RESTARTS = 20
-RATE_MSG_S = 300
-MESSAGES = 200  # of each queue, between two restarts
-RECOVER_S = 20
-# What the ledger and the load keep is below a tenth of this; a connection that leaked would be
-# a few hundred KiB, so twenty of them show.
+# What the ledger keeps is below a tenth of this; a connection that leaked would be a few hundred KiB,
+# so twenty of them show.
 GROWTH_BYTES = 4 * 2**20
-TOPOLOGY = Topology(queues=(Queue(name="long-classic"), Queue(name="long-quorum", type="quorum")))
-
-
-@pytest.fixture
-def own() -> Iterator[Broker]:
-    with start_broker(own=True) as broker:
-        yield broker
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("pika", "rmqlab.amqp")]
-    before = [each.level for each in loggers]
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
-    yield
-    for each, level in zip(loggers, before, strict=True):
-        each.setLevel(level)
-
-
-class Pair:
-    """A publisher and a consumer of a queue, each in a thread."""
-
-    def __init__(self, broker: Broker, queue: str) -> None:
-        self.ledger, self.ending, self._load = Ledger(), threading.Event(), Load(1_000_000)
-        recovery = Recovery(longest_wait_s=1, heartbeat_s=2)
-        self.publisher = Publisher(
-            broker,
-            routing_key=queue,
-            confirms=confirm_window(100),
-            topology=TOPOLOGY,
-            recovery=recovery,
-            observer=self.ledger.publisher(),
-        )
-        self.consumer = Consumer(
-            broker, queue, topology=TOPOLOGY, recovery=recovery, observer=self.ledger.consumer()
-        )
-        self.threads = [threading.Thread(target=each, daemon=True) for each in (self._publish, self._consume)]
-        for each in self.threads:
-            each.start()
-
-    def _publish(self) -> None:
-        with contextlib.suppress(StoppedError), self.publisher as publisher:
-            while not self.ending.is_set():
-                publisher.wait(1 / RATE_MSG_S)
-                publisher.publish(self._load.body(publisher.published))
-
-    def _consume(self) -> None:
-        with self.consumer:
-            self.consumer.run()
-
-    def has_done(self, count: int, since_ns: int) -> bool:
-        """Return whether so many messages that were published since are confirmed and delivered."""
-        messages = self.ledger.account().messages
-        since = messages[messages["published_ns"] > since_ns]
-        return int(((since["confirmed_ns"] > 0) & (since["delivered_ns"] > 0)).sum()) >= count
-
-    def stop(self) -> None:
-        for each in (self.publisher, self.consumer):
-            each.stop()
-        for each in self.threads:
-            each.join(5)
-            assert not each.is_alive()
 
 
 @pytest.mark.rehearsal
-def test_twenty_restarts_under_load_lose_and_leak_nothing(own: Broker) -> None:
-    pairs = [Pair(own, queue.name) for queue in TOPOLOGY.queues]
+@pytest.mark.usefixtures("quiet_log")
+def test_twenty_restarts_under_load_lose_and_leak_nothing(own_broker: OwnBroker) -> None:
     usages = []
-    try:
-        for _ in range(RESTARTS):
-            up_ns = own.restart().up_ns
-            for pair in pairs:
-                _wait_until(lambda pair=pair, up_ns=up_ns: pair.has_done(MESSAGES, up_ns), RECOVER_S)
-            usages.append(_usage())
-        for pair in pairs:
-            pair.ending.set()
-            pair.threads[0].join(RECOVER_S)
-            assert not pair.threads[0].is_alive()
-            _wait_until(lambda pair=pair: not pair.ledger.totals().lost_confirmed, RECOVER_S)
-    finally:
-        for pair in pairs:
-            pair.stop()
 
-    for pair in pairs:
-        totals = pair.ledger.totals()
-        assert totals.confirmed == totals.published > RESTARTS * MESSAGES
-        assert totals.lost_confirmed == 0
-        assert totals.duplicated <= pair.publisher.republished + totals.redelivered
+    def restart() -> Outage:
+        usages.append(_usage())
+        return own_broker.restart()
+
+    config = RecoveryConfig(
+        faults={"restart": restart},
+        recovery=Recovery(longest_wait_s=1, heartbeat_s=2),
+        execute=lambda _: None,
+        workers=2,
+        rate_msg_s=300,
+        repeats=RESTARTS,
+        steady_s=1,
+    )
+    result = run_with_faults(own_broker, config, progress=False)
+
+    (totals,) = result.frame("totals").to_dict("records")
+    assert totals["confirmed"] == totals["published"] > RESTARTS * config.rate_msg_s
+    assert totals["lost_confirmed"] == 0
+    assert totals["duplicated"] <= totals["republished"] + totals["redelivered"]
+    assert result.frame()["recover_s"].notna().all()
     # From the second restart on, when all that is loaded late is loaded, to the last.
     for name, early, late in zip(("threads", "files", "sockets"), usages[1], usages[-1], strict=False):
         assert late <= early, (name, usages)
@@ -120,15 +49,8 @@ def test_twenty_restarts_under_load_lose_and_leak_nothing(own: Broker) -> None:
 
 
 def _usage() -> tuple[int, int, int, int]:
-    """Give this process's threads, open files, connections that are open, and bytes of memory."""
+    """Return this process's threads, open files, connections that are open, and bytes of memory."""
     gc.collect()
     process = psutil.Process()
     sockets = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_ESTABLISHED]
     return process.num_threads(), process.num_fds(), len(sockets), process.memory_info().rss
-
-
-def _wait_until(condition, timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)

@@ -13,6 +13,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from rmqlab import experiments
+from rmqlab.experiments.confirms_figures import plot_confirm_cost
+from rmqlab.experiments.durability_figures import plot_durability
+from rmqlab.experiments.prefetch_figures import plot_fairness_and_rate, plot_rates
+from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
 
 mpl.use("agg")  # no window, whatever the machine has
 
@@ -66,6 +70,9 @@ RECOVERIES = pd.DataFrame(
         "recover_s": [0.02, 0.03, 0.04, 0.05, 0.0, 0.5, float("nan")],
     }
 )
+FAULTS = experiments.Result(
+    RECOVERIES, plot_recoveries, {}, {"throughput": THROUGHPUT, "outages": OUTAGES, "events": EVENTS}
+)
 SHARING = pd.DataFrame(
     {
         "prefetch": [1000, 1, 10],
@@ -82,6 +89,8 @@ RATES = pd.DataFrame(
         "rate_msg_s": [500.0, 900.0, 1000.0, 800.0, 100.0, 900.0],
     }
 )
+
+CONSUMED = experiments.Result(RATES, plot_rates, {})
 
 
 def _tasks(outcomes: list[str | None], deliveries: list[int]) -> pd.DataFrame:
@@ -117,12 +126,12 @@ BATCHES = pd.DataFrame(
 NAN = float("nan")
 FATES = {
     ("classic", "transient", "none"): (100, 0),
-    ("classic", "transient", "confirmed"): (90, 0),
     ("classic", "persistent", "none"): (100, 97),
+    ("classic", "transient", "confirmed"): (90, 0),
     ("classic", "persistent", "confirmed"): (1200, 1200),
     ("old", "transient", "none"): (0, 0),
-    ("old", "transient", "confirmed"): (0, 0),
     ("old", "persistent", "none"): (0, 0),
+    ("old", "transient", "confirmed"): (0, 0),
     ("old", "persistent", "confirmed"): (0, 0),
 }
 SURVIVAL = pd.DataFrame(
@@ -168,11 +177,11 @@ FIGURES = {
         ["Nothing done"],
     ),
     "outages": (
-        lambda: experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS),
+        lambda: plot_outages(FAULTS),
         ["2 faults; the longest silence is 0.9 s (restart)", ...],
     ),
     "recoveries": (
-        lambda: experiments.plot_recoveries(RECOVERIES),
+        lambda: plot_recoveries(RECOVERIES),
         ["Half are back after 35 ms (closed), 255 ms (restart)"],
     ),
     "sharing": (
@@ -180,11 +189,11 @@ FIGURES = {
         ["From prefetch 1 to 1000, fairness falls from 0.99 to 0.12", ...],
     ),
     "rates": (
-        lambda: experiments.plot_rates(RATES),
+        lambda: plot_rates(RATES),
         ["More prefetch makes the distant consumer 9 times as fast, the near one 2.0 times"],
     ),
     "fairness and rate": (
-        lambda: experiments.plot_fairness_and_rate(SHARING, RATES, rule={0: 2, 2.5: 8}),
+        lambda: plot_fairness_and_rate(CONSUMED, sharing=SHARING, rule={0: 2, 2.5: 8}),
         ["Prefetch 10 gives 89% of the throughput, and a fairness of 0.90"],
     ),
     "fates": (
@@ -200,15 +209,15 @@ FIGURES = {
         ["The gain: up to 2.1 times the rate", "The price: up to 99 are done twice"],
     ),
     "survival": (
-        lambda: experiments.plot_survival(SURVIVAL),
+        lambda: plot_durability(SURVIVAL),
         ["1 of 8 combinations lose nothing, and all of these are confirmed"],
     ),
     "survival of all": (
-        lambda: experiments.plot_survival(SURVIVAL.assign(presumed_safe=9, survived=9, lost=0)),
+        lambda: plot_durability(SURVIVAL.assign(presumed_safe=9, survived=9, lost=0)),
         ["8 of 8 combinations lose nothing"],
     ),
     "cost": (
-        lambda: experiments.plot_confirm_cost(COSTS),
+        lambda: plot_confirm_cost(COSTS),
         ["window 500 is 19 times as fast as each", "A confirm takes 0.5 to 16 ms"],
     ),
     "waits over a day": (
@@ -336,7 +345,7 @@ def test_nothing_on_a_gantt_chart_is_cut_off_or_overlaps() -> None:
 
 
 def test_outages_are_shaded_and_named_and_what_does_not_last_is_a_line() -> None:
-    rates, events = experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS).axes
+    rates, events = plot_outages(FAULTS).axes
 
     assert rates.get_title(loc="left") == "2 faults; the longest silence is 0.9 s (restart)"
     assert [text.get_text() for text in rates.texts] == ["closed", "restart"]
@@ -346,13 +355,13 @@ def test_outages_are_shaded_and_named_and_what_does_not_last_is_a_line() -> None
 
 
 def test_a_peak_after_an_outage_does_not_press_the_rest_flat() -> None:
-    rates, _ = experiments.plot_outages(THROUGHPUT, OUTAGES, EVENTS).axes
+    rates, _ = plot_outages(FAULTS).axes
 
     assert 100 < rates.get_ylim()[1] < 1000
 
 
 def test_what_the_rule_gives_is_drawn_and_written() -> None:
-    (axes,) = experiments.plot_fairness_and_rate(SHARING, RATES, rule={0: 2, 2.5: 8}).axes
+    (axes,) = plot_fairness_and_rate(CONSUMED, sharing=SHARING, rule={0: 2, 2.5: 8}).axes
 
     assert {"rule: 2", "rule: 8"} <= {text.get_text() for text in axes.texts}
     assert [2, 2] in [list(line.get_xdata()) for line in axes.get_lines()]
@@ -370,7 +379,7 @@ def test_fates_count_what_was_lost_and_what_was_delivered_again() -> None:
 
 
 def test_each_cell_says_what_survived() -> None:
-    (axes,) = experiments.plot_survival(SURVIVAL).axes
+    (axes,) = plot_durability(SURVIVAL).axes
     texts = [text.get_text() for text in axes.texts]
 
     assert texts[:4] == [
@@ -402,8 +411,10 @@ def test_each_design_has_its_two_distributions_and_the_lines_are_named_once() ->
         lambda: experiments.plot_speedup(SUMMARY.head(1)),
         lambda: experiments.plot_depth(DEPTH.head(3)),
         lambda: experiments.plot_sharing(SHARING.head(1)),
-        lambda: experiments.plot_rates(RATES.head(1)),
-        lambda: experiments.plot_fairness_and_rate(SHARING.head(1), RATES.head(1), rule={0: 2}),
+        lambda: plot_rates(RATES.head(1)),
+        lambda: plot_fairness_and_rate(
+            experiments.Result(RATES.head(1), plot_rates, {}), sharing=SHARING.head(1), rule={0: 2}
+        ),
     ],
 )
 def test_one_run_can_be_drawn_too(draw) -> None:

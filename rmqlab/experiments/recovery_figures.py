@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.transforms import blended_transform_factory
 
 from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
 
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from rmqlab.experiments._result import Result
 
 LINES = {"published": COLORS[0], "confirmed": COLORS[4], "received": COLORS[2]}
 WIDTHS = {"published": 4.0, "confirmed": 2.2, "received": 1.2}
@@ -22,61 +23,44 @@ SHORTEST_S = 0.01  # what is drawn of times that are shorter still
 STEADY_PERCENTILE = 75
 
 
-def plot_outages(throughput: pd.DataFrame, outages: pd.DataFrame, events: pd.DataFrame) -> Figure:
-    """Draw rates over time, with what was broken shaded, and the events of connections.
-
-    Args:
-        throughput: one row a bin and event, from `FaultRun.throughput`: time_s, event,
-            rate_msg_s.
-        outages: one row a fault, from `FaultRun.outages`: fault, down_s, up_s, silent_s.
-        events: one row an event of a connection, from `FaultRun.events`: time_s, event.
-
-    Returns:
-        A figure with two axes below each other: rates above, connections' events below.
-    """
+def plot_outages(result: Result) -> Figure:
+    """Draw rates over time, with what was broken shaded, and below them the events of connections."""
+    throughput, faults = result.frame("throughput"), result.frame("outages").to_dict("records")
     with new_figure(2, 1, height_in=4.6, share_x=True) as (figure, (rates, marks)):
         if grid := rates.get_gridspec():
             grid.set_height_ratios([4, 1])
-        width_s = np.diff(np.unique(throughput["time_s"])).min(initial=np.inf)
+        width_s = np.diff(np.unique(throughput["time_s"])).min()
         for name, color in LINES.items():
             line = throughput[throughput["event"] == name]
-            middle_s = line["time_s"] + (width_s if np.isfinite(width_s) else 0) / 2
+            middle_s = line["time_s"] + width_s / 2
             rates.plot(middle_s, line["rate_msg_s"], color=color, lw=WIDTHS[name], label=name)
         shown = throughput.loc[throughput["event"].isin(LINES), "rate_msg_s"]
         # What had waited comes at once when an outage is over: its peak is cut where it would
         # press everything else flat.
-        steady = float(np.percentile(shown, STEADY_PERCENTILE)) if len(shown) else 1.0
-        top = min(float(shown.max()), 4 * max(steady, 1.0)) * 1.3
+        top = 1.3 * min(float(shown.max()), 4 * max(float(np.percentile(shown, STEADY_PERCENTILE)), 1.0))
         rates.set(ylabel="messages per second", ylim=(0, top))
-        for axes in (rates, marks):
-            for down_s, up_s in zip(outages["down_s"], outages["up_s"], strict=True):
-                if up_s > down_s:
-                    axes.axvspan(down_s, up_s, color=SHADE, zorder=0, lw=0)
+        for each in faults:
+            for axes in (rates, marks):
+                if each["up_s"] > each["down_s"]:
+                    axes.axvspan(each["down_s"], each["up_s"], color=SHADE, zorder=0, lw=0)
                 else:
-                    axes.axvline(down_s, color=GREY, lw=1, ls="--", zorder=0)
-        for fault, down_s, up_s in zip(outages["fault"], outages["down_s"], outages["up_s"], strict=True):
-            rates.annotate(
-                fault,
-                ((down_s + up_s) / 2, 1),
-                (0, -4),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                color="0.3",
-            )
+                    axes.axvline(each["down_s"], color=GREY, lw=1, ls="--", zorder=0)
+            at = {
+                "x": (each["down_s"] + each["up_s"]) / 2,
+                "y": 0.98,
+                "transform": rates.get_xaxis_transform(),
+            }
+            rates.text(s=each["fault"], ha="center", va="top", color="0.3", **at)
         # In the longest outage there is nothing that a legend could cover.
-        widest = int((outages["up_s"] - outages["down_s"]).argmax())
-        center_s = float(outages["down_s"].iloc[widest] + outages["up_s"].iloc[widest]) / 2
-        rates.legend(
-            loc="center",
-            bbox_to_anchor=(center_s, 0.5),
-            bbox_transform=blended_transform_factory(rates.transData, rates.transAxes),
+        widest = max(faults, key=lambda each: each["up_s"] - each["down_s"])
+        center_s = (widest["down_s"] + widest["up_s"]) / 2
+        anchor = {"bbox_to_anchor": (center_s, 0.5), "bbox_transform": rates.get_xaxis_transform()}
+        rates.legend(loc="center", **anchor)
+        _mark_events(marks, result.frame("events"))
+        worst = max(faults, key=lambda each: each["silent_s"])
+        rates.set_title(
+            f"{len(faults)} faults; the longest silence is {worst['silent_s']:.1f} s ({worst['fault']})"
         )
-        _mark_events(marks, events)
-        longest = int(outages["silent_s"].argmax())
-        longest_s, worst = float(outages["silent_s"].iloc[longest]), outages["fault"].iloc[longest]
-        rates.set_title(f"{len(outages)} faults; the longest silence is {longest_s:.1f} s ({worst})")
     return figure
 
 
@@ -92,21 +76,13 @@ def _mark_events(axes: Axes, events: pd.DataFrame) -> None:
     axes.set(xlabel="time (s)", ylabel="")
 
 
-def plot_recoveries(recoveries: pd.DataFrame) -> Figure:
-    """Draw how soon clients are back, as a distribution for each fault.
-
-    Args:
-        recoveries: one row a fault and client, from `FaultRun.recoveries`: fault, recover_s.
-
-    Returns:
-        A figure with one axes: the share of clients that were back by a time, on a
-        logarithmic scale.
-    """
+def plot_recoveries(rows: pd.DataFrame) -> Figure:
+    """Draw what part of the clients was back by a time, as a distribution for each fault."""
     with new_figure(1, 1) as (figure, (axes,)):
         parts = []
-        for number, (fault, rows) in enumerate(recoveries.groupby("fault", sort=False)):
+        for number, (fault, found) in enumerate(rows.groupby("fault", sort=False)):
             color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
-            times_s = np.sort(rows["recover_s"].dropna().to_numpy()).clip(SHORTEST_S)
+            times_s = np.sort(found["recover_s"].dropna().to_numpy()).clip(SHORTEST_S)
             if not len(times_s):
                 continue
             share = np.arange(1, len(times_s) + 1) / len(times_s)
@@ -120,8 +96,7 @@ def plot_recoveries(recoveries: pd.DataFrame) -> Figure:
             label(axes, text, times_s[place], share[place], color, offset=offset)
             parts.append(f"{_time(float(np.median(times_s)))} ({fault})")
         axes.set(xscale="log", xlabel="time to recover (s)", ylabel="clients that are back", ylim=(0, 1.03))
-        low, high = SHORTEST_S, max(2.0, float(recoveries["recover_s"].max()))
-        axes.set_xlim(low, high * 3)
+        axes.set_xlim(SHORTEST_S, max(2.0, float(rows["recover_s"].max())) * 3)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         axes.set_title(f"Half are back after {', '.join(parts)}")

@@ -1,0 +1,107 @@
+"""What confirms cost: how many messages a second, and how long until one is confirmed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from rmqlab import names
+from rmqlab.amqp import (
+    Confirms,
+    Publisher,
+    confirm_batch,
+    confirm_each,
+    confirm_window,
+    fire_and_forget,
+    purge,
+)
+from rmqlab.broker import Broker
+from rmqlab.engine import TOPOLOGY
+from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.confirms_figures import plot_confirm_cost
+from rmqlab.measure import Ledger, Load, Report, provenance
+
+MOST = 1_000_000  # messages; more than anybody publishes within the time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmsConfig(Config):
+    """What is published, and how publishers wait for confirms.
+
+    Attributes:
+        strategies: for each strategy's name, how its publisher waits for confirms.
+        seconds: how long each publishes new messages.
+        repeats: how often each strategy is run.
+    """
+
+    strategies: Mapping[str, Confirms] = field(
+        default_factory=lambda: {
+            "none": fire_and_forget(),
+            "each": confirm_each(),
+            "batch 100": confirm_batch(100),
+            "window 500": confirm_window(500),
+        }
+    )
+    seconds: float = 0.3
+    repeats: int = 2
+    FULL: ClassVar = {"seconds": 2.0, "repeats": 10}
+
+
+def measure_confirms(
+    broker: Broker | str, config: ConfirmsConfig | None = None, *, progress: bool = True
+) -> Result:
+    """Publish to `engine:tasks` as fast as each strategy allows, until all is confirmed.
+
+    Messages have 256 bytes. Without confirms, a run lasts until the broker has read all of them.
+    The queue is emptied before each run and in the end.
+
+    Args:
+        broker: a running broker, or an AMQP URL.
+        config: what is published, and how; `ConfirmsConfig.quick()` if None.
+        progress: whether to show a progress bar.
+
+    Returns:
+        One row a run: strategy (its name), repeat (from 0), published, confirmed,
+        rate_msg_s (over the whole run), confirm_median_ms, confirm_p95_ms, confirm_p99_ms (from
+        publishing to its confirm; NaN without confirms).
+
+    Raises:
+        BrokerError: as `Publisher.publish`.
+    """
+    config = config or ConfirmsConfig.quick()
+    TOPOLOGY.declare(broker)
+    runs = itertools.product(range(config.repeats), config.strategies.items())
+    rows = [
+        {"strategy": name, "repeat": repeat, **_publish(broker, confirms, config.seconds)}
+        for repeat, (name, confirms) in bar_of(runs, "run", progress=progress)
+    ]
+    purge(broker, names.TASKS)
+    where = provenance(broker if isinstance(broker, Broker) else None)
+    return Result(pd.DataFrame(rows), plot_confirm_cost, where)
+
+
+def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[str, Any]:
+    load = Load(MOST)
+    ledger = Ledger()
+    recorder = ledger.publisher(identify=load.identify)
+    purge(broker, names.TASKS)
+    with Publisher(broker, routing_key=names.TASKS, confirms=confirms, observer=recorder) as publisher:
+        started_s = time.perf_counter()
+        end_s = started_s + seconds
+        publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
+        publisher.flush()
+        took_s = time.perf_counter() - started_s
+    latency = Report.of(ledger).latency().set_index("latency").loc["confirm"]
+    totals = ledger.totals()
+    return {
+        "published": totals.published,
+        "confirmed": totals.confirmed,
+        "rate_msg_s": totals.published / took_s,
+        **{f"confirm_{name}": latency[name] for name in ("median_ms", "p95_ms", "p99_ms")},
+    }

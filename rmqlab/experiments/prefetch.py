@@ -1,0 +1,131 @@
+"""How fast one consumer gets its messages, by prefetch and distance from the broker."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from rmqlab import names
+from rmqlab.amqp import Consumer, Publisher, ack_each, connect, purge
+from rmqlab.broker import Broker, Link
+from rmqlab.engine import TOPOLOGY
+from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.prefetch_figures import plot_fairness_and_rate, plot_rates
+from rmqlab.measure import ConstantDuration, Ledger, Load, Report, provenance, publish_load
+
+IDLE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefetchConfig(Config):
+    """What is consumed, with which prefetches, and from how far.
+
+    Attributes:
+        load: the messages and how long their work takes.
+        prefetches: how many unacknowledged messages the broker hands out at a time; 0 is no limit.
+        delays_ms: of the link between broker and consumer, one way, in milliseconds.
+        repeats: how often each prefetch is tried with each delay.
+    """
+
+    load: Load = field(default_factory=lambda: Load(120, durations=ConstantDuration(0.001)))
+    prefetches: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 1000)
+    delays_ms: Sequence[float] = (0, 2.5)
+    repeats: int = 1
+    FULL: ClassVar = {"load": Load(600, durations=ConstantDuration(0.001)), "repeats": 5}
+
+
+def round_trip_ms(broker: Broker | Link | str, *, calls: int = 20) -> float:
+    """Measure how long a question to the broker and its answer are on their way.
+
+    Args:
+        broker: a broker of `start_broker`, a link to one, or an AMQP URL.
+        calls: how many questions; each is a `basic_qos`, which the broker answers at once.
+
+    Returns:
+        The shortest time, in milliseconds.
+
+    Raises:
+        BrokerUnavailableError: no connection could be opened.
+    """
+    with contextlib.closing(connect(broker.url if isinstance(broker, Link) else broker)) as connection:
+        channel = connection.channel()
+        times_s = []
+        for _ in range(calls):
+            asked_s = time.perf_counter()
+            channel.basic_qos(prefetch_count=1)
+            times_s.append(time.perf_counter() - asked_s)
+    return min(times_s) * 1000
+
+
+def consume_load(broker: Broker, config: PrefetchConfig | None = None, *, progress: bool = True) -> Result:
+    """Let one consumer work off a load, once with each prefetch over each distance.
+
+    Each time `engine:tasks` is emptied, and filled before the consumer begins. The consumer
+    acknowledges each message after its work, which is to wait for as long as the load says.
+
+    Args:
+        broker: a running broker; the load is published to it without a delay.
+        config: what is consumed, and how; `PrefetchConfig.quick()` if None.
+        progress: whether to show a progress bar.
+
+    Returns:
+        One row a run: delay_ms, prefetch, repeat (from 0), task_ms (mean time of a message's
+        work), published, acked, redelivered, rate_msg_s (acknowledged messages over the time
+        from the first delivery to the last acknowledgement), idle_share (part of that time
+        without a message in hand). Figures: the throughput; `fairness`, with that of several workers.
+
+    Raises:
+        BrokerError: the broker is gone.
+    """
+    config = config or PrefetchConfig.quick()
+    TOPOLOGY.declare(broker)
+    rows = []
+    runs = itertools.product(range(config.repeats), config.delays_ms, config.prefetches)
+    for repeat, delay_ms, prefetch in bar_of(runs, "run", progress=progress):
+        with Link(broker, delay_ms=delay_ms) as link:
+            measured = _consume(broker, link, config.load.again(), prefetch)
+        rows.append({"delay_ms": delay_ms, "prefetch": prefetch, "repeat": repeat, **measured})
+    return Result(
+        pd.DataFrame(rows), plot_rates, provenance(broker), figures={"fairness": plot_fairness_and_rate}
+    )
+
+
+def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dict[str, Any]:
+    durations_s = load.durations_s()
+    ledger = Ledger()
+    purge(broker, names.TASKS)
+    publishing = ledger.publisher(identify=load.identify)
+    with Publisher(broker, routing_key=names.TASKS, observer=publishing) as publisher:
+        publish_load(publisher, load)
+
+    def work(_: object, properties: Any, body: bytes) -> None:
+        number = load.identify(properties, body)
+        if number >= 0:  # not somebody else's
+            time.sleep(durations_s[number])
+
+    with Consumer(
+        link.url,
+        names.TASKS,
+        work,
+        ack=ack_each(),
+        prefetch_count=prefetch_count,
+        observer=ledger.consumer(identify=load.identify),
+    ) as consumer:
+        consumer.run(count=load.count, idle_s=IDLE_S)
+    totals, deliveries = ledger.totals(), ledger.account().deliveries
+    span_s = float(deliveries["settled_ns"].max() - deliveries["delivered_ns"].min()) / 1e9
+    return {
+        "task_ms": load.work_s / load.count * 1000,
+        "published": totals.published,
+        "acked": totals.acked,
+        "redelivered": totals.redelivered,
+        "rate_msg_s": totals.acked / span_s,
+        "idle_share": 1 - Report.of(ledger).fairness()["mean_utilization"].item(),
+    }

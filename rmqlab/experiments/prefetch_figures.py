@@ -1,0 +1,114 @@
+"""What a prefetch does: to fairness, to makespan, and to the throughput over a distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from rmqlab.experiments._result import Result
+
+FAIR, IDLE, MAKESPAN = COLORS[2], COLORS[3], COLORS[4]
+RATES = (COLORS[0], COLORS[1], COLORS[5])  # one for each delay
+
+
+def plot_sharing(sharing: pd.DataFrame) -> Figure:
+    """Draw how workers share a workload, by their prefetch.
+
+    Args:
+        sharing: one row a run: prefetch, jain_busy, idle_share, makespan_s, ideal_s.
+    """
+    runs = sharing.sort_values("prefetch")
+    first, last = runs.iloc[0], runs.iloc[-1]
+    with new_figure(1, 2) as (figure, (left, right)):
+        left.plot(runs["prefetch"], runs["jain_busy"], marker=MARKERS[0], color=FAIR)
+        label(left, "fairness", first["prefetch"], first["jain_busy"], FAIR, offset=(6, -16))
+        left.plot(runs["prefetch"], runs["idle_share"], marker=MARKERS[3], color=IDLE)
+        label(left, "idle share", last["prefetch"], last["idle_share"], IDLE, offset=(-4, -18))
+        left.set(ylabel="fairness (Jain), idle share", ylim=(0, 1.05))
+        left.set_title(
+            f"From prefetch {first['prefetch']:.0f} to {last['prefetch']:.0f}, fairness falls "
+            f"from {first['jain_busy']:.2f} to {last['jain_busy']:.2f}"
+        )
+        right.plot(runs["prefetch"], runs["makespan_s"], marker=MARKERS[4], color=MAKESPAN)
+        right.axhline(first["ideal_s"], linestyle="--", color=GREY)
+        label(right, "ideal", first["prefetch"], first["ideal_s"], GREY, offset=(6, -14))
+        label(right, "measured", first["prefetch"], first["makespan_s"], MAKESPAN, offset=(6, 10))
+        right.set(ylabel="makespan (s)", ylim=(0, None))
+        for axes in (left, right):
+            _against_prefetch(axes, runs["prefetch"])
+    return figure
+
+
+def plot_rates(rows: pd.DataFrame) -> Figure:
+    """Draw the throughput against the prefetch, one line for each distance from the broker."""
+    factors = []
+    with new_figure(1, 1) as (figure, (axes,)):
+        for name, color, marker, rate in _rates(rows):
+            axes.plot(rate.index, rate, marker=marker, color=color)
+            _name_line(axes, name, rate, color)
+            factors.append(rate.max() / rate.iloc[0])
+        axes.set_title(
+            f"More prefetch makes the distant consumer {factors[-1]:.0f} times as fast, "
+            f"the near one {factors[0]:.1f} times"
+        )
+        axes.set(ylabel="throughput (messages/s)", ylim=(0, rows["rate_msg_s"].max() * 1.15))
+        _against_prefetch(axes, rows["prefetch"])
+    return figure
+
+
+def plot_fairness_and_rate(result: Result, *, sharing: pd.DataFrame, rule: Mapping[float, int]) -> Figure:
+    """Draw fairness and throughput together against the prefetch, with what a rule says.
+
+    Args:
+        result: of `consume_load`.
+        sharing: one row a run of several workers: prefetch, jain_busy.
+        rule: the prefetch that the rule gives for each delay_ms.
+    """
+    fair = sharing.groupby("prefetch")["jain_busy"].median()
+    with new_figure(1, 1) as (figure, (axes,)):
+        axes.plot(fair.index, fair, marker="o", color=FAIR)
+        middle = max(len(fair) - 2, 0)
+        label(axes, "fairness", float(fair.index[middle]), fair.iloc[middle], FAIR, offset=(8, 8))
+        prefetches = [rule[delay_ms] for delay_ms in sorted(rule)]
+        for (name, color, marker, rate), prefetch in zip(_rates(result.rows), prefetches, strict=True):
+            share = rate / rate.max()
+            axes.plot(share.index, share, marker=marker, color=color)
+            _name_line(axes, name, share, color)
+            axes.axvline(prefetch, linestyle=":", color=color)
+            label(axes, f"rule: {prefetch}", prefetch, 0.62, color, offset=(4, 0))
+        # The smallest measured prefetch that is enough by the rule of the farthest.
+        enough = min((each for each in fair.index if each >= prefetches[-1]), default=fair.index[-1])
+        axes.set_title(
+            f"Prefetch {enough} gives {share.get(enough, float('nan')):.0%} of the throughput, "
+            f"and a fairness of {fair[enough]:.2f}"
+        )
+        axes.set(ylabel="fairness; part of top throughput", ylim=(0, 1.08))
+        _against_prefetch(axes, fair.index.to_series())
+    return figure
+
+
+def _rates(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.Series]]:
+    """Return each delay's name, color, marker, and its median throughput by prefetch; the nearest first."""
+    for number, (delay_ms, runs) in enumerate(rows.groupby("delay_ms")):
+        name = "on loopback" if delay_ms == 0 else f"{delay_ms:g} ms away"
+        rate = runs.groupby("prefetch")["rate_msg_s"].median()
+        yield name, RATES[number % len(RATES)], MARKERS[number + 1], rate
+
+
+def _name_line(axes: Axes, name: str, values: pd.Series, color: str) -> None:
+    second = min(1, len(values) - 1)
+    label(axes, name, float(values.index[second]), values.iloc[second], color, offset=(9, -15))
+
+
+def _against_prefetch(axes: Axes, values: pd.Series) -> None:
+    shown = sorted(set(values))
+    axes.set(xscale="log", xlabel="prefetch")
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    axes.set_xticks([], minor=True)
