@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
-
-from rmqlab.amqp._refusals import ARGUMENTS
+from typing import ClassVar, Literal, get_args
 
 ExchangeType = Literal["direct", "fanout", "topic", "headers"]
 QueueType = Literal["classic", "quorum"]
@@ -20,22 +18,40 @@ class Described:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        settings = (f"{name}={value!r}" for name, value in given(self))
+        settings = (f"{name}={value!r}" for name, value in settings_of(self))
         return f"{type(self).__name__}({', '.join(settings)})"
 
 
-class _Named(Described):
-    """What has a name, as errors call it: `queue 'engine:tasks'`."""
+class Named(Described):
+    """What has a name, as errors call it: `queue 'engine:tasks'`.
+
+    Attributes:
+        argument_names: the fields that travel as arguments, with RabbitMQ's names for those.
+    """
 
     __slots__ = ()
+    argument_names: ClassVar[Mapping[str, str]]
     name: str
+    arguments: Mapping[str, object]
 
     def __str__(self) -> str:
         return f"{type(self).__name__.lower()} {self.name!r}"
 
+    def __post_init__(self) -> None:
+        if "\n" in self.name or "\r" in self.name:
+            # RabbitMQ takes them out of names, and pika waits for ever for the name it asked for.
+            raise ValueError(f"name is {self.name!r}; it goes on one line")
+
+    def all_arguments(self) -> dict[str, object]:
+        """Return the arguments of the declaration: the named fields, and the rest."""
+        named = {key: getattr(self, field) for field, key in self.argument_names.items()}
+        # False is left out: to the broker, an argument that is False is not one that is absent.
+        given = {key: value for key, value in named.items() if value is not None and value is not False}
+        return given | dict(self.arguments)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Exchange(_Named):
+class Exchange(Named):
     """An exchange: where publishers send messages, and what routes these to queues.
 
     Attributes:
@@ -54,6 +70,8 @@ class Exchange(_Named):
     Sources: https://www.rabbitmq.com/docs/exchanges, https://www.rabbitmq.com/docs/ae
     """
 
+    argument_names: ClassVar = {"alternate_exchange": "alternate-exchange"}
+
     name: str
     type: ExchangeType
     durable: bool = True
@@ -63,17 +81,16 @@ class Exchange(_Named):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        Named.__post_init__(self)
         if self.type not in get_args(ExchangeType):
             raise ValueError(
                 f"Exchange {self.name!r}: type is {self.type!r}; it is one of "
                 f"{', '.join(map(repr, get_args(ExchangeType)))}"
             )
-        _keep_arguments(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Queue(_Named):
+class Queue(Named):
     """A queue: where messages wait for consumers.
 
     A field that is None is not told to the broker, whose default, or policy, then holds.
@@ -111,6 +128,20 @@ class Queue(_Named):
         https://www.rabbitmq.com/docs/consumers (single active consumer)
     """
 
+    argument_names: ClassVar = {
+        "type": "x-queue-type",
+        "dead_letter_exchange": "x-dead-letter-exchange",
+        "dead_letter_routing_key": "x-dead-letter-routing-key",
+        "message_ttl_ms": "x-message-ttl",
+        "expires_ms": "x-expires",
+        "max_length": "x-max-length",
+        "max_length_bytes": "x-max-length-bytes",
+        "overflow": "x-overflow",
+        "max_priority": "x-max-priority",
+        "single_active_consumer": "x-single-active-consumer",
+        "delivery_limit": "x-delivery-limit",
+    }
+
     name: str
     type: QueueType = "classic"
     durable: bool = True
@@ -129,7 +160,7 @@ class Queue(_Named):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        Named.__post_init__(self)
         if self.type != "quorum" and self.delivery_limit is not None:
             raise ValueError(
                 f"Queue {self.name!r}: delivery_limit is {self.delivery_limit}, but only quorum queues have "
@@ -146,7 +177,6 @@ class Queue(_Named):
                 f"Queue {self.name!r}: overflow is 'reject-publish-dlx'; a quorum queue takes 'drop-head' "
                 "or 'reject-publish'"
             )
-        _keep_arguments(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -178,7 +208,6 @@ class Binding(Described):
             raise ValueError(
                 f"Binding from {self.exchange!r}: set one of queue and destination_exchange, and only one"
             )
-        _keep_arguments(self)
 
     @property
     def destination(self) -> str:
@@ -191,32 +220,8 @@ class Binding(Described):
         return f"binding from exchange {self.exchange!r} to {kind} {self.destination!r}{key}"
 
 
-def arguments_of(what: Exchange | Queue) -> dict[str, object]:
-    """Return the arguments of a declaration: the named fields, and the rest."""
-    if isinstance(what, Exchange):
-        names = {"alternate-exchange"}
-    else:
-        names = ARGUMENTS.keys() - {"alternate-exchange"}
-    named = {key: getattr(what, ARGUMENTS[key]) for key in sorted(names)}
-    # False is left out: to the broker, an argument that is False is not one that is absent.
-    return {key: value for key, value in named.items() if value is not None and value is not False} | dict(
-        what.arguments
-    )
-
-
-def _check_name(name: str) -> None:
-    if "\n" in name or "\r" in name:
-        # RabbitMQ takes them out of names, and pika waits for ever for the name it asked for.
-        raise ValueError(f"name is {name!r}; it goes on one line")
-
-
-def _keep_arguments(what: Exchange | Queue | Binding) -> None:
-    """Keep a copy of the arguments."""
-    object.__setattr__(what, "arguments", dict(what.arguments))
-
-
-def given(what: object) -> list[tuple[str, object]]:
-    """List the fields that have another value than their default."""
+def settings_of(what: object) -> list[tuple[str, object]]:
+    """Return the fields that have another value than their default."""
     assert dataclasses.is_dataclass(what)
     pairs = ((each, getattr(what, each.name)) for each in dataclasses.fields(what))
     return [(each.name, value) for each, value in pairs if value not in (each.default, {})]

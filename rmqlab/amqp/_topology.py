@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,16 +14,12 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from rmqlab.amqp import _diagram
 from rmqlab.amqp._connect import connect
-from rmqlab.amqp._definitions import Binding, Described, Exchange, Queue, arguments_of
+from rmqlab.amqp._definitions import Binding, Described, Exchange, Queue
 from rmqlab.amqp._graph import graph_of
 from rmqlab.amqp._refusals import step
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
-
-# What every broker has, and nobody may declare or delete.
-PREDEFINED = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace")
-GENERATED = "amq.gen-"  # how the names begin that the broker gives
 
 # Calls one of a channel's methods by name, and gives the broker's answer.
 Call = Callable[..., Any]
@@ -95,12 +91,23 @@ class Topology(Described):
                         durable=exchange.durable,
                         auto_delete=exchange.auto_delete,
                         internal=exchange.internal,
-                        arguments=arguments_of(exchange),
+                        arguments=exchange.all_arguments(),
                     )
             for queue in self.queues:
                 with step("declare", queue, done):
-                    named[queue.name] = _declare_queue(call, queue)
-            bindings = tuple(_with_names(each, named) for each in self.bindings)
+                    answer = call(
+                        "queue_declare",
+                        queue=queue.name,
+                        durable=queue.durable,
+                        exclusive=queue.exclusive,
+                        auto_delete=queue.auto_delete,
+                        arguments=queue.all_arguments(),
+                    )
+                    named[queue.name] = str(answer.queue)
+            bindings = tuple(
+                dataclasses.replace(each, queue=named.get("", "")) if each.queue == "" else each
+                for each in self.bindings
+            )
             for binding in bindings:
                 with step("declare", binding, done):
                     _bind(call, binding)
@@ -123,17 +130,6 @@ class Topology(Described):
         """
         done: list[str] = []
         with _calls_to(where) as call:
-            # All other bindings go with the exchanges and queues they belong to.
-            for binding in self.bindings:
-                if binding.exchange in PREDEFINED and binding.destination_exchange in PREDEFINED:
-                    with step("delete", binding, done):
-                        call(
-                            "exchange_unbind",
-                            destination=binding.destination_exchange,
-                            source=binding.exchange,
-                            routing_key=binding.routing_key,
-                            arguments=dict(binding.arguments),
-                        )
             for queue in self.queues:
                 if queue.name:
                     with step("delete", queue, done):
@@ -156,33 +152,12 @@ class Topology(Described):
         return {"image/svg+xml": self.svg(), "text/plain": self.text()}
 
 
-def _declare_queue(call: Call, queue: Queue) -> str:
-    """Declare a queue, and return the name that it has on the broker."""
-    answer = call(
-        "queue_declare",
-        queue=queue.name,
-        # The broker refuses a declaration by a name of its own making, even the same one.
-        passive=queue.name.startswith(GENERATED),
-        durable=queue.durable,
-        exclusive=queue.exclusive,
-        auto_delete=queue.auto_delete,
-        arguments=arguments_of(queue),
-    )
-    return str(answer.queue)
-
-
 def _bind(call: Call, binding: Binding) -> None:
     how = {"routing_key": binding.routing_key, "arguments": dict(binding.arguments)}
     if binding.queue is None:
         call("exchange_bind", destination=binding.destination_exchange, source=binding.exchange, **how)
     else:
         call("queue_bind", queue=binding.queue, exchange=binding.exchange, **how)
-
-
-def _with_names(binding: Binding, named: Mapping[str, str]) -> Binding:
-    if binding.queue is None:
-        return binding
-    return dataclasses.replace(binding, queue=named.get(binding.queue, binding.queue))
 
 
 @contextlib.contextmanager
@@ -198,23 +173,18 @@ def _calls_to(where: Where) -> Iterator[Call]:
 @contextlib.contextmanager
 def _channel_of(where: Broker | str | BlockingChannel) -> Iterator[BlockingChannel]:
     """Open a channel for us alone: the broker closes it with the first thing that it refuses."""
-    if isinstance(where, BlockingChannel):
+    with contextlib.ExitStack() as stack:
+        if isinstance(where, BlockingChannel):
+            connection = where.connection
+        else:
+            connection = connect(where, name="rmqlab-topology")
+            stack.callback(_close, connection)
         try:
-            channel = where.connection.channel()
+            channel = connection.channel()
         except amqp_errors.AMQPError as error:
-            raise BrokerError(
-                f"The channel's connection is gone ({error!r}). Next: open a new one"
-            ) from error
-        try:
-            yield channel
-        finally:
-            _close(channel)
-        return
-    connection = connect(where, name="rmqlab-topology")
-    try:
-        yield connection.channel()
-    finally:
-        _close(connection)
+            raise BrokerError(f"The connection is gone ({error!r}). Next: open a new one") from error
+        stack.callback(_close, channel)
+        yield channel
 
 
 def _close(thing: BlockingChannel | pika.BlockingConnection) -> None:
