@@ -55,17 +55,17 @@ class Exchange(Named):
     """An exchange: where publishers send messages, and what routes these to queues.
 
     Attributes:
-        name: its name, up to 255 bytes; names that begin with `amq.` are the broker's.
+        name: its name; names that begin with `amq.` are the broker's.
         type: how it routes: `direct` (the routing key equals the binding's), `fanout` (to all),
             `topic` (the routing key fits the binding's pattern), `headers` (headers match).
-        durable: whether it is still there after the broker's restart.
-        auto_delete: whether it goes with the last thing that was bound to it.
-        internal: whether only other exchanges may send to it, and no publisher.
-        alternate_exchange: name of the exchange that gets what cannot be routed; None drops it.
-        arguments: whatever else the broker is to be told, by RabbitMQ's names.
+        durable: whether it survives the broker's restart.
+        auto_delete: whether it is deleted with the last binding to it.
+        internal: whether only other exchanges may send to it.
+        alternate_exchange: name of the exchange that gets unroutable messages; None drops them.
+        arguments: further arguments, by RabbitMQ's names.
 
     Raises:
-        ValueError: the type is unknown, which would cost the connection, or the name has two lines.
+        ValueError: the type is unknown, or the name has two lines.
 
     Sources: https://www.rabbitmq.com/docs/exchanges, https://www.rabbitmq.com/docs/ae
     """
@@ -96,31 +96,29 @@ class Queue(Named):
     A field that is None is not told to the broker, whose default, or policy, then holds.
 
     Attributes:
-        name: its name, up to 255 bytes; empty lets the broker choose one.
+        name: its name; empty lets the broker choose one.
         type: `classic`, on one node, or `quorum`, replicated.
-        durable: whether it is still there after the broker's restart.
-        exclusive: whether it belongs to the connection that declares it, and goes with that.
-        auto_delete: whether it goes with its last consumer.
+        durable: whether it survives the broker's restart.
+        exclusive: whether it belongs to the connection that declares it, and ends with it.
+        auto_delete: whether it is deleted with its last consumer.
         dead_letter_exchange: name of the exchange for messages that are rejected, expire, or
             are dropped for the queue's length; empty is the default exchange.
-        dead_letter_routing_key: their routing key from then on; None keeps the one they have.
-        message_ttl_ms: how long a message may wait, in milliseconds, 0 to 315,360,000,000.
-        expires_ms: how long an unused queue is kept, in milliseconds, from 1.
+        dead_letter_routing_key: their new routing key; None keeps the one they have.
+        message_ttl_ms: how long a message may wait, in milliseconds.
+        expires_ms: how long an unused queue is kept, in milliseconds.
         max_length: how many messages may wait.
         max_length_bytes: how many bytes the bodies of waiting messages may have in all.
-        overflow: what happens when it is full: `drop-head` drops the oldest message (RabbitMQ's
-            default), `reject-publish` refuses the new one, `reject-publish-dlx` refuses it and
+        overflow: what a full queue does: `drop-head` drops the oldest message (RabbitMQ's
+            default), `reject-publish` refuses the new one, `reject-publish-dlx` also
             dead-letters it.
-        max_priority: the highest priority of a message, 0 to 255; None is no priorities.
-        single_active_consumer: whether one consumer gets everything, and the next one only
-            takes over when that is gone.
+        max_priority: the highest priority of a message, 1 to 255; None is no priorities.
+        single_active_consumer: whether one consumer gets everything, until it is gone.
         delivery_limit: how many times a message may come back to a quorum queue before it is
             dropped or dead-lettered; -1 is no limit, from RabbitMQ 4.0 on.
-        arguments: whatever else the broker is to be told, by RabbitMQ's names.
+        arguments: further arguments, by RabbitMQ's names.
 
     Raises:
-        ValueError: the name has two lines, or fields have values that together have no effect. What
-            a broker refuses, it refuses when the queue is declared.
+        ValueError: the name has two lines, or a quorum queue has an overflow that it ignores.
 
     Sources: https://www.rabbitmq.com/docs/queues, https://www.rabbitmq.com/docs/quorum-queues,
         https://www.rabbitmq.com/docs/dlx, https://www.rabbitmq.com/docs/ttl,
@@ -161,16 +159,6 @@ class Queue(Named):
 
     def __post_init__(self) -> None:
         Named.__post_init__(self)
-        if self.type != "quorum" and self.delivery_limit is not None:
-            raise ValueError(
-                f"Queue {self.name!r}: delivery_limit is {self.delivery_limit}, but only quorum queues have "
-                "one; a classic queue takes None"
-            )
-        if self.overflow is not None and self.max_length is None and self.max_length_bytes is None:
-            raise ValueError(
-                f"Queue {self.name!r}: overflow is {self.overflow!r} without a limit; set max_length or "
-                "max_length_bytes, or leave overflow None (a policy that sets a limit also sets overflow)"
-            )
         if self.type == "quorum" and self.overflow == "reject-publish-dlx":
             # The broker takes it, warns in its log, and drops the oldest message.
             raise ValueError(

@@ -123,7 +123,8 @@ class Layout:
         self.bottom = MARGIN + max(heights, default=0.0)
         x = float(MARGIN)
         for column, height in zip(columns, heights, strict=True):
-            label_width = max(_label_width(edge) for box in column for edge in box.entering or [None])
+            labels = (_label_width(edge) for box in column for edge in box.entering)
+            label_width = max(labels, default=0.0) + ARROW + 8
             if column[0].column:
                 x += CURVE + label_width
             width = 2 * PADDING + max(_width(line, size) for box in column for line, size, _ in box.texts())
@@ -254,10 +255,8 @@ def _width(value: str, size: int) -> float:
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in value) * size * ADVANCE
 
 
-def _label_width(edge: Edge | None) -> float:
-    """Return the room for an arrow's head, and for its label if it has one, in px."""
-    label = _width(_short(edge.label, MAX_LABEL), SMALL_SIZE) + 8 if edge and edge.label else 0
-    return label + ARROW + 8
+def _label_width(edge: Edge) -> float:
+    return _width(_short(edge.label, MAX_LABEL), SMALL_SIZE) + 8 if edge.label else 0
 
 
 def _text(value: str, x: float, y: float, *, size: int, color: str, anchor: str = "start") -> str:

@@ -85,7 +85,8 @@ class Graph:
 def graph_of(topology: Topology) -> Graph:
     """Turn what a topology names, or only refers to, into nodes and edges."""
     graph = Graph()
-    for what in (*topology.exchanges, *topology.queues):
+    described: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
+    for what in described:
         key = (type(what).__name__.lower(), what.name)
         graph.nodes[key] = Node(key, _lines(what), known=True)
     for binding in topology.bindings:
@@ -95,12 +96,12 @@ def graph_of(topology: Topology) -> Graph:
         graph.link(("exchange", binding.exchange), destination, label, "binding")
     for queue in topology.queues:
         if queue.dead_letter_exchange is not None:
-            key, label = queue.dead_letter_routing_key, "dead letter"
+            routing_key, label = queue.dead_letter_routing_key or "", "dead letter"
             target = ("exchange", queue.dead_letter_exchange)
-            if target == DEFAULT_EXCHANGE and ("queue", key) in graph.nodes:
-                target = ("queue", key or "")  # the default exchange hands them straight to it
-            elif key:
-                label += f", {key}"
+            if target == DEFAULT_EXCHANGE and ("queue", routing_key) in graph.nodes:
+                target = ("queue", routing_key)  # the default exchange hands them straight to it
+            elif routing_key:
+                label += f", {routing_key}"
             graph.link(("queue", queue.name), target, label, "dead letter")
     for exchange in topology.exchanges:
         if exchange.alternate_exchange is not None:

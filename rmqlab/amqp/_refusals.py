@@ -14,7 +14,9 @@ from rmqlab.errors import BrokerError, ChannelClosedError, TopologyMismatchError
 
 # The broker cuts its text after 255 bytes, so that all but the argument may be missing.
 INEQUIVALENT = re.compile(
-    r"inequivalent arg '(?P<argument>.*?)'(?:.* but current is (?:the value )?'(?P<found>.*)')?", re.DOTALL
+    r"inequivalent arg '(?P<argument>.*?)'"
+    r"(?:.* but current is (?:the value )?'(?P<found>.*?)'(?: of type .*)?$)?",
+    re.DOTALL,
 )
 PRECONDITION_FAILED, RESOURCE_LOCKED = 406, 405  # AMQP's reply codes
 

@@ -37,7 +37,7 @@ def ack_each() -> Acks:
 
 
 def ack_every(count: int) -> Acks:
-    """Acknowledge so many messages at once; and fewer when no more come, and at the end.
+    """Acknowledge so many messages at once; fewer when no more come, and at the end.
 
     Raises:
         ValueError: the count is below 1.
@@ -50,16 +50,16 @@ def ack_every(count: int) -> Acks:
 
 
 class ConsumeObserver(Protocol):
-    """Is told what happens to each message of a consumer, in the consumer's thread."""
+    """Receives each delivery of a consumer and its outcome, in the consumer's thread."""
 
     def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
         """A message has arrived; a consumer's tags count from 1."""
         ...
 
     def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
-        """The broker is told the outcome of the message; with `multiple`, of all up to it.
+        """The message has an outcome; with `multiple`, all up to it have.
 
-        With `auto_ack` the broker is told nothing, and this is when the work has ended.
+        The broker was sent it just now, or with `auto_ack` needs none.
         """
         ...
 

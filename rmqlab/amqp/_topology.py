@@ -51,24 +51,21 @@ class Topology(Described):
     def declare(self, where: Where) -> Topology:
         """Declare the exchanges, then the queues, then the bindings.
 
-        What the broker has already is left as it is, so that a second call changes nothing.
-        A channel that is given stays open whatever the broker says: another one of the same
-        connection does the work. A session that is given is closed by what the broker refuses.
+        A second call changes nothing.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, an open channel, or a session.
-                Exclusive queues take one of the last two, as they go with the connection that
-                declared them.
+            where: a broker of `start_broker`, an AMQP URL, or an open channel, which stays open:
+                another one of its connection does the work. A topology with an exclusive queue
+                needs a channel, as the queue ends with its connection.
 
         Returns:
-            The topology as the broker has it: this one, with the name that the broker gave to
-            the queue that had none.
+            This topology, with the name that the broker gave to the queue that had none.
 
         Raises:
             TopologyMismatchError: the broker has an exchange or a queue of that name with other
                 settings; names the first field that differs.
-            BrokerError: the broker refuses something else, or is gone. This and the error
-                before name what was declared until then; it stays.
+            BrokerError: the broker refuses something else, or is gone. Both errors name what was
+                declared before; it stays.
             ValueError: there is an exclusive queue, and no channel for it.
 
         Source: https://www.rabbitmq.com/docs/queues (property equivalence)
@@ -76,8 +73,8 @@ class Topology(Described):
         exclusive = next((each.name for each in self.queues if each.exclusive), None)
         if exclusive is not None and not isinstance(where, BlockingChannel | Session):
             raise ValueError(
-                f"where: Queue {exclusive!r} has exclusive True and would go with the connection that "
-                "this call opens and closes; give a channel, or set exclusive False"
+                f"Queue {exclusive!r} is exclusive, and would end with the connection that this call opens "
+                "and closes; give a channel, or set exclusive to False"
             )
         done: list[str] = []
         named: dict[str, str] = {}
@@ -117,14 +114,15 @@ class Topology(Described):
     def delete(self, where: Where) -> None:
         """Delete what the topology names, and nothing else. Safe to call twice.
 
-        Queues go with the messages in them, and whether or not they have consumers. A queue
-        whose name was left to the broker is deleted by the topology that `declare` returned.
+        Queues are deleted with their messages, also while they have consumers; bindings with
+        their exchanges and queues. A queue that the broker named is deleted by the topology that
+        `declare` returned.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, an open channel, or a session.
+            where: a broker of `start_broker`, an AMQP URL, or an open channel.
 
         Raises:
-            BrokerError: the broker refuses, or is gone; names what was deleted until then.
+            BrokerError: the broker refuses, or is gone; names what was deleted before.
 
         Source: https://www.rabbitmq.com/docs/queues
         """
@@ -162,7 +160,7 @@ def _bind(call: Call, binding: Binding) -> None:
 
 @contextlib.contextmanager
 def _calls_to(where: Where) -> Iterator[Call]:
-    """Return what calls the methods of a channel by name, and returns the broker's answers."""
+    """Return a function that calls a channel's method by name, and returns the broker's answer."""
     if isinstance(where, Session):
         yield lambda method, **arguments: where.call(getattr(where.channel, method), **arguments)
         return
@@ -194,7 +192,7 @@ def _close(thing: BlockingChannel | pika.BlockingConnection) -> None:
 
 
 def name_on_broker(queue: str, wanted: Topology, declared: Topology) -> str:
-    """Return the name that the broker gave to a queue without one."""
+    """Return a queue's name; that of the queue without one is the broker's."""
     for before, after in zip(wanted.queues, declared.queues, strict=True):
         if before.name == queue:
             return after.name

@@ -31,11 +31,7 @@ class Crash(BaseException):
 
 
 def check_policy(on_failure: FailurePolicy, queue: str, topology: Topology | None) -> None:
-    """See that there is such a policy, and a dead-letter exchange where it asks for one.
-
-    Raises:
-        ValueError: it is not so.
-    """
+    """Raise a ValueError if there is no such policy, or no dead-letter exchange where it needs one."""
     if on_failure not in get_args(FailurePolicy):
         raise ValueError(f"on_failure is {on_failure!r}; it is one of {get_args(FailurePolicy)}")
     queues = topology.queues if topology else ()
@@ -43,9 +39,8 @@ def check_policy(on_failure: FailurePolicy, queue: str, topology: Topology | Non
         each.name == queue and each.dead_letter_exchange is not None for each in queues
     ):
         raise ValueError(
-            f"on_failure is 'dead-letter', and the topology has no dead-letter exchange for the queue "
-            f"{queue!r}, so that rejected messages would be dropped; give a topology whose queue has one, "
-            "or say 'reject'"
+            f"on_failure is 'dead-letter', but the topology's queue {queue!r} has no dead_letter_exchange; "
+            "give it one, or say 'reject', which drops the messages"
         )
 
 
@@ -71,15 +66,12 @@ class Work:
         return self._thread is not None
 
     def do(self, message: Message, wait: Callable[[], object], wake: Callable[[], object]) -> Outcome:
-        """Do the work of a message, and return how it ended.
+        """Do the work of a message, and return its outcome.
 
         Args:
             message: what was delivered.
             wait: is called again and again until work in a thread of its own is done.
             wake: is called in that thread when it is done, so that `wait` returns.
-
-        Raises:
-            Crash: the work raised it.
         """
         if self._on_message is None:
             return "acked"

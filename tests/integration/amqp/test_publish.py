@@ -193,7 +193,8 @@ def test_a_block_that_fails_closes_without_waiting(broker, queue) -> None:
     with pytest.raises(ZeroDivisionError), Publisher(broker, routing_key=queue) as publisher:
         publisher.publish(b"x")
         raise ZeroDivisionError
-    assert not publisher.is_open
+    with pytest.raises(BrokerError, match="is closed"):
+        publisher.publish(b"y")
 
 
 def test_confirms_that_do_not_come_end_at_the_time_limit(broker, queue) -> None:

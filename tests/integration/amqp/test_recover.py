@@ -288,7 +288,7 @@ def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in
         subscriber = EventSubscriber(
             [link.url], lambda event: received.append(event.data["n"]), recovery=recovery
         )
-        subscriber._consumer._session._addresses.append(_address(broker))
+        subscriber._session._addresses.append(_address(broker))
         with subscriber, EngineAPI(broker) as api:
             running = in_thread(lambda: subscriber.run(count=1))
             link.close()
