@@ -50,15 +50,7 @@ def text(graph: Graph) -> str:
 
 @dataclass(slots=True)
 class Box:
-    """A node with its place.
-
-    Attributes:
-        node: the node.
-        column: its column, from 0 on the left.
-        x, y, width, height: top left corner and size, in px.
-        label_width: room for the labels of the arrows that enter it, on its left, in px.
-        entering: these arrows, from top to bottom.
-    """
+    """A node with its place: its column, its top left corner and its size, in px."""
 
     node: Node
     column: int
@@ -66,12 +58,11 @@ class Box:
     y: float = 0
     width: float = 0
     height: float = 0
-    label_width: float = 0
-    entering: list[Edge] = field(default_factory=list)
+    label_width: float = 0  # on its left, for the labels of the arrows that enter it
+    entering: list[Edge] = field(default_factory=list)  # from top to bottom
 
     @property
     def middle(self) -> float:
-        """Height of its middle, in px."""
         return self.y + self.height / 2
 
     def entry(self, edge: Edge) -> float:
@@ -89,19 +80,12 @@ class Layout:
     """Where everything goes: from the publishers on the left to the queues on the right.
 
     An arrow leads to the next column. One that leads elsewhere goes below all boxes, in a lane
-    that it shares with the others to the same box.
-
-    Attributes:
-        boxes: the boxes, by what they stand for.
-        edges: the arrows.
-        lanes: for each box that has a lane, how deep it is, from 1.
-        bottom: where the lowest box ends, in px.
+    that it shares with the others to the same box: `lanes` has how deep it is, from 1.
     """
 
     def __init__(self, graph: Graph) -> None:
         columns = _columns(graph)
         self.boxes = {key: Box(node, columns[key]) for key, node in graph.nodes.items()}
-        self.edges = graph.edges
         far = dict.fromkeys(edge.target for edge in graph.edges if not self.is_near(edge))
         self.lanes = {key: depth for depth, key in enumerate(far, 1)}
         for edge in graph.edges:

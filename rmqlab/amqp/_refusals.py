@@ -34,13 +34,7 @@ Refusal: TypeAlias = (
 def step(
     verb: Literal["declare", "delete"], what: Exchange | Queue | Binding, done: list[str]
 ) -> Iterator[None]:
-    """Turn the broker's refusal into an error that names the object, the reason, and what was done before.
-
-    Args:
-        verb: what is being done.
-        what: what it is done to.
-        done: what was done before, in words; this step is added to it.
-    """
+    """Turn the broker's refusal into an error that names the object, the reason, and the steps before."""
     before = f"{verb}d before it: {', '.join(done) or 'nothing'}"
     try:
         yield

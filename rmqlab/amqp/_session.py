@@ -59,13 +59,7 @@ class Session:
     It belongs to the thread that made it; only `wake` may be called from another one. Whoever
     calls it defers interrupts: they are raised between two turns of the loop, when what pika
     and we know of the connection is whole. While `is_ending` they only shorten the wait.
-
-    Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster, of which any will do.
-        name: the connection's name, as the broker's management pages show it.
-        recovery: how to try again where no connection can be opened; None does not.
-        is_stopping: asked while waiting to try again: whether to give that up.
+    `is_stopping` is asked while it waits for another attempt.
     """
 
     def __init__(
@@ -95,11 +89,7 @@ class Session:
             raise
 
     def recover(self, set_up: Callable[[], None]) -> None:
-        """Open a new connection in the place of one that is lost.
-
-        Args:
-            set_up: makes the new channel ready; called at each attempt.
-        """
+        """Open a new connection in place of one that is lost; each attempt calls `set_up`."""
         lost = self._failure
 
         def attempt() -> None:
@@ -181,12 +171,7 @@ class Session:
         self.run_until(lambda: bool(opened), timeout_s=OPEN_TIMEOUT_S, what="the channel to open")
 
     def call(self, method: Callable[..., Any], *, timeout_s: float = OPEN_TIMEOUT_S, **arguments: Any) -> Any:
-        """Call a method of the channel that the broker answers, and return its answer.
-
-        Args:
-            method: one of the channel's methods with a `callback`, such as `queue_declare`.
-            timeout_s: give up after so many seconds.
-            arguments: its arguments.
+        """Call a method of the channel that has a `callback`, and return the broker's answer.
 
         Raises:
             ChannelClosedError: the broker refused, and closed the channel; says why.
@@ -204,16 +189,7 @@ class Session:
         return answers[0].method
 
     def run_until(self, condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-        """Turn the loop until a condition holds.
-
-        Args:
-            condition: checked after each turn.
-            timeout_s: give up after so many seconds.
-            what: what is waited for, in words, for the error.
-
-        Raises:
-            TimeLimitError, ChannelClosedError, BrokerError: as `call`.
-        """
+        """Turn the loop until a condition holds; `what` names it in the error. Raises as `call`."""
         if self._loop is None:
             self.check()
         deadline_s = time.monotonic() + timeout_s

@@ -67,15 +67,8 @@ class ConsumeObserver(Protocol):
 class Settlement:
     """What a consumer was delivered over one connection, and what it has told the broker of it.
 
-    Args:
-        acks: when it acknowledges.
-        observer: receives every delivery and every settlement; None receives nothing.
-        keeps: whether the identities of unacknowledged messages are kept.
-        counts: whether a message goes back by `basic.reject`, which every version counts
-            against a quorum queue's delivery limit, and not by `basic.nack`.
-
-    Attributes:
-        pending: how many messages are done, and not acknowledged yet.
+    With `keeps`, identities of unacknowledged messages are kept. With `counts`, a message goes back
+    by `basic.reject`, which every version counts against a delivery limit, not by `basic.nack`.
     """
 
     def __init__(self, acks: Acks, observer: ConsumeObserver | None, *, keeps: bool, counts: bool) -> None:
@@ -87,7 +80,7 @@ class Settlement:
 
     def forget(self) -> None:
         """Begin with a new channel: all that is not acknowledged comes again."""
-        self.pending = 0
+        self.pending = 0  # how many messages are done, and not acknowledged yet
         self._unacked: dict[int, str | None] = {}  # identities by delivery tag
         self._ack_tag = self._last_done = self._last_delivered = 0
 
@@ -105,7 +98,7 @@ class Settlement:
             self._observer.delivered(tag, method.redelivered, properties, body)
 
     def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
-        """Settle a message with the broker, by how its work ended; perhaps later, together with others."""
+        """Settle a message with the broker, perhaps later, together with others."""
         self._last_done = tag
         every = self._acks.every
         if outcome == "acked" and every is not None:

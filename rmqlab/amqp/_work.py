@@ -45,33 +45,21 @@ def check_policy(on_failure: FailurePolicy, queue: str, topology: Topology | Non
 
 
 class Work:
-    """Does the work of messages, one after another.
-
-    Args:
-        on_message: does the work of one message; None does nothing.
-        on_failure: the outcome of a message whose work failed.
-        thread_name: name of a thread of its own for the work; None works in the caller's.
-    """
+    """Does the work of messages, one after another, in a thread of its own if that has a name."""
 
     def __init__(
         self, on_message: OnMessage | None, on_failure: FailurePolicy, thread_name: str | None
     ) -> None:
         self._on_message = on_message
         self._of_failure: Outcome = "requeued" if on_failure.endswith("requeue") else "rejected"
+        self.is_threaded = thread_name is not None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=thread_name) if thread_name else None
-
-    @property
-    def is_threaded(self) -> bool:
-        """Whether the work is done in a thread of its own."""
-        return self._thread is not None
 
     def do(self, message: Message, wait: Callable[[], object], wake: Callable[[], object]) -> Outcome:
         """Do the work of a message, and return its outcome.
 
-        Args:
-            message: what was delivered.
-            wait: is called again and again until work in a thread of its own is done.
-            wake: is called in that thread when it is done, so that `wait` returns.
+        Work in a thread of its own is waited for: `wait` is called until it is done, when `wake`
+        is called in that thread so that `wait` returns.
         """
         if self._on_message is None:
             return "acked"

@@ -86,14 +86,7 @@ class BufferedConnection(SelectConnection):  # type: ignore[misc]
 
 
 class Encoder:
-    """Makes the frames of messages that differ in nothing but their bodies.
-
-    Args:
-        channel: number of the channel that they go over.
-        before: all that comes before the size of a body.
-        after: the rest of the content header.
-        largest: how many bytes of a body fit into one frame.
-    """
+    """Makes the frames of messages that differ in nothing but their bodies, of one frame each."""
 
     def __init__(self, channel: int, before: bytes, after: bytes, largest: int) -> None:
         self._channel = channel
