@@ -341,7 +341,7 @@ class Consumer(Closing):
         self._settlement.deliver(method, properties, body)
 
     def _work_off(self, end_s: float) -> None:
-        """Work off what has come, sending acknowledgements in one piece where work is quick."""
+        """Work off what has come, sending acknowledgements in one batch where work is quick."""
         self._session.connection.hold()
         send_s = time.monotonic() + SEND_AFTER_S
         while self._inbox and not self._is_over():

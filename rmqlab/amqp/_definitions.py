@@ -93,7 +93,7 @@ class Exchange(Named):
 class Queue(Named):
     """A queue: where messages wait for consumers.
 
-    A field that is None is not told to the broker, whose default, or policy, then holds.
+    For a field that is None, the broker's default or its policy holds.
 
     Attributes:
         name: its name; empty lets the broker choose one.

@@ -1,4 +1,4 @@
-"""Which deliveries of a consumer are settled, and how the broker is told."""
+"""Which deliveries of a consumer are settled, and how."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ConsumeObserver(Protocol):
 
 
 class Settlement:
-    """What a consumer was delivered over one connection, and what it has told the broker of it.
+    """What a consumer was delivered over one connection, and what it has settled of it.
 
     With `keeps`, identities of unacknowledged messages are kept. With `counts`, a message goes back
     by `basic.reject`, which every version counts against a delivery limit, not by `basic.nack`.

@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import pika
 from pika import exceptions as amqp_errors
 from pika.adapters.blocking_connection import BlockingChannel
 
 from rmqlab.amqp import _diagram
-from rmqlab.amqp._connect import connect
 from rmqlab.amqp._definitions import Binding, Described, Exchange, Queue
 from rmqlab.amqp._graph import graph_of
 from rmqlab.amqp._refusals import step
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
+from rmqlab.interrupts import deferred
 
 # Calls one of a channel's methods by name, and gives the broker's answer.
 Call = Callable[..., Any]
@@ -34,7 +33,7 @@ class Topology(Described):
 
     Attributes:
         exchanges: the exchanges to declare; the predefined ones need not be among them.
-        queues: the queues to declare; one of them may leave its name to the broker.
+        queues: the queues to declare; the broker names one that is called "".
         bindings: the bindings, between exchanges and queues named above, or others that are there.
 
     Source: https://www.rabbitmq.com/tutorials/amqp-concepts
@@ -161,34 +160,23 @@ def _bind(call: Call, binding: Binding) -> None:
 @contextlib.contextmanager
 def _calls_to(where: Where) -> Iterator[Call]:
     """Return a function that calls a channel's method by name, and returns the broker's answer."""
-    if isinstance(where, Session):
-        yield lambda method, **arguments: where.call(getattr(where.channel, method), **arguments)
-        return
-    with _channel_of(where) as channel:
-        yield lambda method, **arguments: getattr(channel, method)(**arguments).method
-
-
-@contextlib.contextmanager
-def _channel_of(where: Broker | str | BlockingChannel) -> Iterator[BlockingChannel]:
-    """Open a channel for us alone: the broker closes it with the first thing that it refuses."""
-    with contextlib.ExitStack() as stack:
-        if isinstance(where, BlockingChannel):
-            connection = where.connection
-        else:
-            connection = connect(where, name="rmqlab-topology")
-            stack.callback(_close, connection)
+    if isinstance(where, BlockingChannel):
+        # Another one: the broker closes a channel with the first thing that it refuses.
         try:
-            channel = connection.channel()
+            channel = where.connection.channel()
         except amqp_errors.AMQPError as error:
             raise BrokerError(f"The connection is gone ({error!r}). Next: open a new one") from error
-        stack.callback(_close, channel)
-        yield channel
-
-
-def _close(thing: BlockingChannel | pika.BlockingConnection) -> None:
-    if thing.is_open:
-        with contextlib.suppress(amqp_errors.AMQPError):
-            thing.close()
+        try:
+            yield lambda method, **arguments: getattr(channel, method)(**arguments).method
+        finally:
+            if channel.is_open:
+                channel.close()
+        return
+    with deferred, contextlib.ExitStack() as stack:
+        if not isinstance(where, Session):
+            where = stack.enter_context(contextlib.closing(Session(where, name="rmqlab-topology")))
+        session = where
+        yield lambda method, **arguments: session.call(getattr(session.channel, method), **arguments)
 
 
 def name_on_broker(queue: str, wanted: Topology, declared: Topology) -> str:
