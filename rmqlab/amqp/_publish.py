@@ -61,7 +61,6 @@ class Publisher:
     Raises:
         BrokerUnavailableError: no connection could be opened.
         BrokerError: the broker refuses the topology.
-        ValueError: the time limit is not above 0.
     """
 
     def __init__(
@@ -79,8 +78,6 @@ class Publisher:
         timeout_s: float = 30,
         name: str = "publisher",
     ) -> None:
-        if not timeout_s > 0:
-            raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
         self.confirmed = self.nacked = self.returned = self.republished = 0
         self._exchange = exchange
         self._routing_key = routing_key

@@ -141,7 +141,7 @@ def test_a_mismatch_names_the_field_and_what_was_declared_before(channel, there,
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_mismatch_of_exclusive_is_told(broker, channel, wanted: bool) -> None:
+def test_a_mismatch_of_exclusive_is_an_error_of_its_own(broker, channel, wanted: bool) -> None:
     with contextlib.closing(pika.BlockingConnection(broker.parameters)) as other:
         Topology(queues=[Queue(name="t:mine", exclusive=not wanted)]).declare(other.channel())
         with pytest.raises(TopologyMismatchError, match="another exclusive") as caught:
@@ -163,16 +163,14 @@ def test_a_mismatch_of_exclusive_is_told(broker, channel, wanted: bool) -> None:
         (Topology(bindings=(Binding(exchange="t:none", queue="t:none"),)), "NOT_FOUND.*Next: see that"),
     ],
 )
-def test_a_setting_that_the_broker_refuses_is_told_in_its_words(
-    channel, topology: Topology, words: str
-) -> None:
+def test_a_refusal_has_the_words_of_the_broker(channel, topology: Topology, words: str) -> None:
     with pytest.raises(BrokerError, match=words) as caught:
         topology.declare(channel)
     assert "Next: " in str(caught.value)
     assert channel.is_open
 
 
-def test_what_pika_cannot_send_is_told(channel) -> None:
+def test_what_pika_cannot_send_is_an_error(channel) -> None:
     with pytest.raises(ValueError, match="cannot be sent"):
         Topology(queues=(Queue(name="x" * 256),)).declare(channel)
     with pytest.raises(ValueError, match="cannot be sent"):

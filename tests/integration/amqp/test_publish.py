@@ -113,7 +113,7 @@ def test_an_empty_and_a_large_body_arrive_whole(broker, channel, queue) -> None:
 
 
 @pytest.mark.parametrize("confirms", [confirm_each(), confirm_window(20)], ids=lambda each: each.name)
-def test_a_full_queue_that_rejects_is_told_by_number(broker, channel, confirms) -> None:
+def test_a_full_queue_that_rejects_is_reported_by_number(broker, channel, confirms) -> None:
     channel.queue_declare(
         "full", exclusive=False, auto_delete=False, durable=True,
         arguments={"x-max-length": 5, "x-overflow": "reject-publish"},

@@ -38,7 +38,7 @@ TOPOLOGY = Topology(queues=(Queue(name=QUEUE),))
 
 
 class Events(list[ConnectionEvent]):
-    """Keeps what a connection tells, and lets a test wait for it."""
+    """Keeps the events of a connection, and lets a test wait for one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +56,26 @@ class Events(list[ConnectionEvent]):
     @property
     def kinds(self) -> list[str]:
         return [event.kind for event in self]
+
+
+class Work:
+    """Work that waits until it may go on, and keeps what it has done."""
+
+    def __init__(self) -> None:
+        self.done: list[bytes] = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, _method: object, _properties: object, body: bytes) -> None:
+        self.begun.set()
+        assert self.go_on.wait(WAIT_S)
+        self.done.append(body)
+
+
+@pytest.fixture
+def work() -> Iterator[Work]:
+    work = Work()
+    yield work
+    work.go_on.set()  # a test that failed must not hold up its consumer
 
 
 @pytest.fixture
@@ -187,16 +207,9 @@ def test_a_queue_with_other_settings_is_no_reason_to_try_again(broker, channel, 
 
 
 @pytest.mark.usefixtures("hosts_in_order")
-def test_a_consumer_goes_on_and_tells_what_comes_again(broker, channel, recovery, events, in_thread) -> None:
-    done: list[bytes] = []
-    unacked, go_on = threading.Event(), threading.Event()
-
-    def work(_method, _properties, body: bytes) -> None:
-        if not done:
-            unacked.set()
-            assert go_on.wait(WAIT_S)
-        done.append(body)
-
+def test_a_consumer_goes_on_and_says_what_comes_again(
+    broker, channel, recovery, events, in_thread, work
+) -> None:
     for number in range(3):
         properties = pika.BasicProperties(message_id=f"id-{number}")
         channel.basic_publish("", QUEUE, str(number).encode(), properties)
@@ -211,16 +224,16 @@ def test_a_consumer_goes_on_and_tells_what_comes_again(broker, channel, recovery
             topology=TOPOLOGY,
         ) as consumer:
             running = in_thread(lambda: consumer.run(count=3))
-            assert unacked.wait(WAIT_S)
+            assert work.begun.wait(WAIT_S)
             link.close()
             events.wait_for("recovered")
-            go_on.set()
+            work.go_on.set()
             running.join(WAIT_S)
 
     lost = next(event for event in events if event.kind == "lost")
     assert lost.messages == ("id-0", "id-1")
     # What was in hand is done, and as nothing of a lost connection is acknowledged, done again.
-    assert done == [b"0", b"0", b"1", b"2"]
+    assert work.done == [b"0", b"0", b"1", b"2"]
     assert take_all(channel, QUEUE) == []
 
 
@@ -230,7 +243,7 @@ def test_a_host_that_answers_nothing_holds_nobody_up(broker, channel, recovery, 
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         place = silent.getsockname()
-        for _ in range(3):  # Linux takes one more than it was told to, and drops what comes then
+        for _ in range(3):  # Linux takes one more than the backlog, and drops what comes then
             waiting = stack.enter_context(contextlib.closing(socket.socket()))
             waiting.setblocking(False)
             waiting.connect_ex(place)
@@ -287,15 +300,8 @@ def test_a_queue_that_is_deleted_is_declared_again(
 
 
 def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
-    broker, channel, recovery, events, in_thread
+    broker, channel, recovery, events, in_thread, work
 ) -> None:
-    done: list[bytes] = []
-    may_work = threading.Event()
-
-    def work(_method: object, _properties: object, body: bytes) -> None:
-        may_work.wait(WAIT_S)
-        done.append(body)
-
     for body in (b"1", b"2", b"3"):
         channel.basic_publish("", QUEUE, body)
     ledger = Ledger()
@@ -314,25 +320,18 @@ def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
         channel.queue_delete(QUEUE)
         events.wait_for("recovered")
         channel.basic_publish("", QUEUE, b"after")
-        may_work.set()
+        work.go_on.set()
         running.join(WAIT_S)
 
-    assert done == [b"1", b"2", b"3", b"after"]
+    assert work.done == [b"1", b"2", b"3", b"after"]
     assert events.kinds == ["cancelled", "recovered"]
     broker.wait_for_queue(QUEUE, ready=0, consumers=0)
 
 
 def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
-    broker, channel, recovery, events, in_thread
+    broker, channel, recovery, events, in_thread, work
 ) -> None:
     """Without a topology there is nothing to declare, and the missing queue costs the channel."""
-    done: list[bytes] = []
-    go_on = threading.Event()
-
-    def work(_method: object, _properties: object, body: bytes) -> None:
-        go_on.wait(WAIT_S)
-        done.append(body)
-
     for number in range(2):
         channel.basic_publish("", QUEUE, b"lost", pika.BasicProperties(message_id=f"id-{number}"))
     ledger = Ledger()
@@ -346,25 +345,22 @@ def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
         TOPOLOGY.declare(channel)
         events.wait_for("recovered")
         channel.basic_publish("", QUEUE, b"after")
-        go_on.set()
+        work.go_on.set()
         running.join(WAIT_S)
 
-    assert done == [b"lost", b"after"]
+    assert work.done == [b"lost", b"after"]
     assert events.kinds[:2] == ["cancelled", "lost"]
     assert events[1].messages == ("id-0", "id-1")
 
 
 @pytest.mark.parametrize("is_unacked", [False, True])
 def test_stop_ends_a_consumer_that_has_no_connection(
-    broker, channel, recovery, events, in_thread, is_unacked: bool
+    broker, channel, recovery, events, in_thread, work, is_unacked
 ) -> None:
-    go_on = threading.Event()
     if is_unacked:
         channel.basic_publish("", QUEUE, b"x")
     link = Link(broker)
-    with Consumer(
-        link.url, QUEUE, lambda *_: go_on.wait(WAIT_S), threaded=True, recovery=recovery
-    ) as consumer:
+    with Consumer(link.url, QUEUE, work, threaded=True, recovery=recovery) as consumer:
         running = in_thread(consumer.run)
         link.close()
         events.wait_for("retrying")
@@ -374,7 +370,7 @@ def test_stop_ends_a_consumer_that_has_no_connection(
 
         assert not running.is_alive()
         assert time.monotonic() - started_s < 5
-        go_on.set()
+        work.go_on.set()
 
 
 @pytest.mark.parametrize("recovers", [False, True])
