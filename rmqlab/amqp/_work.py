@@ -39,8 +39,8 @@ def check_policy(on_failure: FailurePolicy, queue: str, topology: Topology | Non
         each.name == queue and each.dead_letter_exchange is not None for each in queues
     ):
         raise ValueError(
-            f"on_failure is 'dead-letter', but there is no dead-letter exchange for the queue {queue!r} in the "
-            "topology; give it one, or say 'reject', which drops the messages"
+            f"on_failure is 'dead-letter', but there is no dead-letter exchange for the queue {queue!r} in "
+            "the topology; give it one, or say 'reject', which drops the messages"
         )
 
 
