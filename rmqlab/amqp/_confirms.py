@@ -25,12 +25,19 @@ class Confirms:
         limit: how many messages may be unconfirmed; None asks for no confirms.
         low: how many may be left unconfirmed when the wait is over.
         batch: how many messages are sent in one batch.
+
+    Raises:
+        ValueError: the limit is below 1.
     """
 
     name: str
     limit: int | None
     low: int
     batch: int
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"a {self.name.partition(' ')[0]} of {self.limit} messages; it goes from 1")
 
 
 def fire_and_forget() -> Confirms:
@@ -44,28 +51,21 @@ def confirm_each() -> Confirms:
 
 
 def confirm_batch(size: int) -> Confirms:
-    """Send so many messages, then wait until all of them are confirmed.
-
-    Raises:
-        ValueError: the size is below 1.
-    """
-    return Confirms(f"batch {_at_least_one('batch', size)}", size, 0, min(size, FREE_BATCH))
+    """Send so many messages, then wait until all of them are confirmed."""
+    return Confirms(f"batch {size}", size, 0, min(size, FREE_BATCH))
 
 
 def confirm_window(size: int = 500) -> Confirms:
     """Keep at most so many messages unconfirmed, and refill as confirms come in.
 
-    Raises:
-        ValueError: the size is below 1.
-
     Source: https://www.rabbitmq.com/docs/confirms#publisher-confirms
     """
-    room = max(_at_least_one("window", size) // REFILL_PART, 1)
+    room = max(size // REFILL_PART, 1)
     return Confirms(f"window {size}", size, size - room, room)
 
 
 class PublishObserver(Protocol):
-    """Is told what happens to each message of a publisher, in the publisher's thread."""
+    """Receives the outcome of each message of a publisher, in the publisher's thread."""
 
     def published(self, number: int) -> None:
         """Message `number` is about to be sent; a publisher counts from 0."""
@@ -82,9 +82,3 @@ class PublishObserver(Protocol):
     def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
         """No queue wanted this message. Its confirm comes after this."""
         ...
-
-
-def _at_least_one(what: str, size: int) -> int:
-    if size < 1:
-        raise ValueError(f"a {what} of {size} messages; it goes from 1")
-    return size

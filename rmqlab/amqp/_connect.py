@@ -20,8 +20,8 @@ def connect(broker: Broker | str, *, name: str = "rmqlab") -> pika.BlockingConne
 
     Args:
         broker: a broker of `start_broker`, or an AMQP URL.
-        name: the connection's name, as the broker's management pages show it; one among the
-            URL's client_properties goes before it.
+        name: the connection's name, as the broker's management pages show it; the URL's
+            client_properties may name another.
 
     Returns:
         An open connection; the caller closes it.

@@ -39,32 +39,29 @@ class Consumer(Closing):
     message whose work was interrupted, and those behind it, went back to their queue.
 
     With a recovery it survives the loss of its connection, and the end of its queue where the
-    topology has it. What it had been handed and not acknowledged comes again: it acknowledges
-    no delivery of a lost connection, and what was done by then is done twice.
+    topology has it. What was not acknowledged comes again: work that was done by then is done
+    twice.
 
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
             cluster.
-        queue: name of the queue, which must be there, or in the topology; empty for the one
-            of the topology to which the broker is to give a name.
+        queue: name of the queue; empty for the topology's queue that the broker names.
         on_message: does the work of one message; an exception means that it failed. None
             does nothing.
-        ack: `ack_each()`, `ack_every(n)` or `auto_ack()`.
-        on_failure: the outcome of a message whose work failed: `requeue` puts it back
-            (`basic.nack`), and so does `reject-requeue` (`basic.reject`), which is what the
-            delivery limit of a quorum queue counts in every version of RabbitMQ; `reject`
-            drops it, or dead-letters it where its queue says so. `dead-letter` is `reject`
-            where the topology shows that the queue does. `RejectError` rejects the message
-            in any case.
+        ack: `ack_each()`, `ack_every(n)` or `auto_ack()`; None is `ack_each()`.
+        on_failure: the outcome of a message whose work failed. `requeue` puts it back
+            (`basic.nack`), and so does `reject-requeue` (`basic.reject`), which every version of
+            RabbitMQ counts against a quorum queue's delivery limit. `reject` drops it, or
+            dead-letters it where its queue says so. `dead-letter` is `reject` where the topology
+            shows that the queue does. A `RejectError` rejects the message in any case.
         prefetch_count: how many unacknowledged messages the broker hands out at a time; 0 is
             no limit.
         threaded: whether the work is done in a thread of its own, one message after
             another, so that heartbeats are answered while it takes long.
-        topology: what is to be declared first, on this consumer's connection; None takes
-            what is there.
+        topology: what is declared first, on this consumer's connection.
         recovery: how to go on when the connection is lost, or the broker ends the consumer;
             None ends it.
-        observer: is told of every delivery; None tells nobody.
+        observer: receives every delivery and its outcome.
         name: the connection's name, as the broker's management pages show it.
 
     Attributes:
@@ -168,7 +165,9 @@ class Consumer(Closing):
             except StoppedError:  # while there was no connection, so that there is nothing to end
                 pass
             except Crash:
-                self._settle_before_crash()
+                self._session.connection.release()
+                with contextlib.suppress(BrokerError):
+                    self._sync()
                 self._session.drop()
                 raise
             except BrokerError:
@@ -189,9 +188,9 @@ class Consumer(Closing):
         self._session.wake()
 
     def close(self) -> None:
-        """Close the connection; what was not acknowledged goes back to its queue.
+        """Wait for work in its thread, and close the connection. Safe to call twice.
 
-        Waits for work that is done in a thread of its own. Safe to call twice.
+        What was not acknowledged goes back to its queue.
         """
         try:
             self._work.close()
@@ -203,7 +202,7 @@ class Consumer(Closing):
         session = self._session
         self._declare()
         session.channel.add_on_cancel_callback(self._on_cancel)
-        session.call(session.channel.basic_qos, prefetch_count=self._prefetch_count)
+        self._sync()
         if self._consuming:
             self._subscribe()
 
@@ -213,7 +212,7 @@ class Consumer(Closing):
             self.queue = name_on_broker(self._wanted_queue, topology, topology.declare(self._session))
 
     def _check(self) -> None:
-        """See that the connection and the consumer are there, and get new ones where we may."""
+        """See that connection and consumer are there; get new ones if there is a recovery."""
         try:
             self._session.check()
             if self._cancelled:
@@ -228,36 +227,24 @@ class Consumer(Closing):
         session = self._session
         if not self._is_dropped and (session.recovery is None or not can_recover(error)):
             raise error
-        hindrance: BrokerError | None = error
-        if isinstance(error, ConsumerCancelledError):
+        try:
+            if not isinstance(error, ConsumerCancelledError):
+                raise error
             notify(session.recovery, "cancelled", self.name, str(error))
-            hindrance = self._subscribe_again()
-        if hindrance is not None:
-            notify(session.recovery, "lost", self.name, str(hindrance), messages=self._settlement.unacked)
-            self._forget_deliveries()
+            # On the same channel: with its queue gone, nobody sends again what came before.
+            self._cancelled = False
+            self._declare()
+            self._subscribe()
+        except BrokerError as loss:
+            notify(session.recovery, "lost", self.name, str(loss), messages=self._settlement.unacked)
+            # All that is not acknowledged comes again.
+            self._connection_number += 1
+            self._cancelled = False
+            self._inbox.clear()
+            self._settlement.forget()
             session.recover(self._make_ready)
             self._is_dropped = False
         notify(session.recovery, "recovered", self.name)
-
-    def _subscribe_again(self) -> BrokerError | None:
-        """Subscribe again on the same channel; return why that did not work, if it did not.
-
-        What came before is still to be worked off: with its queue gone, nobody sends it again.
-        """
-        self._cancelled = False
-        try:
-            self._declare()
-            self._subscribe()
-        except BrokerError as error:
-            return error
-        return None
-
-    def _forget_deliveries(self) -> None:
-        """Drop what came over a lost connection: all that is not acknowledged comes again."""
-        self._connection_number += 1
-        self._cancelled = False
-        self._inbox.clear()
-        self._settlement.forget()
 
     def _begin(self) -> None:
         self._check()
@@ -334,36 +321,27 @@ class Consumer(Closing):
             session.is_ending = False
 
     def _unsubscribe(self, timeout_s: float) -> None:
-        """Get no more messages, and give back those that were not taken in hand."""
+        """Get no more messages, and give back those whose work did not begin."""
         end_s = time.monotonic() + timeout_s
         channel = self._session.channel
         if self._consumer_tag in channel.consumer_tags:
             self._session.call(channel.basic_cancel, timeout_s=timeout_s, consumer_tag=self._consumer_tag)
         self._inbox.clear()
         self._settlement.requeue_rest(channel)
-        # A call that is answered, so that the broker has read the last acknowledgement.
-        self._session.call(
-            channel.basic_qos,
-            timeout_s=max(end_s - time.monotonic(), 0),
-            prefetch_count=self._prefetch_count,
-        )
+        self._sync(max(end_s - time.monotonic(), 0))
 
     def _is_over(self) -> bool:
         return self._settled == self._limit or self._stopping.is_set()
 
     def _on_delivery(
-        self,
-        _: Channel,
-        method: pika.spec.Basic.Deliver,
-        properties: pika.BasicProperties,
-        body: bytes,
+        self, _: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
         # Only kept here, so that the loop goes on between two messages, however long the work.
         self._inbox.append((method, properties, body))
         self._settlement.deliver(method, properties, body)
 
     def _work_off(self, end_s: float) -> None:
-        """Work off what has come, sending acknowledgements in one piece where work is quick."""
+        """Work off what has come, sending acknowledgements in one batch where work is quick."""
         self._session.connection.hold()
         send_s = time.monotonic() + SEND_AFTER_S
         while self._inbox and not self._is_over():
@@ -388,11 +366,10 @@ class Consumer(Closing):
         self._session.process_events()
         self._check()
 
-    def _settle_before_crash(self) -> None:
-        """Wait until the broker has read what the observer was told of, so that the two agree."""
-        self._session.connection.release()
-        with contextlib.suppress(BrokerError):
-            self._session.call(self._session.channel.basic_qos, prefetch_count=self._prefetch_count)
+    def _sync(self, timeout_s: float = OPEN_TIMEOUT_S) -> None:
+        """Wait for an answer of the broker: it has then read all that was settled before."""
+        channel = self._session.channel
+        self._session.call(channel.basic_qos, timeout_s=timeout_s, prefetch_count=self._prefetch_count)
 
     def _on_cancel(self, _: object) -> None:
         self._cancelled = True

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
-
-from rmqlab.amqp._refusals import ARGUMENTS
+from typing import ClassVar, Literal, get_args
 
 ExchangeType = Literal["direct", "fanout", "topic", "headers"]
 QueueType = Literal["classic", "quorum"]
@@ -20,39 +18,59 @@ class Described:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        settings = (f"{name}={value!r}" for name, value in given(self))
+        settings = (f"{name}={value!r}" for name, value in settings_of(self))
         return f"{type(self).__name__}({', '.join(settings)})"
 
 
-class _Named(Described):
-    """What has a name, as errors call it: `queue 'engine:tasks'`."""
+class Named(Described):
+    """What has a name, as errors call it: `queue 'engine:tasks'`.
+
+    Attributes:
+        argument_names: the fields that travel as arguments, with RabbitMQ's names for those.
+    """
 
     __slots__ = ()
+    argument_names: ClassVar[Mapping[str, str]]
     name: str
+    arguments: Mapping[str, object]
 
     def __str__(self) -> str:
         return f"{type(self).__name__.lower()} {self.name!r}"
 
+    def __post_init__(self) -> None:
+        if "\n" in self.name or "\r" in self.name:
+            # RabbitMQ takes them out of names, and pika waits for ever for the name it asked for.
+            raise ValueError(f"name is {self.name!r}; it goes on one line")
+
+    def all_arguments(self) -> dict[str, object]:
+        """Return the arguments of the declaration: the named fields, and the rest."""
+        named = {key: getattr(self, field) for field, key in self.argument_names.items()}
+        # False is left out: to the broker, an argument that is False is not one that is absent.
+        given = {key: value for key, value in named.items() if value is not None and value is not False}
+        return given | dict(self.arguments)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Exchange(_Named):
+class Exchange(Named):
     """An exchange: where publishers send messages, and what routes these to queues.
 
     Attributes:
-        name: its name, up to 255 bytes; names that begin with `amq.` are the broker's.
+        name: its name; names that begin with `amq.` are the broker's.
         type: how it routes: `direct` (the routing key equals the binding's), `fanout` (to all),
             `topic` (the routing key fits the binding's pattern), `headers` (headers match).
-        durable: whether it is still there after the broker's restart.
-        auto_delete: whether it goes with the last thing that was bound to it.
-        internal: whether only other exchanges may send to it, and no publisher.
-        alternate_exchange: name of the exchange that gets what cannot be routed; None drops it.
-        arguments: whatever else the broker is to be told, by RabbitMQ's names.
+        durable: whether it survives the broker's restart.
+        auto_delete: whether it is deleted with the last binding to it.
+        internal: whether only other exchanges may send to it.
+        alternate_exchange: name of the exchange that gets unroutable messages; None drops them.
+        arguments: further arguments, by RabbitMQ's names.
 
     Raises:
-        ValueError: the type is unknown, which would cost the connection, or the name has two lines.
+        ValueError: the type is unknown, or the name has two lines.
 
     Sources: https://www.rabbitmq.com/docs/exchanges, https://www.rabbitmq.com/docs/ae
     """
+
+    argument_names: ClassVar = {"alternate_exchange": "alternate-exchange"}
 
     name: str
     type: ExchangeType
@@ -63,53 +81,64 @@ class Exchange(_Named):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        Named.__post_init__(self)
         if self.type not in get_args(ExchangeType):
             raise ValueError(
                 f"Exchange {self.name!r}: type is {self.type!r}; it is one of "
                 f"{', '.join(map(repr, get_args(ExchangeType)))}"
             )
-        _keep_arguments(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Queue(_Named):
+class Queue(Named):
     """A queue: where messages wait for consumers.
 
-    A field that is None is not told to the broker, whose default, or policy, then holds.
+    For a field that is None, the broker's default or its policy holds.
 
     Attributes:
-        name: its name, up to 255 bytes; empty lets the broker choose one.
+        name: its name; empty lets the broker choose one.
         type: `classic`, on one node, or `quorum`, replicated.
-        durable: whether it is still there after the broker's restart.
-        exclusive: whether it belongs to the connection that declares it, and goes with that.
-        auto_delete: whether it goes with its last consumer.
+        durable: whether it survives the broker's restart.
+        exclusive: whether it belongs to the connection that declares it, and ends with it.
+        auto_delete: whether it is deleted with its last consumer.
         dead_letter_exchange: name of the exchange for messages that are rejected, expire, or
             are dropped for the queue's length; empty is the default exchange.
-        dead_letter_routing_key: their routing key from then on; None keeps the one they have.
-        message_ttl_ms: how long a message may wait, in milliseconds, 0 to 315,360,000,000.
-        expires_ms: how long an unused queue is kept, in milliseconds, from 1.
+        dead_letter_routing_key: their new routing key; None keeps the one they have.
+        message_ttl_ms: how long a message may wait, in milliseconds.
+        expires_ms: how long an unused queue is kept, in milliseconds.
         max_length: how many messages may wait.
         max_length_bytes: how many bytes the bodies of waiting messages may have in all.
-        overflow: what happens when it is full: `drop-head` drops the oldest message (RabbitMQ's
-            default), `reject-publish` refuses the new one, `reject-publish-dlx` refuses it and
+        overflow: what a full queue does: `drop-head` drops the oldest message (RabbitMQ's
+            default), `reject-publish` refuses the new one, `reject-publish-dlx` also
             dead-letters it.
-        max_priority: the highest priority of a message, 0 to 255; None is no priorities.
-        single_active_consumer: whether one consumer gets everything, and the next one only
-            takes over when that is gone.
+        max_priority: the highest priority of a message, 1 to 255; None is no priorities.
+        single_active_consumer: whether one consumer gets everything, until it is gone.
         delivery_limit: how many times a message may come back to a quorum queue before it is
             dropped or dead-lettered; -1 is no limit, from RabbitMQ 4.0 on.
-        arguments: whatever else the broker is to be told, by RabbitMQ's names.
+        arguments: further arguments, by RabbitMQ's names.
 
     Raises:
-        ValueError: the name has two lines, or fields have values that together have no effect. What
-            a broker refuses, it refuses when the queue is declared.
+        ValueError: the name has two lines, or a quorum queue has an overflow that it ignores.
 
     Sources: https://www.rabbitmq.com/docs/queues, https://www.rabbitmq.com/docs/quorum-queues,
         https://www.rabbitmq.com/docs/dlx, https://www.rabbitmq.com/docs/ttl,
         https://www.rabbitmq.com/docs/maxlength, https://www.rabbitmq.com/docs/priority,
         https://www.rabbitmq.com/docs/consumers (single active consumer)
     """
+
+    argument_names: ClassVar = {
+        "type": "x-queue-type",
+        "dead_letter_exchange": "x-dead-letter-exchange",
+        "dead_letter_routing_key": "x-dead-letter-routing-key",
+        "message_ttl_ms": "x-message-ttl",
+        "expires_ms": "x-expires",
+        "max_length": "x-max-length",
+        "max_length_bytes": "x-max-length-bytes",
+        "overflow": "x-overflow",
+        "max_priority": "x-max-priority",
+        "single_active_consumer": "x-single-active-consumer",
+        "delivery_limit": "x-delivery-limit",
+    }
 
     name: str
     type: QueueType = "classic"
@@ -129,24 +158,13 @@ class Queue(_Named):
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        if self.type != "quorum" and self.delivery_limit is not None:
-            raise ValueError(
-                f"Queue {self.name!r}: delivery_limit is {self.delivery_limit}, but only quorum queues have "
-                "one; a classic queue takes None"
-            )
-        if self.overflow is not None and self.max_length is None and self.max_length_bytes is None:
-            raise ValueError(
-                f"Queue {self.name!r}: overflow is {self.overflow!r} without a limit; set max_length or "
-                "max_length_bytes, or leave overflow None (a policy that sets a limit also sets overflow)"
-            )
+        Named.__post_init__(self)
         if self.type == "quorum" and self.overflow == "reject-publish-dlx":
             # The broker takes it, warns in its log, and drops the oldest message.
             raise ValueError(
                 f"Queue {self.name!r}: overflow is 'reject-publish-dlx'; a quorum queue takes 'drop-head' "
                 "or 'reject-publish'"
             )
-        _keep_arguments(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -178,7 +196,6 @@ class Binding(Described):
             raise ValueError(
                 f"Binding from {self.exchange!r}: set one of queue and destination_exchange, and only one"
             )
-        _keep_arguments(self)
 
     @property
     def destination(self) -> str:
@@ -191,32 +208,8 @@ class Binding(Described):
         return f"binding from exchange {self.exchange!r} to {kind} {self.destination!r}{key}"
 
 
-def arguments_of(what: Exchange | Queue) -> dict[str, object]:
-    """Return the arguments of a declaration: the named fields, and the rest."""
-    if isinstance(what, Exchange):
-        names = {"alternate-exchange"}
-    else:
-        names = ARGUMENTS.keys() - {"alternate-exchange"}
-    named = {key: getattr(what, ARGUMENTS[key]) for key in sorted(names)}
-    # False is left out: to the broker, an argument that is False is not one that is absent.
-    return {key: value for key, value in named.items() if value is not None and value is not False} | dict(
-        what.arguments
-    )
-
-
-def _check_name(name: str) -> None:
-    if "\n" in name or "\r" in name:
-        # RabbitMQ takes them out of names, and pika waits for ever for the name it asked for.
-        raise ValueError(f"name is {name!r}; it goes on one line")
-
-
-def _keep_arguments(what: Exchange | Queue | Binding) -> None:
-    """Keep a copy of the arguments."""
-    object.__setattr__(what, "arguments", dict(what.arguments))
-
-
-def given(what: object) -> list[tuple[str, object]]:
-    """List the fields that have another value than their default."""
+def settings_of(what: object) -> list[tuple[str, object]]:
+    """Return the fields that have another value than their default."""
     assert dataclasses.is_dataclass(what)
     pairs = ((each, getattr(what, each.name)) for each in dataclasses.fields(what))
     return [(each.name, value) for each, value in pairs if value not in (each.default, {})]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from xml.sax.saxutils import escape
 
-from rmqlab.amqp._graph import PUBLISHERS, Edge, EdgeKind, Graph, Key, Node
+from rmqlab.amqp._graph import DEFAULT_EXCHANGE, PUBLISHERS, Edge, EdgeKind, Graph, Key, Node
 
-SPECIAL_NAMES = {("exchange", ""): "default exchange", ("queue", ""): "named by the broker"}
+SPECIAL_NAMES = {DEFAULT_EXCHANGE: "default exchange", ("queue", ""): "named by the broker"}
 
 # Okabe and Ito's colors, as in rmqlab.figures, which a package below it cannot import; the fills
 # are tints of the same.
@@ -28,10 +28,9 @@ MAX_NAME, MAX_LABEL, MAX_LINE = 34, 30, 34  # characters in the picture
 NAME_SIZE, SMALL_SIZE = 13, 11  # font sizes, px
 ADVANCE = 0.61  # width of a character of a monospaced font, in font sizes
 LINE_HEIGHT, PADDING = 16, 10
-PORT = 22  # between two arrows that enter a node
-GAP, CURVE, MARGIN = 20, 48, 16  # between nodes, for the curves between columns, around all
-ARROW, LANE, DUMMY = 9, 12, 16
-SWEEPS, WORTH = 6, 0.75
+PORT = 22  # between two arrows that enter a box
+GAP, CURVE, MARGIN = 20, 48, 16  # between boxes, for the curves between columns, around all
+ARROW, LANE = 9, 12
 
 
 def text(graph: Graph) -> str:
@@ -49,269 +48,170 @@ def text(graph: Graph) -> str:
     return "\n".join(out) or "(an empty topology)"
 
 
-def svg(graph: Graph) -> str:
-    """Draw as a picture, in columns from the publishers on the left to the queues on the right."""
-    return _Layout(graph).picture()
-
-
 @dataclass(slots=True)
-class _Place:
-    """A box, or a long arrow's way through a column, with its place: top left corner, px."""
+class Box:
+    """A node with its place: its column, its top left corner and its size, in px."""
 
-    node: Node | None
-    layer: int
-    height: float = DUMMY
+    node: Node
+    column: int
     x: float = 0
     y: float = 0
-    arrivals: list[_Chain] = field(default_factory=list)
+    width: float = 0
+    height: float = 0
+    label_width: float = 0  # on its left, for the labels of the arrows that enter it
+    entering: list[Edge] = field(default_factory=list)  # from top to bottom
 
     @property
     def middle(self) -> float:
         return self.y + self.height / 2
 
+    def entry(self, edge: Edge) -> float:
+        """Return the height at which an arrow enters, in px: they are spread over the left side."""
+        return self.middle + (self.entering.index(edge) - (len(self.entering) - 1) / 2) * PORT
 
-@dataclass(slots=True)
-class _Chain:
-    """An arrow with the places it goes through, in order; `back` if it goes against the flow."""
-
-    edge: Edge
-    places: list[_Place]
-    back: bool
-
-    def port(self) -> float:
-        """Return the height at which it arrives: the arrows into a box are spread over its side."""
-        target = self.places[-1]
-        rank = next(at for at, each in enumerate(target.arrivals) if each is self)
-        return target.middle + (rank - (len(target.arrivals) - 1) / 2) * PORT
+    def texts(self) -> Iterator[tuple[str, int, str]]:
+        """Return each line in it, with its font size and color."""
+        yield _short(_name(self.node.key), MAX_NAME), NAME_SIZE, INK
+        for line in self.node.lines:
+            yield _short(line, MAX_LINE), SMALL_SIZE, "#444444"
 
 
-class _Layout:
-    """Where everything goes: columns by the longest way, rows by the neighbours' middle."""
+class Layout:
+    """Where everything goes: from the publishers on the left to the queues on the right.
+
+    An arrow leads to the next column. One that leads elsewhere goes below all boxes, in a lane
+    that it shares with the others to the same box: `lanes` has how deep it is, from 1.
+    """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        back = _against_the_flow(graph)
-        layers = _layers(graph, back)
-        self.places = {key: _Place(node, layers[key]) for key, node in graph.nodes.items()}
-        self.columns: list[list[_Place]] = [[] for _ in range(max(layers.values(), default=-1) + 1)]
-        for place in self.places.values():
-            self.columns[place.layer].append(place)
-        self.chains = [self._chain(edge, number in back) for number, edge in enumerate(graph.edges)]
-        self.widths = [self._width(column) for column in self.columns]
-        self._order()
-        self._measure()
+        columns = _columns(graph)
+        self.boxes = {key: Box(node, columns[key]) for key, node in graph.nodes.items()}
+        far = dict.fromkeys(edge.target for edge in graph.edges if not self.is_near(edge))
+        self.lanes = {key: depth for depth, key in enumerate(far, 1)}
+        for edge in graph.edges:
+            self.boxes[edge.target].entering.append(edge)
+        self._place()
 
-    def _chain(self, edge: Edge, back: bool) -> _Chain:
-        source, target = self.places[edge.source], self.places[edge.target]
-        between = [] if back else [_Place(None, at) for at in range(source.layer + 1, target.layer)]
-        for place in between:
-            self.columns[place.layer].append(place)
-        chain = _Chain(edge, [source, *between, target], back)
-        target.arrivals.append(chain)
-        return chain
+    def is_near(self, edge: Edge) -> bool:
+        """Return True if an arrow leads to the next column."""
+        return self.boxes[edge.target].column == self.boxes[edge.source].column + 1
 
-    @staticmethod
-    def _width(column: Iterable[_Place]) -> float:
-        widths = [0.0]
-        for place in column:
-            if place.node:
-                widths.append(_text_width(_short(_name(place.node.key), MAX_NAME), NAME_SIZE))
-                widths += [_text_width(_short(line, MAX_LINE), SMALL_SIZE) for line in place.node.lines]
-        return max(widths) + 2 * PADDING
-
-    def _order(self) -> None:
-        """Put each place at the mean of its neighbours, where that makes far fewer arrows cross.
-
-        A little is not worth it: a reader expects the order in which the topology was written.
-        """
-        links = [
-            pair
-            for chain in self.chains
-            if not chain.back
-            for pair in zip(chain.places, chain.places[1:])  # noqa: B905
-        ]
-        before, after = defaultdict(list), defaultdict(list)
-        for left, right in links:
-            before[id(right)].append(left)
-            after[id(left)].append(right)
-        best, fewest = [list(column) for column in self.columns], self._crossings(links) * WORTH
-        for sweep in range(SWEEPS):
-            neighbours = after if sweep % 2 else before
-            for column in reversed(self.columns) if sweep % 2 else self.columns:
-                rows = {id(each): row for other in self.columns for row, each in enumerate(other)}
-
-                def mean(
-                    place: _Place, rows: dict[int, int] = rows, near: dict[int, list[_Place]] = neighbours
-                ) -> float:
-                    found = [rows[id(each)] for each in near[id(place)]]
-                    return sum(found) / len(found) if found else rows[id(place)]
-
-                column.sort(key=mean)
-            if (crossings := self._crossings(links)) < fewest:
-                best, fewest = [list(column) for column in self.columns], crossings
-        self.columns = best
-
-    def _crossings(self, links: Sequence[tuple[_Place, _Place]]) -> int:
-        rows = {id(each): row for column in self.columns for row, each in enumerate(column)}
-        spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for left, right in links:
-            spans[left.layer].append((rows[id(left)], rows[id(right)]))
-        return sum(
-            (a[0] - b[0]) * (a[1] - b[1]) < 0
-            for each in spans.values()
-            for at, a in enumerate(each)
-            for b in each[:at]
-        )
-
-    def _measure(self) -> None:
-        """Set the coordinates of every place."""
-        for place in self.places.values():
-            assert place.node
-            lines = len(place.node.lines)
-            place.height = max(2 * PADDING + LINE_HEIGHT * (1 + lines), len(place.arrivals) * PORT + 4)
-        heights = [sum(each.height + GAP for each in column) - GAP for column in self.columns]
-        self.height = max(heights, default=0.0)
-        # Room for the labels, right before the column that their arrows enter.
-        self.stubs = [
-            max((self._label_width(c) for p in column for c in p.arrivals), default=0.0) + ARROW + 8
-            for column in self.columns
-        ]
+    def _place(self) -> None:
+        count = 1 + max((box.column for box in self.boxes.values()), default=-1)
+        columns: list[list[Box]] = [[] for _ in range(count)]
+        for box in self.boxes.values():
+            columns[box.column].append(box)
+            texts = 2 * PADDING + LINE_HEIGHT * (1 + len(box.node.lines))
+            box.height = max(texts, len(box.entering) * PORT + 4)
+        heights = [sum(box.height + GAP for box in column) - GAP for column in columns]
+        self.bottom = MARGIN + max(heights, default=0.0)
         x = float(MARGIN)
-        for at, column in enumerate(self.columns):
-            if at:
-                x += self.widths[at - 1] + CURVE + self.stubs[at]
-            y = MARGIN + (self.height - heights[at]) / 2
-            for place in column:
-                place.x, place.y = x, y
-                y += place.height + GAP
-        for place in self.places.values():
-            place.arrivals.sort(key=lambda chain: (chain.back, chain.places[-2].middle))
+        for column, height in zip(columns, heights, strict=True):
+            labels = (_label_width(edge) for box in column for edge in box.entering)
+            label_width = max(labels, default=0.0) + ARROW + 8
+            if column[0].column:
+                x += CURVE + label_width
+            width = 2 * PADDING + max(_width(line, size) for box in column for line, size, _ in box.texts())
+            y = (MARGIN + self.bottom - height) / 2
+            # As the topology has them, but beside their sources, so that fewer arrows cross.
+            for box in sorted(column, key=self._height_of_sources):
+                box.x, box.y, box.width, box.label_width = x, y, width, label_width
+                y += box.height + GAP
+            x += width
+        for box in self.boxes.values():
+            box.entering.sort(key=lambda edge: (not self.is_near(edge), self.boxes[edge.source].middle))
 
-    @staticmethod
-    def _label_width(chain: _Chain) -> float:
-        return _text_width(_short(chain.edge.label, MAX_LABEL), SMALL_SIZE) + 8 if chain.edge.label else 0.0
-
-    def picture(self) -> str:
-        lanes = [chain for chain in self.chains if chain.back]
-        # A lane on the way back to the first column needs room on the left, and so on.
-        right = max((p.x + self.widths[p.layer] for p in self.places.values()), default=0.0)
-        left = 0.0
-        if any(chain.places[-1].layer == 0 for chain in lanes):
-            left = self.stubs[0] + LANE * (len(lanes) + 1)
-        if lanes:
-            right += LANE * (len(lanes) + 1)
-        width = left + right + MARGIN
-        height = self.height + 2 * MARGIN + LANE * len(lanes)
-        parts = [self._arrow(chain, lanes) for chain in self.chains]
-        parts += [self._box(place) for place in self.places.values()]
-        counts = self._summary()
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_px(width)}" height="{_px(height)}" '
-            f'viewBox="{_px(-left)} 0 {_px(width)} {_px(height)}" role="img" aria-label="{counts}" '
-            f"font-family=\"'DejaVu Sans Mono', Menlo, Consolas, monospace\">"
-            f"<title>{counts}</title>"
-            f'<rect x="{_px(-left)}" width="{_px(width)}" height="{_px(height)}" fill="#FFFFFF"/>'
-            + "".join(parts)
-            + "</svg>"
-        )
-
-    def _summary(self) -> str:
-        kinds = [key[0] for key, node in self.graph.nodes.items() if node.known]
-        bindings = sum(edge.kind == "binding" for edge in self.graph.edges)
-        counts = {"exchange": kinds.count("exchange"), "queue": kinds.count("queue"), "binding": bindings}
-        words = [f"{n} {what}" if n == 1 else f"{n} {what}s" for what, n in counts.items()]
-        return "Topology of " + ", ".join(words)
-
-    def _arrow(self, chain: _Chain, lanes: list[_Chain]) -> str:
-        color, dashes, label_color = LINES[chain.edge.kind]
-        source, target = chain.places[0], chain.places[-1]
-        port, start = chain.port(), target.x - self.stubs[target.layer]
-        x, y = source.x + self.widths[source.layer], source.middle
-        path = f"M{_px(x)} {_px(y)}"
-        if chain.back:
-            lane = next(at for at, each in enumerate(lanes) if each is chain)
-            out, into = x + LANE * (lane + 1), start - LANE * (lane + 1)
-            bottom = MARGIN + self.height + LANE * (lane + 1)
-            path += f"H{_px(out)}V{_px(bottom)}H{_px(into)}V{_px(port)}"
-        else:
-            for place in chain.places[1:]:
-                last = place is target
-                to_x, to_y = place.x - self.stubs[place.layer], port if last else place.middle
-                bend = (x + to_x) / 2
-                path += f"C{_px(bend)} {_px(y)} {_px(bend)} {_px(to_y)} {_px(to_x)} {_px(to_y)}"
-                if not last:
-                    x, y = place.x + self.widths[place.layer], place.middle
-                    path += f"H{_px(x)}"
-        tip = target.x - 1
-        path += f"H{_px(tip - ARROW + 1)}"
-        line = f'stroke="{color}" stroke-width="1.5"' + (f' stroke-dasharray="{dashes}"' if dashes else "")
-        head = f"M{_px(tip)} {_px(port)}l{-ARROW} -4v8z"
-        drawn = (
-            f'<path d="{path}" fill="none" stroke-linejoin="round" {line}/><path d="{head}" fill="{color}"/>'
-        )
-        if chain.edge.label:
-            label = _short(chain.edge.label, MAX_LABEL)
-            drawn += _text(label, start + 3, port - 4, size=SMALL_SIZE, color=label_color)
-        return drawn
-
-    def _box(self, place: _Place) -> str:
-        assert place.node
-        kind, width = place.node.key[0], self.widths[place.layer]
-        round_by = {"publishers": place.height / 2, "exchange": 10}.get(kind, 0)
-        dash = "" if place.node.known or kind == "publishers" else ' stroke-dasharray="4 3"'
-        box = (
-            f'<rect x="{_px(place.x)}" y="{_px(place.y)}" width="{_px(width)}" height="{_px(place.height)}" '
-            f'rx="{_px(round_by)}" fill="{FILLS[kind]}" stroke="{BORDERS[kind]}" stroke-width="1.5"{dash}/>'
-        )
-        lines = [(_short(_name(place.node.key), MAX_NAME), NAME_SIZE, INK)]
-        lines += [(_short(line, MAX_LINE), SMALL_SIZE, "#444444") for line in place.node.lines]
-        y = place.middle - LINE_HEIGHT * (len(lines) - 1) / 2 + NAME_SIZE * 0.35
-        x = place.x + width / 2
-        for line, size, color in lines:
-            box += _text(line, x, y, size=size, color=color, anchor="middle")
-            y += LINE_HEIGHT
-        return box
+    def _height_of_sources(self, box: Box) -> float:
+        near = [self.boxes[edge.source].middle for edge in box.entering if self.is_near(edge)]
+        return sum(near) / len(near) if near else 0.0
 
 
-def _against_the_flow(graph: Graph) -> set[int]:
-    """Find the edges, by number, without which there is no circle: those that close one."""
-    ways: dict[Key, list[tuple[int, Key]]] = {key: [] for key in graph.nodes}
-    for number, edge in enumerate(graph.edges):
-        ways[edge.source].append((number, edge.target))
-    back: set[int] = set()
-    state: dict[Key, str] = {}
-    for start in sorted(graph.nodes, key=lambda key: key != PUBLISHERS):
-        if start in state:
-            continue
-        state[start] = "open"
-        stack = [(start, iter(ways[start]))]
-        while stack:
-            key, rest = stack[-1]
-            number, target = next(rest, (-1, key))
-            if number < 0:
-                state[key] = "done"
-                stack.pop()
-            elif state.get(target) == "open":
-                back.add(number)
-            elif target not in state:
-                state[target] = "open"
-                stack.append((target, iter(ways[target])))
-    return back
+def svg(graph: Graph) -> str:
+    """Draw as a picture, in columns from the publishers on the left to the queues on the right."""
+    layout = Layout(graph)
+    boxes = layout.boxes.values()
+    lanes = LANE * (len(layout.lanes) + 1) if layout.lanes else 0
+    left = max((box.label_width for box in boxes if box.column == 0 and box.entering), default=0.0)
+    left += lanes
+    width = left + max((box.x + box.width for box in boxes), default=0.0) + lanes + MARGIN
+    height = layout.bottom + MARGIN + LANE * len(layout.lanes)
+    title = _title(graph)
+    frame = f'width="{_px(width)}" height="{_px(height)}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {frame} '
+        f'viewBox="{_px(-left)} 0 {_px(width)} {_px(height)}" role="img" aria-label="{title}" '
+        f"font-family=\"'DejaVu Sans Mono', Menlo, Consolas, monospace\">"
+        f"<title>{title}</title>"
+        f'<rect x="{_px(-left)}" {frame} fill="#FFFFFF"/>'
+        + "".join(_arrow(layout, edge) for edge in graph.edges)
+        + "".join(_box(box) for box in boxes)
+        + "</svg>"
+    )
 
 
-def _layers(graph: Graph, back: set[int]) -> dict[Key, int]:
-    """Return the column of each node: one to the right of whatever leads to it."""
-    layers = dict.fromkeys(graph.nodes, 0)
-    forward = [edge for number, edge in enumerate(graph.edges) if number not in back]
-    for _ in graph.nodes:  # the longest way has no more steps than there are nodes
-        moved = False
-        for edge in forward:
-            if layers[edge.target] <= layers[edge.source]:
-                layers[edge.target] = layers[edge.source] + 1
-                moved = True
-        if not moved:
-            break
-    return layers
+def _title(graph: Graph) -> str:
+    kinds = [node.key[0] for node in graph.nodes.values() if node.known]
+    kinds += [edge.kind for edge in graph.edges]
+    counts = ((kinds.count(kind), kind) for kind in ("exchange", "queue", "binding"))
+    return "Topology of " + ", ".join(f"{n} {kind}" if n == 1 else f"{n} {kind}s" for n, kind in counts)
+
+
+def _arrow(layout: Layout, edge: Edge) -> str:
+    color, dashes, label_color = LINES[edge.kind]
+    source, target = layout.boxes[edge.source], layout.boxes[edge.target]
+    x, y = source.x + source.width, source.middle
+    start, port, tip = target.x - target.label_width, target.entry(edge), target.x - 1
+    if layout.is_near(edge):
+        bend = (x + start) / 2
+        way = f"C{_px(bend)} {_px(y)} {_px(bend)} {_px(port)} {_px(start)} {_px(port)}"
+    else:
+        lane = LANE * layout.lanes[edge.target]
+        way = f"H{_px(x + lane)}V{_px(layout.bottom + lane)}H{_px(start - lane)}V{_px(port)}"
+    line = f'stroke="{color}" stroke-width="1.5"' + (f' stroke-dasharray="{dashes}"' if dashes else "")
+    drawn = (
+        f'<path d="M{_px(x)} {_px(y)}{way}H{_px(tip - ARROW + 1)}" '
+        f'fill="none" stroke-linejoin="round" {line}/>'
+        f'<path d="M{_px(tip)} {_px(port)}l{-ARROW} -4v8z" fill="{color}"/>'
+    )
+    if edge.label:
+        label = _short(edge.label, MAX_LABEL)
+        drawn += _text(label, start + 3, port - 4, size=SMALL_SIZE, color=label_color)
+    return drawn
+
+
+def _box(box: Box) -> str:
+    kind = box.node.key[0]
+    corner = {"publishers": box.height / 2, "exchange": 10}.get(kind, 0)
+    dash = "" if box.node.known or kind == "publishers" else ' stroke-dasharray="4 3"'
+    drawn = (
+        f'<rect x="{_px(box.x)}" y="{_px(box.y)}" width="{_px(box.width)}" height="{_px(box.height)}" '
+        f'rx="{_px(corner)}" fill="{FILLS[kind]}" stroke="{BORDERS[kind]}" stroke-width="1.5"{dash}/>'
+    )
+    x, y = box.x + box.width / 2, box.middle - LINE_HEIGHT * len(box.node.lines) / 2 + NAME_SIZE * 0.35
+    for row, (line, size, color) in enumerate(box.texts()):
+        drawn += _text(line, x, y + row * LINE_HEIGHT, size=size, color=color, anchor="middle")
+    return drawn
+
+
+def _columns(graph: Graph) -> dict[Key, int]:
+    """Return the column of each node: right of whatever leads to it, circles apart."""
+    before: dict[Key, set[Key]] = {}
+
+    def visit(key: Key, path: tuple[Key, ...]) -> None:
+        before.setdefault(key, set())
+        for edge in graph.edges:
+            if edge.source == key and edge.target not in (*path, key):  # which would close a circle
+                if edge.target not in before:
+                    visit(edge.target, (*path, key))
+                before[edge.target].add(key)
+
+    for key in sorted(graph.nodes, key=lambda key: key != PUBLISHERS):
+        if key not in before:
+            visit(key, ())
+    columns: dict[Key, int] = {}
+    for key in TopologicalSorter(before).static_order():
+        columns[key] = max((columns[each] + 1 for each in before[key]), default=0)
+    return columns
 
 
 def _name(key: Key) -> str:
@@ -319,30 +219,28 @@ def _name(key: Key) -> str:
 
 
 def _titled(key: Key) -> str:
-    return _name(key) if key == ("exchange", "") else f"{key[0]} {_clean(_name(key))}"
+    return _name(key) if key == DEFAULT_EXCHANGE else f"{key[0]} {_clean(_name(key))}"
 
 
 def _clean(value: str) -> str:
-    """Put a mark in place of what has no sign, or would change how its neighbours are shown."""
+    """Put a mark in place of what has no sign, or would change how its neighbors are shown."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value)
 
 
 def _short(value: str, most: int) -> str:
     """Leave out the middle of a long text: names that begin alike stay apart."""
     value = _clean(value)
-    if len(value) <= most:
-        return value
     half = (most - 1) // 2
-    return f"{value[:half]}…{value[-half:]}"
+    return value if len(value) <= most else f"{value[:half]}…{value[-half:]}"
 
 
-def _text_width(value: str, size: int) -> float:
+def _width(value: str, size: int) -> float:
     """Estimate a text's width in px; the signs of East Asia take two places."""
-    places = 0
-    for each in value:
-        if not unicodedata.combining(each):
-            places += 2 if unicodedata.east_asian_width(each) in "WF" else 1
-    return places * size * ADVANCE
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in value) * size * ADVANCE
+
+
+def _label_width(edge: Edge) -> float:
+    return _width(_short(edge.label, MAX_LABEL), SMALL_SIZE) + 8 if edge.label else 0
 
 
 def _text(value: str, x: float, y: float, *, size: int, color: str, anchor: str = "start") -> str:

@@ -1,4 +1,4 @@
-"""A topology as boxes and arrows: what it names, what it refers to, and where publishers come in."""
+"""A topology as boxes and arrows: what it names, what it refers to, and where publishers send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rmqlab.amqp._definitions import Exchange, Queue, given
+from rmqlab.amqp._definitions import Exchange, Queue, settings_of
 
 if TYPE_CHECKING:
     from rmqlab.amqp._topology import Topology
@@ -15,6 +15,17 @@ Key = tuple[str, str]  # kind and name
 EdgeKind = Literal["publish", "binding", "dead letter", "alternate"]
 
 PUBLISHERS: Key = ("publishers", "publishers")
+DEFAULT_EXCHANGE: Key = ("exchange", "")
+
+# A setting that is shown by a word of its own when it is not the default.
+WORDS = {
+    "durable": "transient",
+    "exclusive": "exclusive",
+    "auto_delete": "auto-delete",
+    "internal": "internal",
+    "single_active_consumer": "single active consumer",
+}
+SHOWN_ELSEWHERE = {"name", "type", "dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,6 @@ class Graph:
     nodes: dict[Key, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
 
-    def add(self, kind: str, name: str, lines: tuple[str, ...]) -> None:
-        """Add a box for something that the topology has."""
-        self.nodes[kind, name] = Node((kind, name), lines, known=True)
-
     def link(self, source: Key, target: Key, label: str, kind: EdgeKind) -> None:
         """Add an arrow, once, and boxes for ends that the topology only refers to."""
         for key in (source, target):
@@ -69,72 +76,53 @@ class Graph:
                 continue
             entered.add(key)
             if key[0] == "queue":
-                self.link(("exchange", ""), key, key[1], "binding")
-        if ("exchange", "") in self.nodes:
-            entered.add(("exchange", ""))
+                self.link(DEFAULT_EXCHANGE, key, key[1], "binding")
         for key in list(self.nodes):
-            if key in entered and key[0] == "exchange":
+            if key == DEFAULT_EXCHANGE or (key in entered and key[0] == "exchange"):
                 self.link(PUBLISHERS, key, "", "publish")
 
 
 def graph_of(topology: Topology) -> Graph:
-    """Turn what is named here, or only referred to, into nodes and edges."""
+    """Turn what a topology names, or only refers to, into nodes and edges."""
     graph = Graph()
-    for exchange in topology.exchanges:
-        graph.add("exchange", exchange.name, _settings(exchange))
-    for queue in topology.queues:
-        graph.add("queue", queue.name, _settings(queue))
+    described: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
+    for what in described:
+        key = (type(what).__name__.lower(), what.name)
+        graph.nodes[key] = Node(key, _lines(what), known=True)
     for binding in topology.bindings:
         destination = ("exchange" if binding.queue is None else "queue", binding.destination)
-        label = ", ".join(filter(None, [binding.routing_key, _headers(binding.arguments)]))
+        headers = (f"{name}={value}" for name, value in sorted(binding.arguments.items()))
+        label = ", ".join(filter(None, [binding.routing_key, *headers]))
         graph.link(("exchange", binding.exchange), destination, label, "binding")
     for queue in topology.queues:
         if queue.dead_letter_exchange is not None:
-            target = _dead_letter_target(queue, {each.name for each in topology.queues})
-            key = queue.dead_letter_routing_key if target[0] == "exchange" else None
-            label = "dead letter" + (f", {key}" if key else "")
+            routing_key, label = queue.dead_letter_routing_key or "", "dead letter"
+            target = ("exchange", queue.dead_letter_exchange)
+            if target == DEFAULT_EXCHANGE and ("queue", routing_key) in graph.nodes:
+                target = ("queue", routing_key)  # the default exchange hands them straight to it
+            elif routing_key:
+                label += f", {routing_key}"
             graph.link(("queue", queue.name), target, label, "dead letter")
     for exchange in topology.exchanges:
         if exchange.alternate_exchange is not None:
-            target = ("exchange", exchange.alternate_exchange)
-            graph.link(("exchange", exchange.name), target, "unroutable", "alternate")
-    internal = {each.name for each in topology.exchanges if each.internal}
-    graph.add_publishers({("exchange", name) for name in internal})
+            alternate = ("exchange", exchange.alternate_exchange)
+            graph.link(("exchange", exchange.name), alternate, "unroutable", "alternate")
+    graph.add_publishers({("exchange", each.name) for each in topology.exchanges if each.internal})
     return graph
 
 
-def _settings(what: Exchange | Queue) -> tuple[str, ...]:
-    """Describe in short lines what sort of exchange or queue it is, for the drawing."""
-    words = {
-        "durable": "transient",  # shown when it is not the default
-        "exclusive": "exclusive",
-        "auto_delete": "auto-delete",
-        "internal": "internal",
-        "single_active_consumer": "single active consumer",
-    }
-    drawn = {"name", "type", "dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"}
+def _lines(what: Exchange | Queue) -> tuple[str, ...]:
+    """Describe in short lines what sort of exchange or queue it is."""
     kind: list[str] = [what.type]
-    lines: list[str] = []
-    for name, value in given(what):
+    lines = []
+    for name, value in settings_of(what):
         if name == "arguments":
             lines += [f"{key} {each}" for key, each in sorted(what.arguments.items())]
-        elif name in words:
-            kind.append(words[name])
-        elif name not in drawn:
+        elif name in WORDS:
+            kind.append(WORDS[name])
+        elif name not in SHOWN_ELSEWHERE:
             lines.append(f"{name} {value}")
     return (", ".join(kind), *lines)
-
-
-def _headers(arguments: Mapping[str, object]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(arguments.items()))
-
-
-def _dead_letter_target(queue: Queue, queues: set[str]) -> tuple[str, str]:
-    """Find where dead letters go: the default exchange hands them straight to a queue."""
-    key = queue.dead_letter_routing_key
-    if queue.dead_letter_exchange == "" and key in queues:
-        return "queue", key or ""
-    return "exchange", queue.dead_letter_exchange or ""
 
 
 def _reached(start: Key, ways: Mapping[Key, Set[Key]]) -> set[Key]:

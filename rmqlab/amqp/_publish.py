@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import pika
 
@@ -34,24 +34,22 @@ class Publisher:
     be used on: each message was published and counted, or neither.
 
     With a recovery it survives the loss of its connection. No more messages are kept than may
-    be unconfirmed, and when that many are it waits. A message whose confirm was lost with the
-    connection is published twice. Without confirms there is nothing to keep, and what was
-    under way is lost.
+    be unconfirmed. A message whose confirm was lost with the connection is published twice.
+    Without confirms nothing is kept, and what was under way is lost.
 
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
             cluster.
-        exchange: name of the exchange of messages that name none; the default one leads to
-            the queue that the routing key names.
-        routing_key: routing key of messages that bring none of their own.
+        exchange: default exchange of messages; "" leads to the queue that the routing key names.
+        routing_key: default routing key of messages.
         confirms: `fire_and_forget()`, `confirm_each()`, `confirm_batch(n)` or
-            `confirm_window(n)`.
-        properties: properties of messages that bring none of their own; None is persistent.
-        mandatory: whether the broker is to give back what no queue wants.
-        topology: what is to be declared first; None takes what is there.
-        recovery: how to go on when the connection is lost: what is not confirmed yet is
-            kept, and published again, in its order. None ends the publisher.
-        observer: is told what happens to each message; None tells nobody.
+            `confirm_window(n)`; None is a window of 500.
+        properties: default properties of messages; None is persistent.
+        mandatory: whether the broker is to return what no queue wants.
+        topology: what is declared first.
+        recovery: how to go on when the connection is lost; what is unconfirmed is published
+            again, in its order. None ends the publisher.
+        observer: receives the outcome of each message.
         timeout_s: how long to wait for a confirm, or for a broker that blocks
             publishers, in seconds.
         name: the connection's name, as the broker's management pages show it.
@@ -63,7 +61,6 @@ class Publisher:
     Raises:
         BrokerUnavailableError: no connection could be opened.
         BrokerError: the broker refuses the topology.
-        ValueError: the time limit is not above 0.
     """
 
     def __init__(
@@ -81,8 +78,6 @@ class Publisher:
         timeout_s: float = 30,
         name: str = "publisher",
     ) -> None:
-        if not timeout_s > 0:
-            raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
         self.confirmed = self.nacked = self.returned = self.republished = 0
         self._exchange = exchange
         self._routing_key = routing_key
@@ -119,7 +114,7 @@ class Publisher:
         )
         self._encoder = Encoder.of(session.channel, publish, self._properties)
 
-    def __enter__(self) -> Publisher:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -127,11 +122,6 @@ class Publisher:
             self.close()
         else:
             self._abort()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the publisher can still publish."""
-        return self._session.is_open
 
     @property
     def blocked(self) -> str:
@@ -163,8 +153,8 @@ class Publisher:
 
         Args:
             body: the body.
-            exchange: None takes the publisher's, and so do the others.
-            routing_key: where the exchange is to send it.
+            exchange: name of the exchange. If None, the publisher's default; likewise below.
+            routing_key: what the exchange compares with its bindings.
             properties: the message's properties.
 
         Returns:
@@ -180,18 +170,15 @@ class Publisher:
             StoppedError: `stop` was called.
         """
         with deferred:
-            number = self._put(body, exchange, routing_key, properties)
+            number = self._put((body, exchange, routing_key, properties))
             self._send()
         return number
 
     def publish_all(self, bodies: Iterable[bytes]) -> int:
         """Publish many messages that are there, or are quickly made, many in one batch.
 
-        That is several times as fast as `publish`. All are sent when it returns, and as many
-        as may be are not confirmed yet: `flush` waits for them.
-
-        Args:
-            bodies: the bodies.
+        That is faster than `publish`. All are sent when it returns; `flush` waits for those that
+        are not confirmed yet.
 
         Returns:
             How many there were.
@@ -204,7 +191,7 @@ class Publisher:
         with deferred:
             try:
                 for body in bodies if isinstance(bodies, list | tuple) else interruptible(bodies):
-                    self._put(body, None, None, None)
+                    self._put((body, None, None, None))
                     if self._buffered >= batch or self._is_full():
                         self._send()
             except BaseException:  # an interrupt as well, or an error of the bodies
@@ -271,33 +258,22 @@ class Publisher:
         self._is_closed = True
         self._session.close()
 
-    def _put(
-        self,
-        body: bytes,
-        exchange: str | None,
-        routing_key: str | None,
-        properties: pika.BasicProperties | None,
-    ) -> int:
+    def _put(self, message: Message) -> int:
         """Hand a message to pika, and hold it back until it is sent."""
         self._check()
         if self._session.blocked:
-            self._wait_until_unblocked()
+            self._release()
+            self._run_until(lambda: not self._session.blocked, "the broker to take messages again")
         number = self._window.published
         if self._observer is not None:
             self._observer.published(number)
-        message = (body, exchange, routing_key, properties)
-        self._emit(*message)
+        self._emit(message)
         self._window.add(message)
         self._buffered += 1
         return number
 
-    def _emit(
-        self,
-        body: bytes,
-        exchange: str | None,
-        routing_key: str | None,
-        properties: pika.BasicProperties | None,
-    ) -> None:
+    def _emit(self, message: Message) -> None:
+        body, exchange, routing_key, properties = message
         session = self._session
         session.connection.hold()
         encoder = self._encoder
@@ -322,7 +298,7 @@ class Publisher:
             self._session.process_events(0)
             self._turn_at_s = time.monotonic() + TURN_EVERY_S
         if self._is_full():
-            self._wait_for_room()
+            self._run_until(lambda: self._window.unsettled <= self._confirms.low, "confirms")
 
     def _is_full(self) -> bool:
         limit = self._confirms.limit
@@ -331,14 +307,6 @@ class Publisher:
     def _release(self) -> None:
         self._session.connection.release()
         self._buffered = 0
-
-    def _wait_for_room(self) -> None:
-        low = self._confirms.low
-        self._run_until(lambda: self._window.unsettled <= low, "confirms")
-
-    def _wait_until_unblocked(self) -> None:
-        self._release()
-        self._run_until(lambda: not self._session.blocked, "the broker to take messages again")
 
     def _run_until(self, condition: Callable[[], bool], what: str) -> None:
         while True:
@@ -352,7 +320,7 @@ class Publisher:
                 self._recover_from(error)
 
     def _check(self) -> None:
-        """See that the connection is there, and if it is lost get a new one where we may."""
+        """See that the connection is there; get a new one if it is lost and there is a recovery."""
         if self._stopping.is_set():
             raise StoppedError(
                 f"{self._session.name} was stopped with {self.unconfirmed} messages unconfirmed. "
@@ -371,17 +339,13 @@ class Publisher:
         session.recover(self._make_ready)
         again = self._window.start_again()
         for message in again:
-            self._emit(*message)
+            self._emit(message)
         self._release()
         self.republished += len(again)
         notify(session.recovery, "recovered", session.name, f"{len(again)} messages published again")
 
     def _on_return(
-        self,
-        _channel: object,
-        _method: object,
-        properties: pika.BasicProperties,
-        body: bytes,
+        self, _channel: object, _method: object, properties: pika.BasicProperties, body: bytes
     ) -> None:
         self.returned += 1
         if self._observer is not None:

@@ -34,15 +34,13 @@ class ConnectionEvent:
     """A step in the life of a connection.
 
     Attributes:
-        kind: `lost` (the connection broke), `cancelled` (the broker ended the consumer: its queue is gone),
-            `retrying` (an attempt to recover failed), `recovered`, `given up`, `blocked` (the
-            broker takes no messages for now), `unblocked`.
-        name: whose connection it is.
-        detail: what there is to say of it; the reason of a loss, the count of what was sent
-            again.
-        messages: identities of the messages that a consumer had been handed and not
-            acknowledged when the connection was lost: they will come again, if their queue is
-            still there. None for those without identity.
+        kind: `lost` (the connection broke), `cancelled` (the broker ended the consumer, as its
+            queue is gone), `retrying` (an attempt to recover failed), `recovered`, `given up`,
+            `blocked` (the broker takes no messages for now), `unblocked`.
+        name: the connection's name.
+        detail: the reason of a loss, or the count of what was published again.
+        messages: identities of the messages that a consumer held unacknowledged when the connection
+            was lost. They come again if their queue is still there.
         at_ns: when, in nanoseconds of `time.perf_counter_ns`, the ledger's clock.
     """
 
@@ -57,10 +55,9 @@ class ConnectionEvent:
 class Recovery:
     """How a connection is opened, and opened again when it is lost.
 
-    After each attempt that fails it waits a random time, up to a limit that doubles from
-    `first_wait_s` to `longest_wait_s`, so that the clients of a broker that comes back do not
-    all return at once. What no attempt can mend ends it at once: a wrong password, an unknown
-    virtual host, a queue that the broker has with other settings.
+    After a failed attempt it waits a random time, up to a limit that doubles from `first_wait_s`
+    to `longest_wait_s`, so that the clients of a broker do not all return at once. An error that
+    no attempt can mend ends it: a wrong password, an unknown virtual host, a topology mismatch.
 
     Attributes:
         first_wait_s: longest wait after the first attempt, in seconds.
@@ -69,7 +66,7 @@ class Recovery:
         heartbeat_s: heartbeat time-out, in seconds. Each side sends a heartbeat every half of it,
             and counts the other as lost when about two are missing. None takes the URL's, or
             else the broker's, which is 60; to a `Broker` of the lab there are none.
-        on_event: is told every step, in the thread of the publisher or consumer.
+        on_event: receives every step, in the thread of the publisher or consumer.
 
     Raises:
         ValueError: a time is out of range.
@@ -93,12 +90,7 @@ class Recovery:
             raise ValueError(f"heartbeat_s is {self.heartbeat_s}; it goes from 1 to 65535, or is None")
 
     def retry(self, attempt: Callable[[], T], *, name: str, pause: Callable[[float], None]) -> T:
-        """Call something until it succeeds.
-
-        Args:
-            attempt: opens the connection and makes all ready.
-            name: whose connection it is.
-            pause: waits for so many seconds.
+        """Call `attempt` until it succeeds, with `pause` between two calls.
 
         Raises:
             BrokerError: the last attempt's, when the time limit is over; or one that no other
@@ -107,7 +99,7 @@ class Recovery:
         """
 
         def failed(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
+            error = state.outcome and state.outcome.exception()
             notify(self, "retrying", name, f"attempt {state.attempt_number} failed: {error}")
 
         retrying = Retrying(
@@ -128,14 +120,14 @@ def notify(
     detail: str = "",
     messages: tuple[str | None, ...] = (),
 ) -> None:
-    """Log a step, and hand it to who wants to know."""
+    """Log a step, and hand it to the recovery's `on_event`."""
     logger.log(LEVELS.get(kind, logging.WARNING), "%s %s: %s", name, kind, detail or "-")
     if recovery is not None and recovery.on_event is not None:
         recovery.on_event(ConnectionEvent(kind, name, detail, messages))
 
 
 def can_recover(error: Exception) -> bool:
-    """Return whether a new connection makes good what went wrong with an old one."""
+    """Return True if a new connection makes good what went wrong with an old one."""
     if isinstance(error, ChannelClosedError):
         # The broker takes a channel away from a consumer that holds a message for too long.
         return "timed out" in error.reply_text
@@ -143,7 +135,7 @@ def can_recover(error: Exception) -> bool:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Return whether another attempt may do better."""
+    """Return True if another attempt may do better."""
     if isinstance(error, ChannelClosedError):
         return error.reply_code == NOT_FOUND  # somebody may declare it, or its node come back
     final = BrokerRefusedError | TopologyMismatchError | StoppedError

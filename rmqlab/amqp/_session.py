@@ -58,19 +58,8 @@ class Session:
 
     It belongs to the thread that made it; only `wake` may be called from another one. Whoever
     calls it defers interrupts: they are raised between two turns of the loop, when what pika
-    and we know of the connection is whole; and not while `is_ending`, which hurries instead.
-
-    Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster, of which any will do.
-        name: the connection's name, as the broker's management pages show it.
-        recovery: how to try again where no connection can be opened; None does not.
-        is_stopping: asked while waiting to try again: whether to give that up.
-
-    Raises:
-        AddressError: a URL cannot be right.
-        BrokerUnavailableError: why no connection could be opened, and the next step.
-        StoppedError: it was told to stop before there was a connection.
+    and we know of the connection is whole. While `is_ending` they only shorten the wait.
+    `is_stopping` is asked while it waits for another attempt.
     """
 
     def __init__(
@@ -89,7 +78,7 @@ class Session:
         self.blocked = ""
         self.is_ending = False
         self._is_silent = False  # whether the broker did not answer in time
-        self._failure: Exception | None = None
+        self._failure: BrokerError | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
         self._tick()
@@ -100,16 +89,7 @@ class Session:
             raise
 
     def recover(self, set_up: Callable[[], None]) -> None:
-        """Open a new connection in the place of one that is lost.
-
-        Args:
-            set_up: makes the new channel ready; called at each attempt.
-
-        Raises:
-            BrokerError: there was no success within the recovery's time limit, or something
-                that no attempt can mend.
-            StoppedError: it was told to stop.
-        """
+        """Open a new connection in place of one that is lost; each attempt calls `set_up`."""
         lost = self._failure
 
         def attempt() -> None:
@@ -138,8 +118,7 @@ class Session:
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._raise_if_stopping()
+        while (left_s := end_s - time.monotonic()) > 0 and not self._is_stopping():
             self.process_events(left_s)
         self._raise_if_stopping()
 
@@ -173,10 +152,11 @@ class Session:
         )
         self.connection = connection
 
-        def is_over() -> bool:
-            return bool(outcome) or self._is_stopping()
-
-        self.run_until(is_over, timeout_s=OPEN_TIMEOUT_S, what="the connection to open")
+        self.run_until(
+            lambda: bool(outcome) or self._is_stopping(),
+            timeout_s=OPEN_TIMEOUT_S,
+            what="the connection to open",
+        )
         if not outcome:
             self._raise_if_stopping()
         if outcome[0] is not None:
@@ -190,56 +170,32 @@ class Session:
         self.channel.add_on_close_callback(self._on_channel_closed)
         self.run_until(lambda: bool(opened), timeout_s=OPEN_TIMEOUT_S, what="the channel to open")
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the channel is open."""
-        return self._loop is not None and bool(self.channel.is_open)
-
     def call(self, method: Callable[..., Any], *, timeout_s: float = OPEN_TIMEOUT_S, **arguments: Any) -> Any:
-        """Call a method of the channel that the broker answers, and give the answer.
-
-        Args:
-            method: one of the channel's methods with a `callback`, such as `queue_declare`.
-            timeout_s: give up after so many seconds.
-            arguments: its arguments.
-
-        Returns:
-            The method of the answer, such as `Queue.DeclareOk`.
+        """Call a method of the channel that has a `callback`, and return the broker's answer.
 
         Raises:
             ChannelClosedError: the broker refused, and closed the channel; says why.
             TimeLimitError: there was no answer in time.
             BrokerError: the connection was lost.
         """
-        self._raise_failure()
+        self.check()
         answers: list[Any] = []
         method(callback=answers.append, **arguments)
         try:
-            self.run_until(lambda: bool(answers), timeout_s=timeout_s, what=f"{method.__name__}")
+            self.run_until(lambda: bool(answers), timeout_s=timeout_s, what=method.__name__)
         except TimeLimitError:
             self._is_silent = True
             raise
         return answers[0].method
 
     def run_until(self, condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-        """Turn the loop until something is so.
-
-        Args:
-            condition: what is waited for; checked after each turn of pika's loop.
-            timeout_s: give up after so many seconds.
-            what: what is waited for, in words, for the error.
-
-        Raises:
-            TimeLimitError: it was not so in time.
-            ChannelClosedError: the broker closed the channel.
-            BrokerError: the connection was lost.
-        """
+        """Turn the loop until a condition holds; `what` names it in the error. Raises as `call`."""
         if self._loop is None:
-            self._raise_failure()
+            self.check()
         deadline_s = time.monotonic() + timeout_s
         is_hurried = False
         while not condition():
-            self._raise_failure()
+            self.check()
             if self.is_ending and deferred.is_pending and not is_hurried:
                 is_hurried = True
                 deadline_s = min(deadline_s, time.monotonic() + STOP_LIMIT_S)
@@ -252,11 +208,7 @@ class Session:
             self.process_events()
 
     def process_events(self, wait_s: float = math.inf) -> None:
-        """Let the loop send and receive what there is.
-
-        Args:
-            wait_s: how long to wait until there is something, in seconds; a tenth at most.
-        """
+        """Let the loop send and receive what there is; wait for it so many seconds, a tenth at most."""
         alarm = self._loop.call_later(max(wait_s, 0), _nothing) if wait_s < WAKE_EVERY_S else None
         self._loop.poll()
         self._loop.process_timeouts()
@@ -310,16 +262,13 @@ class Session:
 
     def check(self) -> None:
         """Raise what ended the channel or the connection, if one has ended."""
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
 
     def _run_until_closed(self, timeout_s: float) -> None:
         self._failure = None
         with contextlib.suppress(BrokerError), quiet_pika():
             self.run_until(lambda: self.connection.is_closed, timeout_s=timeout_s, what="the end")
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     # A connection that ended late, or its channel, has nothing to say of the one in its place.
 

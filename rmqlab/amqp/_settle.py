@@ -1,4 +1,4 @@
-"""Which deliveries of a consumer are settled, and how the broker is told."""
+"""Which deliveries of a consumer are settled, and how."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ack_each() -> Acks:
 
 
 def ack_every(count: int) -> Acks:
-    """Acknowledge so many messages at once; and fewer when no more come, and at the end.
+    """Acknowledge so many messages at once; fewer when no more come, and at the end.
 
     Raises:
         ValueError: the count is below 1.
@@ -50,32 +50,25 @@ def ack_every(count: int) -> Acks:
 
 
 class ConsumeObserver(Protocol):
-    """Is told what happens to each message of a consumer, in the consumer's thread."""
+    """Receives each delivery of a consumer and its outcome, in the consumer's thread."""
 
     def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
         """A message has arrived; a consumer's tags count from 1."""
         ...
 
     def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
-        """The broker is told the outcome of the message; with `multiple`, of all up to it.
+        """The message has an outcome; with `multiple`, all up to it have.
 
-        With `auto_ack` the broker is told nothing, and this is when the work has ended.
+        The broker was sent it just now, or with `auto_ack` needs none.
         """
         ...
 
 
 class Settlement:
-    """What a consumer was delivered over one connection, and what it has told the broker of it.
+    """What a consumer was delivered over one connection, and what it has settled of it.
 
-    Args:
-        acks: when it acknowledges.
-        observer: receives every delivery and every settlement; None receives nothing.
-        keeps: whether the identities of unacknowledged messages are kept.
-        counts: whether a message goes back by `basic.reject`, which every version counts
-            against a quorum queue's delivery limit, and not by `basic.nack`.
-
-    Attributes:
-        pending: how many messages are done, and not acknowledged yet.
+    With `keeps`, identities of unacknowledged messages are kept. With `counts`, a message goes back
+    by `basic.reject`, which every version counts against a delivery limit, not by `basic.nack`.
     """
 
     def __init__(self, acks: Acks, observer: ConsumeObserver | None, *, keeps: bool, counts: bool) -> None:
@@ -87,7 +80,7 @@ class Settlement:
 
     def forget(self) -> None:
         """Begin with a new channel: all that is not acknowledged comes again."""
-        self.pending = 0
+        self.pending = 0  # how many messages are done, and not acknowledged yet
         self._unacked: dict[int, str | None] = {}  # identities by delivery tag
         self._ack_tag = self._last_done = self._last_delivered = 0
 
@@ -105,7 +98,7 @@ class Settlement:
             self._observer.delivered(tag, method.redelivered, properties, body)
 
     def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
-        """Settle a message with the broker, by how its work ended; perhaps later, together with others."""
+        """Settle a message with the broker, perhaps later, together with others."""
         self._last_done = tag
         every = self._acks.every
         if outcome == "acked" and every is not None:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import pika
 from pika import exceptions as amqp_errors
 from pika.adapters.blocking_connection import BlockingChannel
 
 from rmqlab.amqp import _diagram
-from rmqlab.amqp._connect import connect
-from rmqlab.amqp._definitions import Binding, Described, Exchange, Queue, arguments_of
+from rmqlab.amqp._definitions import Binding, Described, Exchange, Queue
 from rmqlab.amqp._graph import graph_of
 from rmqlab.amqp._refusals import step
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
-
-# What every broker has, and nobody may declare or delete.
-PREDEFINED = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace")
-GENERATED = "amq.gen-"  # how the names begin that the broker gives
+from rmqlab.interrupts import deferred
 
 # Calls one of a channel's methods by name, and gives the broker's answer.
 Call = Callable[..., Any]
@@ -38,7 +33,7 @@ class Topology(Described):
 
     Attributes:
         exchanges: the exchanges to declare; the predefined ones need not be among them.
-        queues: the queues to declare; one of them may leave its name to the broker.
+        queues: the queues to declare; the broker names one that is called "".
         bindings: the bindings, between exchanges and queues named above, or others that are there.
 
     Source: https://www.rabbitmq.com/tutorials/amqp-concepts
@@ -55,24 +50,21 @@ class Topology(Described):
     def declare(self, where: Where) -> Topology:
         """Declare the exchanges, then the queues, then the bindings.
 
-        What the broker has already is left as it is, so that a second call changes nothing.
-        A channel that is given stays open whatever the broker says: another one of the same
-        connection does the work. A session that is given is closed by what the broker refuses.
+        A second call changes nothing.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, an open channel, or a session.
-                Exclusive queues take one of the last two, as they go with the connection that
-                declared them.
+            where: a broker of `start_broker`, an AMQP URL, or an open channel, which stays open:
+                another one of its connection does the work. A topology with an exclusive queue
+                needs a channel, as the queue ends with its connection.
 
         Returns:
-            The topology as the broker has it: this one, with the name that the broker gave to
-            the queue that had none.
+            This topology, with the name that the broker gave to the queue that had none.
 
         Raises:
             TopologyMismatchError: the broker has an exchange or a queue of that name with other
                 settings; names the first field that differs.
-            BrokerError: the broker refuses something else, or is gone. This and the error
-                before name what was declared until then; it stays.
+            BrokerError: the broker refuses something else, or is gone. Both errors name what was
+                declared before; it stays.
             ValueError: there is an exclusive queue, and no channel for it.
 
         Source: https://www.rabbitmq.com/docs/queues (property equivalence)
@@ -80,8 +72,8 @@ class Topology(Described):
         exclusive = next((each.name for each in self.queues if each.exclusive), None)
         if exclusive is not None and not isinstance(where, BlockingChannel | Session):
             raise ValueError(
-                f"where: Queue {exclusive!r} has exclusive True and would go with the connection that "
-                "this call opens and closes; give a channel, or set exclusive False"
+                f"Queue {exclusive!r} is exclusive, and would end with the connection that this call opens "
+                "and closes; give a channel, or set exclusive to False"
             )
         done: list[str] = []
         named: dict[str, str] = {}
@@ -95,12 +87,23 @@ class Topology(Described):
                         durable=exchange.durable,
                         auto_delete=exchange.auto_delete,
                         internal=exchange.internal,
-                        arguments=arguments_of(exchange),
+                        arguments=exchange.all_arguments(),
                     )
             for queue in self.queues:
                 with step("declare", queue, done):
-                    named[queue.name] = _declare_queue(call, queue)
-            bindings = tuple(_with_names(each, named) for each in self.bindings)
+                    answer = call(
+                        "queue_declare",
+                        queue=queue.name,
+                        durable=queue.durable,
+                        exclusive=queue.exclusive,
+                        auto_delete=queue.auto_delete,
+                        arguments=queue.all_arguments(),
+                    )
+                    named[queue.name] = str(answer.queue)
+            bindings = tuple(
+                dataclasses.replace(each, queue=named.get("", "")) if each.queue == "" else each
+                for each in self.bindings
+            )
             for binding in bindings:
                 with step("declare", binding, done):
                     _bind(call, binding)
@@ -110,30 +113,20 @@ class Topology(Described):
     def delete(self, where: Where) -> None:
         """Delete what the topology names, and nothing else. Safe to call twice.
 
-        Queues go with the messages in them, and whether or not they have consumers. A queue
-        whose name was left to the broker is deleted by the topology that `declare` returned.
+        Queues are deleted with their messages, also while they have consumers; bindings with
+        their exchanges and queues. A queue that the broker named is deleted by the topology that
+        `declare` returned.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, an open channel, or a session.
+            where: a broker of `start_broker`, an AMQP URL, or an open channel.
 
         Raises:
-            BrokerError: the broker refuses, or is gone; names what was deleted until then.
+            BrokerError: the broker refuses, or is gone; names what was deleted before.
 
         Source: https://www.rabbitmq.com/docs/queues
         """
         done: list[str] = []
         with _calls_to(where) as call:
-            # All other bindings go with the exchanges and queues they belong to.
-            for binding in self.bindings:
-                if binding.exchange in PREDEFINED and binding.destination_exchange in PREDEFINED:
-                    with step("delete", binding, done):
-                        call(
-                            "exchange_unbind",
-                            destination=binding.destination_exchange,
-                            source=binding.exchange,
-                            routing_key=binding.routing_key,
-                            arguments=dict(binding.arguments),
-                        )
             for queue in self.queues:
                 if queue.name:
                     with step("delete", queue, done):
@@ -156,21 +149,6 @@ class Topology(Described):
         return {"image/svg+xml": self.svg(), "text/plain": self.text()}
 
 
-def _declare_queue(call: Call, queue: Queue) -> str:
-    """Declare a queue, and return the name that it has on the broker."""
-    answer = call(
-        "queue_declare",
-        queue=queue.name,
-        # The broker refuses a declaration by a name of its own making, even the same one.
-        passive=queue.name.startswith(GENERATED),
-        durable=queue.durable,
-        exclusive=queue.exclusive,
-        auto_delete=queue.auto_delete,
-        arguments=arguments_of(queue),
-    )
-    return str(answer.queue)
-
-
 def _bind(call: Call, binding: Binding) -> None:
     how = {"routing_key": binding.routing_key, "arguments": dict(binding.arguments)}
     if binding.queue is None:
@@ -179,52 +157,30 @@ def _bind(call: Call, binding: Binding) -> None:
         call("queue_bind", queue=binding.queue, exchange=binding.exchange, **how)
 
 
-def _with_names(binding: Binding, named: Mapping[str, str]) -> Binding:
-    if binding.queue is None:
-        return binding
-    return dataclasses.replace(binding, queue=named.get(binding.queue, binding.queue))
-
-
 @contextlib.contextmanager
 def _calls_to(where: Where) -> Iterator[Call]:
-    """Return what calls the methods of a channel by name, and returns the broker's answers."""
-    if isinstance(where, Session):
-        yield lambda method, **arguments: where.call(getattr(where.channel, method), **arguments)
-        return
-    with _channel_of(where) as channel:
-        yield lambda method, **arguments: getattr(channel, method)(**arguments).method
-
-
-@contextlib.contextmanager
-def _channel_of(where: Broker | str | BlockingChannel) -> Iterator[BlockingChannel]:
-    """Open a channel for us alone: the broker closes it with the first thing that it refuses."""
+    """Return a function that calls a channel's method by name, and returns the broker's answer."""
     if isinstance(where, BlockingChannel):
+        # Another one: the broker closes a channel with the first thing that it refuses.
         try:
             channel = where.connection.channel()
         except amqp_errors.AMQPError as error:
-            raise BrokerError(
-                f"The channel's connection is gone ({error!r}). Next: open a new one"
-            ) from error
+            raise BrokerError(f"The connection is gone ({error!r}). Next: open a new one") from error
         try:
-            yield channel
+            yield lambda method, **arguments: getattr(channel, method)(**arguments).method
         finally:
-            _close(channel)
+            if channel.is_open:
+                channel.close()
         return
-    connection = connect(where, name="rmqlab-topology")
-    try:
-        yield connection.channel()
-    finally:
-        _close(connection)
-
-
-def _close(thing: BlockingChannel | pika.BlockingConnection) -> None:
-    if thing.is_open:
-        with contextlib.suppress(amqp_errors.AMQPError):
-            thing.close()
+    with deferred, contextlib.ExitStack() as stack:
+        if not isinstance(where, Session):
+            where = stack.enter_context(contextlib.closing(Session(where, name="rmqlab-topology")))
+        session = where
+        yield lambda method, **arguments: session.call(getattr(session.channel, method), **arguments)
 
 
 def name_on_broker(queue: str, wanted: Topology, declared: Topology) -> str:
-    """Return the name that the broker gave to a queue without one."""
+    """Return a queue's name; that of the queue without one is the broker's."""
     for before, after in zip(wanted.queues, declared.queues, strict=True):
         if before.name == queue:
             return after.name

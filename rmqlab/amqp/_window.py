@@ -11,17 +11,10 @@ Range = tuple[int, int]
 
 
 class Window(Generic[M]):
-    """Numbers a publisher's messages, and keeps those that may have to be sent again.
+    """Numbers a publisher's messages from 0, and keeps those that may have to be sent again.
 
-    A publisher counts its messages from 0. The broker counts those of a channel, from 1 on
-    each new one: this is where one count is turned into the other. It confirms or refuses
-    messages one by one or all up to one, in any order.
-
-    Args:
-        keeps: whether messages are kept until they are settled, to be sent again.
-
-    Attributes:
-        published: how many messages there were so far.
+    The broker counts the messages of a channel, from 1 on each new one, and settles them one by
+    one or all up to one, in any order.
     """
 
     def __init__(self, *, keeps: bool = False) -> None:
@@ -49,11 +42,7 @@ class Window(Generic[M]):
             self._kept.append(message)
 
     def settle(self, tag: int, *, multiple: bool) -> Iterator[Range]:
-        """Note that the broker has settled a message, or all up to it.
-
-        Args:
-            tag: the broker's count of it, from 1; with `multiple`, 0 is all so far.
-            multiple: whether all before it are meant, too.
+        """Note that the broker has settled message `tag` of the channel, or all up to it; tag 0 is all.
 
         Returns:
             The numbers that are newly settled, as ranges: first and last.
@@ -62,17 +51,12 @@ class Window(Generic[M]):
         first = self._settled if multiple else last
         newly = [(first, last)] if first <= last else []
         if self._ahead:
-            newly = list(_gaps(first, last, self._ahead))
+            newly = [(place, place) for place in range(first, last + 1) if place not in self._ahead]
         self._note(first, last)
         return self._numbers(newly)
 
     def start_again(self) -> list[M]:
-        """Begin with a new channel.
-
-        Returns:
-            The messages that were not settled, in their order. They are the new channel's
-            first, and are to be sent before any other.
-        """
+        """Begin with a new channel; return the unsettled messages, which are its first, in order."""
         assert self._kept is not None
         places = [place for place in range(self._settled, self._sent) if place not in self._ahead]
         messages = [self._kept[place - self._settled] for place in places]
@@ -108,15 +92,3 @@ class Window(Generic[M]):
                 yield self._again[place], self._again[place]
             if last >= again:
                 yield self._number(max(first, again)), self._number(last)
-
-
-def _gaps(first: int, last: int, taken: set[int]) -> Iterator[Range]:
-    """Return the stretches from `first` to `last` that are not taken."""
-    start = first
-    for place in range(first, last + 1):
-        if place in taken:
-            if start < place:
-                yield start, place - 1
-            start = place + 1
-    if start <= last:
-        yield start, last

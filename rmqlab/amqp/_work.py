@@ -31,11 +31,7 @@ class Crash(BaseException):
 
 
 def check_policy(on_failure: FailurePolicy, queue: str, topology: Topology | None) -> None:
-    """See that there is such a policy, and a dead-letter exchange where it asks for one.
-
-    Raises:
-        ValueError: it is not so.
-    """
+    """Raise a ValueError if there is no such policy, or no dead-letter exchange where it needs one."""
     if on_failure not in get_args(FailurePolicy):
         raise ValueError(f"on_failure is {on_failure!r}; it is one of {get_args(FailurePolicy)}")
     queues = topology.queues if topology else ()
@@ -43,43 +39,27 @@ def check_policy(on_failure: FailurePolicy, queue: str, topology: Topology | Non
         each.name == queue and each.dead_letter_exchange is not None for each in queues
     ):
         raise ValueError(
-            f"on_failure is 'dead-letter', and the topology has no dead-letter exchange for the queue "
-            f"{queue!r}, so that rejected messages would be dropped; give a topology whose queue has one, "
-            "or say 'reject'"
+            f"on_failure is 'dead-letter', but there is no dead-letter exchange for the queue {queue!r} in "
+            "the topology; give it one, or say 'reject', which drops the messages"
         )
 
 
 class Work:
-    """Does the work of messages, one after another.
-
-    Args:
-        on_message: does the work of one message; None does nothing.
-        on_failure: the outcome of a message whose work failed.
-        thread_name: name of a thread of its own for the work; None works in the caller's.
-    """
+    """Does the work of messages, one after another, in a thread of its own if that has a name."""
 
     def __init__(
         self, on_message: OnMessage | None, on_failure: FailurePolicy, thread_name: str | None
     ) -> None:
         self._on_message = on_message
         self._of_failure: Outcome = "requeued" if on_failure.endswith("requeue") else "rejected"
+        self.is_threaded = thread_name is not None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=thread_name) if thread_name else None
 
-    @property
-    def is_threaded(self) -> bool:
-        """Whether the work is done in a thread of its own."""
-        return self._thread is not None
-
     def do(self, message: Message, wait: Callable[[], object], wake: Callable[[], object]) -> Outcome:
-        """Do the work of a message, and return how it ended.
+        """Do the work of a message, and return its outcome.
 
-        Args:
-            message: what was delivered.
-            wait: is called again and again until work in a thread of its own is done.
-            wake: is called in that thread when it is done, so that `wait` returns.
-
-        Raises:
-            Crash: the work raised it.
+        Work in a thread of its own is waited for: `wait` is called until it is done, when `wake`
+        is called in that thread so that `wait` returns.
         """
         if self._on_message is None:
             return "acked"

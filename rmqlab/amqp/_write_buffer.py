@@ -1,14 +1,12 @@
 """Send many messages in one batch, and encode each with as little work as may be.
 
-pika makes and hands over each of a message's three frames by itself: a good ten
-microseconds a message, and as many system calls as frames. Here a window of messages goes
-out in one batch, and what is the same in all of a publisher's messages is encoded once.
+pika makes and sends each of a message's three frames by itself: a good ten microseconds a
+message. Here a window of messages goes out in one batch, and what is the same in all of a
+publisher's messages is encoded once.
 
-This is all that rmqlab takes from pika's insides: `_adapter_emit_data` and
-`_terminate_stream`, through which every adapter sends and hangs up, the socket of its
-`_transport`, `_on_connection_workflow_done`, which hears how opening went, and the frames of
-`pika.frame`. Where a pika does not send that way, nothing is held back; where it encodes
-differently, `Encoder.of` gives none; and then all goes out as plain pika sends it.
+This is all that rmqlab takes from pika's insides: `_adapter_emit_data`, `_terminate_stream`,
+the socket of its `_transport`, `_on_connection_workflow_done`, and the frames of `pika.frame`.
+A pika that sends or encodes in another way is used as it is.
 """
 
 from __future__ import annotations
@@ -57,10 +55,7 @@ class BufferedConnection(SelectConnection):  # type: ignore[misc]
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
     def _send(self, data: bytes) -> None:
-        """Send at once what the system takes, and leave the rest to pika.
-
-        pika sends when its loop finds that the socket is writable: three system calls more.
-        """
+        """Send at once what the system takes, which saves three calls of it; leave the rest to pika."""
         plain = getattr(self._transport, "_sock", None)
         if type(plain) is socket.socket and not self.is_congested:
             # The system's buffer is full, or the connection is gone: pika finds that out itself.
@@ -91,14 +86,7 @@ class BufferedConnection(SelectConnection):  # type: ignore[misc]
 
 
 class Encoder:
-    """Makes the frames of messages that differ in nothing but their bodies.
-
-    Args:
-        channel: the channel that they go over.
-        before: all that comes before the size of a body.
-        after: the rest of the content header.
-        largest: how many bytes of a body fit into one frame.
-    """
+    """Makes the frames of messages that differ in nothing but their bodies, of one frame each."""
 
     def __init__(self, channel: int, before: bytes, after: bytes, largest: int) -> None:
         self._channel = channel

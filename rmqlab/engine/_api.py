@@ -13,11 +13,10 @@ from rmqlab.engine._body import Body, Event, Task
 from rmqlab.engine._topology import TOPOLOGY
 
 
-class EngineAPI:
+class EngineAPI(Publisher):
     """Publishes tasks for the engine's workers, and events for whoever subscribes to them.
 
-    Use it as a context manager, or close it; leaving the block waits until the broker has
-    confirmed every message. It belongs to one thread; only `stop` may be called from another.
+    It waits, flushes, stops and closes as a `Publisher`.
 
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
@@ -25,9 +24,9 @@ class EngineAPI:
         confirms: how long it goes on without the broker's confirm, such as
             `fire_and_forget()`; None keeps a window of 500 messages unconfirmed.
         mandatory: whether the broker is to give back what no queue wants.
-        topology: what is to be declared first; None is the engine's, `engine.TOPOLOGY`.
+        topology: what is declared first; None is the engine's, `engine.TOPOLOGY`.
         recovery: how to go on when the connection is lost; None ends the API.
-        observer: is told what happens to each message; None tells nobody.
+        observer: receives the outcome of each message.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -45,7 +44,7 @@ class EngineAPI:
         recovery: Recovery | None = None,
         observer: PublishObserver | None = None,
     ) -> None:
-        self._publisher = Publisher(
+        super().__init__(
             broker,
             confirms=confirms,
             mandatory=mandatory,
@@ -54,22 +53,6 @@ class EngineAPI:
             observer=observer,
             name="engine-api",
         )
-
-    def __enter__(self) -> EngineAPI:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._publisher.__exit__(kind)
-
-    @property
-    def returned(self) -> int:
-        """How many mandatory messages came back so far, as no queue wanted them."""
-        return self._publisher.returned
-
-    @property
-    def republished(self) -> int:
-        """How many messages were sent once more so far, after the loss of a connection."""
-        return self._publisher.republished
 
     def publish_task(
         self,
@@ -101,14 +84,14 @@ class EngineAPI:
 
         Args:
             event: the event.
-            message_id: the message's identity; None makes a new one.
+            message_id: as in `publish_task`.
 
         Returns:
             The message's identity.
 
         Raises:
             InvalidEventError: the event has no form in JSON.
-            BrokerError: the broker refused the message, or the connection is gone.
+            BrokerError: as `publish_task`.
         """
         return self._publish(event, names.EVENTS, "", None, message_id)
 
@@ -123,42 +106,25 @@ class EngineAPI:
     ) -> str:
         """Send a task to the queues that `engine:routing` has for a routing key.
 
-        Where it has none, the task is lost, and confirmed all the same; a `mandatory` API is
-        told.
+        Where it has none, the task is lost, and confirmed all the same; a `mandatory` API counts
+        it as returned.
 
         Args:
             task: the task.
             routing_key: such as `high-priority`.
-            exchange: name of another exchange.
-            priority: what it counts in a queue with priorities; None is the lowest.
-            message_id: the message's identity; None makes a new one.
+            exchange: name of the exchange.
+            priority: as in `publish_task`.
+            message_id: as in `publish_task`.
 
         Returns:
             The message's identity.
 
         Raises:
-            InvalidTaskError: the task has no form in JSON.
-            BrokerError: the broker refused the message, or the connection is gone.
+            As `publish_task`.
 
         Source: https://www.rabbitmq.com/docs/publishers#unroutable
         """
         return self._publish(task, exchange, routing_key, priority, message_id)
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass between two messages while the connection is kept alive."""
-        self._publisher.wait(seconds)
-
-    def flush(self) -> None:
-        """Wait until the broker has confirmed every message."""
-        self._publisher.flush()
-
-    def stop(self) -> None:
-        """Let whatever waits raise `StoppedError` soon. May be called from any thread."""
-        self._publisher.stop()
-
-    def close(self) -> None:
-        """Wait until every message is confirmed, and close the connection. Safe to call twice."""
-        self._publisher.close()
 
     def _publish(
         self, what: Body, exchange: str, routing_key: str, priority: int | None, message_id: str | None
@@ -170,7 +136,5 @@ class EngineAPI:
             priority=priority,
             message_id=identity,
         )
-        self._publisher.publish(
-            what.encode(), exchange=exchange, routing_key=routing_key, properties=properties
-        )
+        self.publish(what.encode(), exchange=exchange, routing_key=routing_key, properties=properties)
         return identity

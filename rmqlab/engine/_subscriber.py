@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmqlab import names
-from rmqlab.amqp import Binding, ConsumeObserver, Exchange, Queue, Recovery, Topology
+from rmqlab.amqp import Binding, ConsumeObserver, Consumer, Exchange, Queue, Recovery, Topology
 from rmqlab.amqp._session import BrokerTarget
 from rmqlab.amqp._work import FailurePolicy
 from rmqlab.engine._body import Event
-from rmqlab.engine._consumer import EngineConsumer
+from rmqlab.engine._reading import handle_bodies
 
 
-class EventSubscriber(EngineConsumer[Event]):
-    """Is told every event that is published while its queue exists.
+class EventSubscriber(Consumer):
+    """Receives every event that is published while its queue exists.
 
-    Without a queue's name, the queue is the subscriber's own: it begins with it and goes with
-    its connection. With a name, the queue is durable, and keeps for the subscriber what is
-    published while it is away; subscribers that share a name share the events.
+    Without a name, the queue is the subscriber's own: it begins with it and goes with its
+    connection. A queue with a name is durable, and keeps what is published while the subscriber
+    is away; subscribers that share a name share the events. It runs, stops and closes as a
+    `Consumer`.
 
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
@@ -28,11 +29,10 @@ class EventSubscriber(EngineConsumer[Event]):
             its own.
         prefetch_count: how many unacknowledged events the broker hands out at a time; 0 is no
             limit.
-        on_failure: the outcome of an event that failed: `reject` drops it, `requeue` puts it
-            back into this subscriber's queue.
-        recovery: how to go on when the connection is lost, or the broker ends the consumer;
-            None ends it.
-        observer: is told of every delivery; None tells nobody.
+        on_failure: the outcome of an event that failed. `reject` drops it: an event is news, which
+            is soon out of date, and not work that somebody waits for. `requeue` puts it back.
+        recovery: how to go on when the connection is lost; None ends the subscriber.
+        observer: receives every delivery and its outcome.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -58,16 +58,15 @@ class EventSubscriber(EngineConsumer[Event]):
         own = queue or ""
         super().__init__(
             broker,
-            Event,
-            handle,
+            own,
+            handle_bodies(Event, handle, name),
             name=name,
-            queue=own,
+            threaded=True,
             topology=Topology(
                 exchanges=(Exchange(name=names.EVENTS, type="fanout"),),
                 queues=(Queue(name=own, durable=bool(queue), exclusive=not queue),),
                 bindings=(Binding(exchange=names.EVENTS, queue=own),),
             ),
-            ack=None,
             on_failure=on_failure,
             prefetch_count=prefetch_count,
             recovery=recovery,

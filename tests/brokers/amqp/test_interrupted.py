@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
-import pika
 import psutil
 import pytest
+from helpers import take_all
 
 from rmqlab.amqp import (
-    Acks,
-    Confirms,
     Consumer,
     Publisher,
     Queue,
@@ -40,12 +38,7 @@ OFTEN = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def _interrupts_as_in_a_terminal() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interrupts_as_in_a_terminal")
 
 
 @pytest.fixture
@@ -74,24 +67,23 @@ class Interrupter:
         """Return True if the cell was interrupted, and False if it had ended before."""
         main = threading.main_thread().ident
         timer = threading.Timer(after_s, signal.pthread_kill, [main, signal.SIGINT])
-        is_interrupted = False
+        before = self.count
         try:
+            timer.start()
             try:
-                timer.start()
                 cell()
             finally:
                 timer.cancel()
                 timer.join()
         except KeyboardInterrupt:
-            is_interrupted = True
+            self.count += 1
         timer.cancel()
         timer.join()
-        self.count += is_interrupted
-        return is_interrupted
+        return self.count > before
 
 
 class Confirmed:
-    """An observer that keeps which messages were confirmed."""
+    """An observer that keeps which messages were confirmed; none is refused or returned."""
 
     def __init__(self) -> None:
         self.numbers: set[int] = set()
@@ -101,18 +93,10 @@ class Confirmed:
     def confirmed(self, first: int, last: int) -> None:
         self.numbers.update(range(first, last + 1))
 
-    def nacked(self, first: int, last: int) -> None: ...
 
-    def returned(self, properties: pika.BasicProperties, body: bytes) -> None: ...
-
-
-def _take_all(broker: Broker, queue: str) -> list[int]:
-    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
-        channel = connection.channel()
-        bodies = []
-        while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
-            bodies.append(int(got[2]))
-        return bodies
+def _left(channel: Any) -> list[int]:
+    """Take all messages that are left in the queue, and return their numbers."""
+    return [int(body) for body in take_all(channel, QUEUE)]
 
 
 def _connections(broker: Broker) -> int:
@@ -129,13 +113,7 @@ def _connections(broker: Broker) -> int:
     ("confirms", "cell_size"), [(confirm_window(), 3000), (confirm_each(), 60)], ids=["window", "each"]
 )
 def test_an_interrupted_publisher_publishes_on(
-    broker: Broker,
-    queue: str,
-    chance: random.Random,
-    recovery: Recovery | None,
-    confirms: Confirms,
-    cell_size: int,
-    times: int,
+    broker, queue, chance, recovery, confirms, cell_size, times, channel
 ) -> None:
     interrupter, confirmed = Interrupter(), Confirmed()
     with Publisher(
@@ -156,12 +134,12 @@ def test_an_interrupted_publisher_publishes_on(
     assert publisher.republished == 0
     assert confirmed.numbers == set(range(publisher.published))
     # Each of them once, in order: none left out, none sent twice, the connection never lost.
-    assert _take_all(broker, queue) == list(range(publisher.published))
+    assert _left(channel) == list(range(publisher.published))
 
 
 @OFTEN
 def test_whatever_is_interrupted_of_a_publishers_life_what_is_confirmed_is_there(
-    broker: Broker, queue: str, chance: random.Random, times: int
+    broker, channel, queue, chance, times
 ) -> None:
     interrupter = Interrupter()
     connections = _connections(broker)
@@ -183,7 +161,7 @@ def test_whatever_is_interrupted_of_a_publishers_life_what_is_confirmed_is_there
     while interrupter.count < times:
         interrupter.run(cell, chance.uniform(0, 0.06))
         number += 1  # the last may or may not have been published
-    assert expected <= set(_take_all(broker, queue))
+    assert expected <= set(_left(channel))
     assert _connections(broker) == connections
 
 
@@ -192,13 +170,7 @@ def test_whatever_is_interrupted_of_a_publishers_life_what_is_confirmed_is_there
 @pytest.mark.parametrize("ack", [ack_each(), ack_every(10), auto_ack()], ids=["each", "every 10", "auto"])
 @pytest.mark.parametrize("threaded", [False, True], ids=["", "threaded"])
 def test_an_interrupted_consumer_consumes_on(
-    broker: Broker,
-    queue: str,
-    chance: random.Random,
-    recovery: Recovery | None,
-    ack: Acks,
-    threaded: bool,
-    times: int,
+    broker, queue, chance, recovery, ack, threaded, times, channel
 ) -> None:
     size = 50 * times
     with Publisher(broker, routing_key=queue) as publisher:
@@ -222,14 +194,14 @@ def test_an_interrupted_consumer_consumes_on(
         consumer.run(idle_s=0.3)
 
     assert interrupter.count > times // 2
-    left = set(_take_all(broker, queue))
+    left = set(_left(channel))
     assert not left
     if ack != auto_ack():  # with which the broker forgets what it sends
         assert done == set(range(size))
 
 
 @OFTEN
-def test_an_interrupted_engine_goes_on(broker: Broker, queue: str, chance: random.Random, times: int) -> None:
+def test_an_interrupted_engine_goes_on(broker, channel, queue, chance, times) -> None:
     interrupter = Interrupter()
     published: set[str] = set()
     worked: set[str] = set()
@@ -259,9 +231,7 @@ def test_an_interrupted_engine_goes_on(broker: Broker, queue: str, chance: rando
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["", "threaded"])
 @pytest.mark.parametrize("ack", [ack_each(), ack_every(5)], ids=["each", "every 5"])
-def test_a_message_whose_work_was_interrupted_comes_again(
-    broker: Broker, queue: str, threaded: bool, ack: Acks
-) -> None:
+def test_a_message_whose_work_was_interrupted_comes_again(broker, channel, queue, threaded, ack) -> None:
     with Publisher(broker, routing_key=queue) as publisher:
         publisher.publish_all(str(number).encode() for number in range(12))
     interrupted = threading.Event()
@@ -282,12 +252,10 @@ def test_a_message_whose_work_was_interrupted_comes_again(
         assert consumer.run(count=5) == 5
         assert time.monotonic() - begin_s < WAIT_S / 2
     assert set(done) == set(range(12))
-    assert not _take_all(broker, queue)
+    assert not _left(channel)
 
 
-def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_again(
-    broker: Broker, queue: str
-) -> None:
+def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_again(broker, queue) -> None:
     with Link(broker) as link, Consumer(link.url, queue) as consumer:
         with link.partitioned():
             interrupter = Interrupter()
@@ -299,7 +267,7 @@ def test_an_interrupt_while_the_broker_is_silent_ends_a_consumer_and_it_runs_aga
         assert consumer.run(count=1, for_s=WAIT_S) == 1
 
 
-def test_an_interrupt_ends_the_wait_of_a_publisher_for_a_silent_broker(broker: Broker, queue: str) -> None:
+def test_an_interrupt_ends_the_wait_of_a_publisher_for_a_silent_broker(broker, queue) -> None:
     with Link(broker) as link, Publisher(link.url, routing_key=queue, confirms=confirm_each()) as publisher:
         with link.partitioned():
             begin_s = time.monotonic()
@@ -310,9 +278,7 @@ def test_an_interrupt_ends_the_wait_of_a_publisher_for_a_silent_broker(broker: B
         assert publisher.confirmed == 1
 
 
-def test_closing_an_api_that_lost_its_connection_recovers_as_leaving_its_block_does(
-    broker: Broker, queue: str
-) -> None:
+def test_closing_an_api_that_lost_its_connection_recovers_as_leaving_its_block_does(broker, queue) -> None:
     with Link(broker) as link:
         api = EngineAPI(link.url, recovery=Recovery(timeout_s=WAIT_S))
         with link.partitioned():

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pika
 import pytest
 
-from rmqlab.amqp import Consumer, Publisher, ack_each, ack_every, auto_ack
+from rmqlab.amqp import Consumer, ack_each, ack_every, auto_ack
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, RejectError
 
@@ -43,24 +42,18 @@ class Record:
 
 
 @pytest.fixture
-def channel(broker: Broker) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
-    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
-        channel = connection.channel()
-        channel.queue_delete(QUEUE)
-        channel.queue_declare(QUEUE, durable=True)
-        yield channel
-        channel.queue_delete(QUEUE)
+def fill(channel) -> Iterator[Callable[[int], list[bytes]]]:
+    channel.queue_delete(QUEUE)
+    channel.queue_declare(QUEUE, durable=True)
 
-
-@pytest.fixture
-def fill(broker: Broker, channel):
     def fill(count: int) -> list[bytes]:
         bodies = [str(number).encode() for number in range(count)]
-        with Publisher(broker, routing_key=QUEUE) as publisher:
-            publisher.publish_all(bodies)
+        for body in bodies:
+            channel.basic_publish("", QUEUE, body)
         return bodies
 
-    return fill
+    yield fill
+    channel.queue_delete(QUEUE)
 
 
 def _left(broker: Broker, count: int) -> None:

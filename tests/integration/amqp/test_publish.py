@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterator
 
 import pika
+import psutil
 import pytest
+from helpers import take_all
 
 from rmqlab.amqp import Confirms, Publisher, confirm_batch, confirm_each, confirm_window, fire_and_forget
-from rmqlab.amqp._session import Session
 from rmqlab.amqp._write_buffer import BufferedConnection
-from rmqlab.broker import Broker
+from rmqlab.broker import Link
 from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError
 
 STRATEGIES = [fire_and_forget(), confirm_each(), confirm_batch(7), confirm_window(1), confirm_window(50)]
@@ -20,7 +20,7 @@ TOO_LARGE = 16 * 1024 * 1024 + 1
 
 
 class Record:
-    """An observer that keeps the numbers it is told, and checks that none is told twice."""
+    """An observer that keeps the numbers that it receives, and checks that none is settled twice."""
 
     def __init__(self) -> None:
         self.published_: list[int] = []
@@ -48,25 +48,12 @@ class Record:
 
 
 @pytest.fixture
-def channel(broker: Broker) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
-    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
-        yield connection.channel()
-
-
-@pytest.fixture
 def queue(channel) -> Iterator[str]:
     name = "rmqlab-test-publish"
     channel.queue_delete(name)
     channel.queue_declare(name, durable=True)
     yield name
     channel.queue_delete(name)
-
-
-def _bodies(channel, queue: str) -> list[bytes]:
-    found = []
-    while (got := channel.basic_get(queue, auto_ack=True))[0]:
-        found.append(got[2])
-    return found
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
@@ -81,7 +68,7 @@ def test_every_message_arrives_once_and_in_order(
             assert [publisher.publish(body) for body in bodies] == list(range(333))
         else:
             assert publisher.publish_all(bodies) == 333
-    broker_has = _bodies(channel, queue)
+    broker_has = take_all(channel, queue)
 
     assert broker_has == bodies
     assert record.published_ == list(range(333))
@@ -122,11 +109,11 @@ def test_an_empty_and_a_large_body_arrive_whole(broker, channel, queue) -> None:
     with Publisher(broker, routing_key=queue, confirms=confirm_window(10)) as publisher:
         publisher.publish_all([b"", large, b"end"])
 
-    assert _bodies(channel, queue) == [b"", large, b"end"]
+    assert take_all(channel, queue) == [b"", large, b"end"]
 
 
 @pytest.mark.parametrize("confirms", [confirm_each(), confirm_window(20)], ids=lambda each: each.name)
-def test_a_full_queue_that_rejects_is_told_by_number(broker, channel, confirms) -> None:
+def test_a_full_queue_that_rejects_is_reported_by_number(broker, channel, confirms) -> None:
     channel.queue_declare(
         "full", exclusive=False, auto_delete=False, durable=True,
         arguments={"x-max-length": 5, "x-overflow": "reject-publish"},
@@ -175,7 +162,7 @@ def test_a_message_over_the_brokers_limit_is_a_named_error(broker, channel, queu
         publisher.publish(b"fits")
         publisher.publish(bytes(TOO_LARGE))
 
-    assert _bodies(channel, queue) == [b"fits"]
+    assert take_all(channel, queue) == [b"fits"]
 
 
 def test_a_closed_publisher_says_so_and_can_be_closed_again(broker, queue) -> None:
@@ -193,14 +180,17 @@ def test_a_block_that_fails_closes_without_waiting(broker, queue) -> None:
     with pytest.raises(ZeroDivisionError), Publisher(broker, routing_key=queue) as publisher:
         publisher.publish(b"x")
         raise ZeroDivisionError
-    assert not publisher.is_open
+    with pytest.raises(BrokerError, match="is closed"):
+        publisher.publish(b"y")
 
 
 def test_confirms_that_do_not_come_end_at_the_time_limit(broker, queue) -> None:
-    # Nothing answers from the start of this wait on: the loop is asked for the impossible.
-    with contextlib.closing(Session(broker, name="patient")) as session:
-        with pytest.raises(TimeLimitError, match=r"patient waited 0.2 s for a sign.*Next: "):
-            session.run_until(lambda: False, timeout_s=0.2, what="a sign")
+    with Link(broker) as link, Publisher(link.url, routing_key=queue, timeout_s=0.2) as publisher:
+        with link.partitioned():
+            publisher.publish(b"x")
+            with pytest.raises(TimeLimitError, match=r"publisher waited 0.2 s for confirms.*Next: "):
+                publisher.flush()
+            publisher.stop()
 
 
 def test_waiting_keeps_what_was_published(broker, channel, queue) -> None:
@@ -210,7 +200,7 @@ def test_waiting_keeps_what_was_published(broker, channel, queue) -> None:
         assert publisher.confirmed == 1
         publisher.publish(b"after")
 
-    assert _bodies(channel, queue) == [b"before", b"after"]
+    assert take_all(channel, queue) == [b"before", b"after"]
 
 
 @pytest.mark.parametrize("make", [confirm_window, confirm_batch])
@@ -220,14 +210,7 @@ def test_sizes_go_from_one(make, size: int) -> None:
         make(size)
 
 
-def test_a_publisher_without_time_is_refused(broker) -> None:
-    with pytest.raises(ValueError, match="timeout_s"):
-        Publisher(broker, routing_key="x", timeout_s=0)
-
-
 def test_many_publishers_leave_no_thread_and_no_descriptor(broker, queue) -> None:
-    import psutil
-
     process = psutil.Process()
 
     def round_trip() -> None:
@@ -241,29 +224,27 @@ def test_many_publishers_leave_no_thread_and_no_descriptor(broker, queue) -> Non
     assert (process.num_fds(), threading.active_count()) == before
 
 
-class TestBufferedConnection:
-    """What goes out in one piece, and what happens when pika's insides change."""
+def test_a_window_of_messages_goes_out_in_batches(broker, queue, monkeypatch) -> None:
+    batches: list[int] = []
+    send = BufferedConnection._send
 
-    def test_a_window_of_messages_is_one_piece(self, broker, queue, monkeypatch) -> None:
-        pieces: list[int] = []
-        send = BufferedConnection._send
+    def count(self: BufferedConnection, data: bytes) -> None:
+        batches.append(len(data))
+        send(self, data)
 
-        def count(self: BufferedConnection, data: bytes) -> None:
-            pieces.append(len(data))
-            send(self, data)
+    with Publisher(broker, routing_key=queue, confirms=confirm_window(400)) as publisher:
+        monkeypatch.setattr(BufferedConnection, "_send", count)
+        publisher.publish_all(b"x" * 100 for _ in range(400))
+        monkeypatch.undo()
 
-        with Publisher(broker, routing_key=queue, confirms=confirm_window(400)) as publisher:
-            monkeypatch.setattr(BufferedConnection, "_send", count)
-            publisher.publish_all(b"x" * 100 for _ in range(400))
-            monkeypatch.undo()
+    assert len(batches) == 4  # a quarter of the window each
+    assert min(batches) > 100 * 100
 
-        assert len(pieces) == 4  # a quarter of the window each
-        assert min(pieces) > 100 * 100
 
-    def test_without_the_method_it_is_plain_pika(self, broker, channel, queue, monkeypatch) -> None:
-        monkeypatch.delattr(BufferedConnection, "_adapter_emit_data")
-        with Publisher(broker, routing_key=queue, confirms=confirm_window(50)) as publisher:
-            publisher.publish_all(str(number).encode() for number in range(200))
+def test_a_pika_that_sends_in_another_way_is_used_as_it_is(broker, channel, queue, monkeypatch) -> None:
+    monkeypatch.delattr(BufferedConnection, "_adapter_emit_data")
+    with Publisher(broker, routing_key=queue, confirms=confirm_window(50)) as publisher:
+        publisher.publish_all(str(number).encode() for number in range(200))
 
-        assert publisher.confirmed == 200
-        assert _bodies(channel, queue) == [str(number).encode() for number in range(200)]
+    assert publisher.confirmed == 200
+    assert take_all(channel, queue) == [str(number).encode() for number in range(200)]
