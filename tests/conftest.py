@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("rmqlab")
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the session's broker, for tests that choose their own."""
-    for name in SETTINGS[:-1]:
+    for name in SETTINGS[:-2]:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -104,7 +104,7 @@ def running(
     **settings: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run Python without the session's settings; it ends with the block, and after two minutes at most."""
-    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS[:-1]}
+    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS[:-2]}
     with subprocess.Popen(
         [*under, sys.executable, *arguments],
         env=inherited | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | settings,

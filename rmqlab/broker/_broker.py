@@ -36,7 +36,7 @@ class Broker:
 
     Use it as a context manager, or call `start` and `stop`, as `with` cannot span the cells
     of a notebook. It stops when the interpreter exits, and soon after its process is killed.
-    One that was started here, and not reached, is an `OwnBroker`, which can be broken.
+    One that was started here is an `OwnBroker`.
 
     Args:
         source: where the broker comes from: `external`, `container` or `node`.
@@ -62,10 +62,7 @@ class Broker:
         self.stop()
 
     def start(self) -> Self:
-        """Start the broker, or reach it, and wait until it takes connections.
-
-        Returns:
-            This broker. One that runs already is left as it is.
+        """Start the broker, or reach it, and return it once it takes connections. Safe to call twice.
 
         Raises:
             BrokerUnavailableError: why there is no broker, and what would help.
@@ -144,9 +141,8 @@ class Broker:
         """The AMQP URL, with options for connections whose reader may pause for an hour.
 
         They ask for no heartbeats, unless the URL does: pika answers those only while its loop
-        runs, so that a pause would count as death. A process that dies closes its connections
-        all the same. Of a host or a network that dies, the system's keepalive tells,
-        where pika can set it: on Linux and Windows.
+        runs, so that a pause would count as death. If a host or a network dies, the system's
+        keepalive notices, where pika can set it: on Linux and Windows.
 
         Sources: https://www.rabbitmq.com/docs/heartbeats (tcp keepalives),
         https://pika.readthedocs.io/en/stable/modules/parameters.html
@@ -175,8 +171,7 @@ class Broker:
     def environment(self) -> dict[str, str]:
         """Return the variables with which another process uses this very broker.
 
-        A broker of its own, with `start_broker(own=True)`, it gets from the source that this
-        one is from.
+        Its `start_broker(own=True)` takes the source that this broker is from.
         """
         variables = {"RMQLAB_BROKER": "external", URL_SETTING: self.url}
         if self.management_url:
@@ -193,9 +188,9 @@ class Broker:
         Returns:
             One row a queue, by name: name, type, durable, exclusive, ready (messages that
             wait for a consumer), unacked (delivered, not yet acknowledged), consumers.
-            `ready` and `consumers` are those of this moment; `unacked` is the broker's latest statistic,
-            about a second old with a broker that rmqlab started, five seconds with
-            others, and empty without the management API, as are type, durable, exclusive.
+            `ready` and `consumers` are those of this moment. `unacked` is about a second old with
+            a broker that rmqlab started, and five seconds with others. Without the management
+            API, unacked, type, durable and exclusive are empty.
         """
         return _frames.queues(self._running, self._claims.queues() if self._claims else None)
 
@@ -203,9 +198,6 @@ class Broker:
         self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10
     ) -> pd.DataFrame:
         """Wait until a queue has so many ready messages or consumers.
-
-        What was published a moment ago, without a confirm, need not have reached its queue
-        yet: publishing is asynchronous.
 
         Args:
             name: name of the queue.
@@ -217,11 +209,9 @@ class Broker:
             The queue's row of `queues`.
 
         Raises:
-            BrokerError: it was not so within the time limit; says what was found.
+            BrokerError: it was not so within the time limit; names what was found.
         """
-        return _frames.wait_for_queue(
-            self._running, name, ready=ready, consumers=consumers, timeout_s=timeout_s
-        )
+        return _frames.wait_for_queue(self._running, name, ready, consumers, timeout_s)
 
     def connections(self) -> pd.DataFrame:
         """Show the connections to the lab's virtual host, from the management API.

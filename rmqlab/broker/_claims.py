@@ -2,8 +2,8 @@
 
 A declare succeeds on what is there already, so the broker does not say who made what; and the
 lessons declare in plain pika. So, while a lab is in a shared virtual host, the declares, deletes
-and purges of `pika.channel.Channel`, which all of pika goes through, are watched: what was not
-there before is claimed and made, and what is there already, and was not made by this run, is
+and purges of `pika.channel.Channel`, which all of pika goes through, are watched. What was not
+there before is claimed and made; what is there already, and was not made by this run, is
 refused and not touched. At the end the claims are deleted, and nothing else.
 
 Two labs cannot come between each other. AMQP leaves two gaps to others: the millisecond between
@@ -14,26 +14,31 @@ the look at a name and its making, and a name that the broker itself freed (`aut
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import logging
+import os
 import socket
+import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import pika
 from pika import exceptions as amqp_errors
+from pika.channel import Channel
 
-from rmqlab.broker import _watched
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import (
     ACCESS_REFUSED,
     NOT_FOUND,
+    OWN_NAME,
     PRECONDITION_FAILED,
     RESOURCE_LOCKED,
     short_connection,
 )
-from rmqlab.errors import NameTakenError
+from rmqlab.errors import BrokerError, NameTakenError
 
 ObjectKind = Literal["queue", "exchange"]
 Claim = tuple[ObjectKind, str]
@@ -46,6 +51,12 @@ LOCK_TIMEOUT_S = 5  # another lab is making something of the same name at this m
 IN_USE_TIMEOUT_S = 2  # exclusive queues of connections that have just ended
 # What a user has no right to cannot be made, deleted or purged: the broker sees to that.
 FREE = (NOT_FOUND, ACCESS_REFUSED)
+PREDEFINED = "amq."  # begins the names of the exchanges that are always there
+WATCHED = ("queue_declare", "exchange_declare", "queue_delete", "exchange_delete", "queue_purge")
+
+_lock = threading.RLock()
+_active: list[Claims] = []
+_originals: dict[str, Callable[..., Any]] = {}
 
 
 class Claims:
@@ -64,11 +75,19 @@ class Claims:
     def start(self, notify: Callable[[bool, str, str], None]) -> None:
         """Watch all declares of this process from now on, and notify of each claim before it is made."""
         self._notify = notify
-        _watched.watch(self)
+        with _lock:
+            _active.append(self)
+            for name in () if _originals else WATCHED:
+                _originals[name] = getattr(Channel, name)
+                setattr(Channel, name, _watched(name, _originals[name]))
 
     def stop(self) -> None:
         """Watch no more, and end the connections that have exclusive queues. Safe to call twice."""
-        _watched.unwatch(self)
+        with _lock:
+            if self in _active:
+                _active.remove(self)
+            if not _active:
+                _restore()
         # These queues may be bound to this run's exchanges, which could not be deleted otherwise.
         for connection in list(self._connections):
             # Other threads may use it, so only its socket may be touched.
@@ -77,12 +96,12 @@ class Claims:
 
     def made(self) -> list[Claim]:
         """Return what is claimed now, in the order it was made."""
-        with _watched.lock:
+        with _lock:
             return list(self._names)
 
     def queues(self) -> set[str]:
         """Return the names of this run's queues; exclusive ones may be gone."""
-        with _watched.lock:
+        with _lock:
             return self._exclusive | {name for kind, name in self._names if kind == "queue"}
 
     def covers(self, connection: Any) -> bool:
@@ -91,20 +110,42 @@ class Claims:
         name = name.decode() if isinstance(name, bytes) else name
         return (name, connection.params.virtual_host) == self._place
 
-    def refuse_taken(self, *wanted: Claim, free: Collection[int] = FREE) -> None:
+    def refuse_taken(self, *wanted: Claim, free: tuple[int, ...] = FREE) -> None:
         """Raise NameTakenError if `look` says of a name of another process that it is not `free`."""
-        with _watched.lock:
-            unclaimed = [each for each in wanted if not self._holder(*each)]
-            if not unclaimed:
-                return
-            with short_connection(self._address) as connection:
-                for each in unclaimed:
-                    if look(connection, *each) not in free:
-                        raise self._taken(*each)
+        with _lock:
+            if unclaimed := [each for each in wanted if not self._holder(*each)]:
+                with short_connection(self._address) as connection:
+                    for each in unclaimed:
+                        if look(connection, *each) not in free:
+                            raise self._taken(*each)
 
-    def declare(self, kind: ObjectKind, name: str, settings: dict[str, Any]) -> None:
+    def before(self, method: str, channel: Channel, call: dict[str, Any]) -> None:
+        """See to the claims before a channel's method is called; may change the call."""
+        kind: ObjectKind = "queue" if method.startswith("queue") else "exchange"
+        name = call[kind]
+        if method.endswith("declare"):
+            self._before_declare(kind, name, channel, call)
+        elif name:
+            # The broker protects from us what is exclusive.
+            self.refuse_taken((kind, name), free=(*FREE, RESOURCE_LOCKED))
+            if method.endswith("delete"):
+                _on_answer(call, lambda _: self._withdraw(kind, name))
+
+    def _before_declare(self, kind: ObjectKind, name: str, channel: Channel, call: dict[str, Any]) -> None:
+        if call["passive"] or (kind == "exchange" and (not name or name.startswith(PREDEFINED))):
+            return
+        if call.get("exclusive"):
+            connection = channel.connection
+            _on_answer(call, lambda frame: self._note_exclusive(connection, frame.method.queue))
+        elif name:
+            settings = {key: value for key, value in call.items() if key not in ("self", "callback")}
+            self._declare(kind, name, settings)
+        else:
+            _on_answer(call, lambda frame: self._add("queue", frame.method.queue))
+
+    def _declare(self, kind: ObjectKind, name: str, settings: dict[str, Any]) -> None:
         """Claim a name and make what it names, before its caller declares it; raises NameTakenError."""
-        with _watched.lock:
+        with _lock:
             if self._holder(kind, name):
                 return
             with short_connection(self._address) as connection:
@@ -115,40 +156,37 @@ class Claims:
                 if found == NOT_FOUND:
                     self._make(connection, kind, name, settings)
 
-    def add(self, kind: ObjectKind, name: str) -> None:
-        """Claim what is about to be made, or a queue that the broker has named."""
-        with _watched.lock:
-            self._names[kind, name] = None
-            self._notify(True, kind, name)
-
-    def withdraw(self, kind: ObjectKind, name: str) -> None:
-        """Withdraw a claim, as what it names is not there."""
-        with _watched.lock:
-            if holder := self._holder(kind, name):
-                del holder._names[kind, name]
-                holder._notify(False, kind, name)
-
-    def note_exclusive(self, connection: Any, name: str) -> None:
-        """Remember a queue that goes with its connection."""
-        with _watched.lock:
-            self._exclusive.add(name)
-            self._connections.add(connection)
-
     def _make(
         self, connection: pika.BlockingConnection, kind: ObjectKind, name: str, settings: dict[str, Any]
     ) -> None:
-        self.add(kind, name)  # first, so that a kill at any moment leaves nothing behind
+        self._add(kind, name)  # first, so that a kill at any moment leaves nothing behind
         try:
             make(connection, kind, **settings)
         except Exception as error:
             is_refusal = isinstance(error, amqp_errors.ConnectionClosedByBroker)
             if isinstance(error, amqp_errors.AMQPConnectionError) and not is_refusal:
                 raise  # it may have been made
-            self.withdraw(kind, name)  # the caller's own declare tells why
+            self._withdraw(kind, name)  # the caller's own declare tells why
+
+    def _add(self, kind: ObjectKind, name: str) -> None:
+        with _lock:
+            self._names[kind, name] = None
+            self._notify(True, kind, name)
+
+    def _withdraw(self, kind: ObjectKind, name: str) -> None:
+        with _lock:
+            if holder := self._holder(kind, name):
+                del holder._names[kind, name]
+                holder._notify(False, kind, name)
+
+    def _note_exclusive(self, connection: Any, name: str) -> None:
+        with _lock:
+            self._exclusive.add(name)
+            self._connections.add(connection)
 
     def _holder(self, kind: ObjectKind, name: str) -> Claims | None:
         """Return who of this process's claims on this virtual host has a name."""
-        same = (each for each in (self, *_watched.active) if each._place == self._place)
+        same = (each for each in (self, *_active) if each._place == self._place)
         return next((each for each in same if (kind, name) in each._names), None)
 
     def _taken(self, kind: ObjectKind, name: str) -> NameTakenError:
@@ -177,10 +215,9 @@ def make(connection: pika.BlockingConnection, kind: ObjectKind, **settings: Any)
 def lock_out_other_labs(connection: pika.BlockingConnection, name: str) -> None:
     """Hold an exclusive queue, which only one connection can have; NameTakenError if another lab keeps it."""
     # Its name begins as the one to be claimed, as the user may have the right to no others.
+    queue = f"{name[:100]}:rmqlab-claim"
     deadline_s = time.monotonic() + LOCK_TIMEOUT_S
-    while refusal := _refusal(
-        connection, "queue_declare", queue=f"{name[:100]}:rmqlab-claim", exclusive=True
-    ):
+    while refusal := _refusal(connection, "queue_declare", queue=queue, exclusive=True):
         if refusal.reply_code != RESOURCE_LOCKED:
             logger.debug("no lock while %r is made: %s", name, refusal.reply_text)
             return
@@ -230,3 +267,64 @@ def _refusal(
     except amqp_errors.ChannelClosedByBroker as error:
         return error
     return None
+
+
+def _on_answer(call: dict[str, Any], note: Callable[[Any], object]) -> None:
+    """Take note of the broker's answer before the caller gets it."""
+    callback = call["callback"]
+
+    def answered(frame: Any) -> None:
+        note(frame)
+        if callback:
+            callback(frame)
+
+    call["callback"] = answered
+
+
+def _watched(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def method(channel: Channel, *values: Any, **named: Any) -> Any:
+        claims = _claims_of(channel)
+        if claims is None:
+            return original(channel, *values, **named)
+        call = signature.bind(channel, *values, **named)
+        call.apply_defaults()
+        try:
+            claims.before(name, channel, call.arguments)
+        except NameTakenError:
+            raise
+        except BrokerError as error:  # programs in plain pika connect again after an error of pika's
+            raise amqp_errors.AMQPConnectionError(str(error)) from error
+        return original(*call.args, **call.kwargs)
+
+    return method
+
+
+def _claims_of(channel: Channel) -> Claims | None:
+    """Return the newest claims on the virtual host of a channel that is open."""
+    connection = channel.connection
+    client = connection.params.client_properties or {}
+    if not channel.is_open or client.get("connection_name") == OWN_NAME:
+        return None
+    with _lock:
+        return next((each for each in reversed(_active) if each.covers(connection)), None)
+
+
+def _restore() -> None:
+    for name, original in _originals.items():
+        setattr(Channel, name, original)
+    _originals.clear()
+
+
+def _forget() -> None:
+    """Begin anew in a forked child: what it declares is not this run's to delete."""
+    global _lock  # noqa: PLW0603 - some other thread of the parent may hold it for ever
+    _lock = threading.RLock()
+    _active.clear()
+    _restore()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

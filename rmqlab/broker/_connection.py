@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import socket
 import threading
@@ -27,17 +26,14 @@ HANDSHAKE_TIMEOUT_S = 10
 TIMEOUTS = {"socket_timeout": SOCKET_TIMEOUT_S, "stack_timeout": HANDSHAKE_TIMEOUT_S}
 HEARTBEAT_S = 5  # a broker that stands still is given up after about three of these
 OWN_NAME = "rmqlab itself"  # what a short connection calls itself
-REASON_LENGTH = 100
 
 # AMQP's reply codes.
 ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406
 # With these a broker says that it will not let us in: access-refused and not-allowed.
 REFUSALS = (ACCESS_REFUSED, 530)
 
-# A container's port on loopback leads to the container's own address. An engine that starts or
-# ends a container may take away for some seconds the route to another one: each attempt then
-# fails three seconds later, as nobody answers to its address (so seen with Podman 4.3 and
-# netavark). Loopback itself always has a route, and what is not on it fails at once.
+# An engine that starts or ends a container may take away for some seconds the route from a port on
+# loopback to another one (seen with Podman 4.3 and netavark). What is not on loopback fails at once.
 UNREACHABLE_LIMIT_S = 8
 TRY_AGAIN_S = 0.2
 
@@ -49,7 +45,7 @@ _quiet_levels: list[int] = []
 
 @contextlib.contextmanager
 def quiet_pika() -> Iterator[None]:
-    """Keep pika from logging an attempt that fails: we turn it into one sentence."""
+    """Keep pika from logging an attempt that fails: it becomes one sentence of ours."""
     logger = logging.getLogger("pika")
     with _quiet_lock:
         _quiet_levels.append(logger.level)
@@ -109,7 +105,7 @@ def probe(address: Address) -> ServerInfo:
 
 def reach(connect: Callable[[], T], *, host: str, pause: Callable[[float], None] = time.sleep) -> T:
     """Call `connect`, for some seconds again while there is no route to a port on loopback."""
-    if not _is_loopback(host):
+    if not (host in ("localhost", "::1") or host.startswith("127.")):
         return connect()
     retrying = Retrying(
         sleep=pause,
@@ -129,7 +125,8 @@ def explain(error: Exception, address: Address) -> str:
             f"The broker at {place} refuses user {address.username!r} with this password. "
             f"Next: correct user and password in {setting}"
         )
-    if _is_about_virtual_host(error):
+    is_denied = isinstance(error, amqp_errors.ConnectionClosedByBroker) and error.reply_code in REFUSALS
+    if is_denied or isinstance(error, amqp_errors.ProbableAccessDeniedError):
         return (
             f"The broker at {place} has no virtual host {address.virtual_host!r} for user "
             f"{address.username!r}. Next: correct the part behind the last '/' of {setting} "
@@ -150,8 +147,7 @@ def explain(error: Exception, address: Address) -> str:
     elif setting == "AMQP_URL":
         next_step += "; or unset AMQP_URL, and rmqlab starts a broker of its own"
     inner = innermost(error)
-    reason = f"{type(inner).__name__}: {inner}" if str(inner) else type(inner).__name__
-    reason = reason.partition("\n")[0][:REASON_LENGTH]
+    reason = f"{type(inner).__name__}: {inner}".removesuffix(": ").partition("\n")[0][:100]
     return f"No broker answers at {place} ({reason}). Next: {next_step}"
 
 
@@ -166,7 +162,7 @@ def innermost(error: BaseException) -> Exception:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return True if the broker itself refused a connection, so that no other try will do better."""
+    """Return True if the broker refused a connection: to try again changes nothing."""
     if isinstance(error, amqp_errors.ConnectionClosedByBroker):
         return error.reply_code in REFUSALS
     # One that breaks while it is being opened looks the same to pika, but for the cause in its text.
@@ -175,19 +171,6 @@ def is_refusal(error: Exception) -> bool:
     tls_error = _tls.find_error(error)
     is_refused_by_tls = tls_error is not None and _tls.is_refusal(tls_error)
     return isinstance(error, amqp_errors.AuthenticationError) or is_refused_by_tls
-
-
-def _is_about_virtual_host(error: Exception) -> bool:
-    if isinstance(error, amqp_errors.ProbableAccessDeniedError):
-        return True
-    return isinstance(error, amqp_errors.ConnectionClosedByBroker) and error.reply_code in REFUSALS
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"
 
 
 def _is_unreachable(error: BaseException) -> bool:

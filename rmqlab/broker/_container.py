@@ -11,18 +11,10 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from rmqlab.broker import _source
 from rmqlab.broker._address import Address, without_user
 from rmqlab.broker._connection import ServerInfo
-from rmqlab.broker._source import (
-    PORTS,
-    QUICK_STATISTICS,
-    Check,
-    Endpoint,
-    Resources,
-    Server,
-    free_ports,
-    token,
-)
+from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -60,8 +52,7 @@ def image() -> str:
 class Container(Server):
     """A container of a RabbitMQ image.
 
-    Its ports are bound to loopback. Where the engine is on another machine, they are bound to
-    all addresses of that one, as it alone knows by which of them we reach it.
+    Its ports are bound to loopback, or to all addresses of the other machine where the engine is.
     """
 
     when_silent = (
@@ -105,7 +96,7 @@ class Container(Server):
             if _is_this_machine(host):
                 host, bound_to, ports = LOOPBACK, LOOPBACK, free_ports(2)
             else:  # which ports are free there cannot be known: the next attempt takes others
-                bound_to, ports = EVERYWHERE, secrets.SystemRandom().sample(PORTS, 2)
+                bound_to, ports = EVERYWHERE, secrets.SystemRandom().sample(_source.PORTS, 2)
             self._address = Address("amqp", host, ports[0], "rmqlab", secrets.token_urlsafe(16))
             self._create(engine, {AMQP_PORT: (bound_to, ports[0]), MANAGEMENT_PORT: (bound_to, ports[1])})
         management_url = f"http://{self._address.host_in_url}:{ports[1]}"
@@ -161,8 +152,7 @@ class Container(Server):
 
     def _create(self, engine: TestcontainersClient, ports: dict[int, tuple[str, int]]) -> None:
         """Create and start the container; its ports are of our choice, so that the URL outlives a restart."""
-        # A `RabbitMqContainer` would start Ryuk as well, one more image, to clean up, which the
-        # reaper does whatever the source; and it takes no address to bind a port to.
+        # A `RabbitMqContainer` would start Ryuk as well, and takes no address to bind a port to.
         from docker.errors import DockerException
 
         settings = {
@@ -187,7 +177,7 @@ class Container(Server):
             ) from error
 
     def _status(self) -> str | None:
-        """Return the engine's word on the container; None where there is none."""
+        """Return the state of the container; None where there is none."""
         from docker.errors import NotFound
 
         with self._engine() as engine:

@@ -13,7 +13,7 @@ from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims, clean_up
 from rmqlab.broker._connection import probe
 from rmqlab.broker._management import Management
-from rmqlab.broker._source import Check, Endpoint, Resources, token
+from rmqlab.broker._source import Check, Endpoint, Resources, Source, token
 from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabError
 
 logger = logging.getLogger("rmqlab.broker")
@@ -35,7 +35,7 @@ LESSON_NAMES: tuple[Claim, ...] = (
 )
 
 
-class External:
+class External(Source):
     """The broker that `AMQP_URL` names.
 
     Where the user may, the lab makes a virtual host of its own and deletes that at the end.
@@ -51,20 +51,20 @@ class External:
         self._server_info = probe(self._given)
         self._management_url = self._find_management()
         self._virtual_host = None
+        self.claims: Claims | None = None  # what this run made in a virtual host that is not its own
         if self._management_url:
             with Management(self._management_url, self._given) as management:
                 if management.may_create_virtual_hosts():
                     self._virtual_host = f"rmqlab-{token()}"
-        self.claims: Claims | None = None  # what this run made in a virtual host that is not its own
-        if self._virtual_host is None:
-            self.claims = Claims(self._given, self._server_info.cluster_name)
-            retrying = Retrying(
-                stop=stop_after_delay(TAKEN_TIMEOUT_S),
-                wait=wait_fixed(LOOK_AGAIN_S),
-                retry=retry_if_exception_type(NameTakenError),
-                reraise=True,
-            )
-            retrying(self.claims.refuse_taken, *LESSON_NAMES)
+                    return
+        self.claims = Claims(self._given, self._server_info.cluster_name)
+        retrying = Retrying(
+            stop=stop_after_delay(TAKEN_TIMEOUT_S),
+            wait=wait_fixed(LOOK_AGAIN_S),
+            retry=retry_if_exception_type(NameTakenError),
+            reraise=True,
+        )
+        retrying(self.claims.refuse_taken, *LESSON_NAMES)
 
     @classmethod
     def check(cls) -> Check:

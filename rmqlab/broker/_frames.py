@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOOK_EVERY_S = 0.02
+EXCLUSIVE = (None, None)  # what can be known of somebody's exclusive queue
 
 
 def queues(endpoint: Endpoint, own: Collection[str] | None = None) -> pd.DataFrame:
@@ -36,38 +37,27 @@ def _queues(
         listed = {each["name"]: each for each in _list(endpoint, "queues")}
         known = {name: each for name, each in listed.items() if own is None or name in own}
     rows = []
-    for name, (ready, consumer_count) in sorted(_depths(connection, list(known)).items()):
-        each = known[name]
-        rows.append(
-            {
-                "name": name,
-                "type": each.get("type"),
-                "durable": each.get("durable"),
-                "exclusive": each.get("exclusive"),
-                "ready": each.get("messages_ready") if ready is None else ready,
-                "unacked": each.get("messages_unacknowledged", 0 if each else None),
-                "consumers": each.get("consumers") if consumer_count is None else consumer_count,
-            }
-        )
+    for name, each in sorted(known.items()):
+        if depth := _depth(connection, name):
+            # Of an exclusive queue only the statistics are to be had.
+            ready, consumers = depth if depth != EXCLUSIVE else map(each.get, ("messages_ready", "consumers"))
+            unacked = each.get("messages_unacknowledged", 0 if each else None)
+            described = (each.get(key) for key in ("type", "durable", "exclusive"))
+            rows.append((name, *described, ready, unacked, consumers))
     columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
     counts = dict.fromkeys(("ready", "unacked", "consumers"), "Int64")
     return pd.DataFrame(rows, columns=columns).astype(counts)
 
 
 def wait_for_queue(
-    endpoint: Endpoint,
-    name: str,
-    *,
-    ready: int | None,
-    consumers: int | None,
-    timeout_s: float,
+    endpoint: Endpoint, name: str, ready: int | None, consumers: int | None, timeout_s: float
 ) -> pd.DataFrame:
     """Return the row of a queue once it is as wanted; see `Broker.wait_for_queue`."""
     deadline_s = time.monotonic() + timeout_s
     # Over one connection, as each that is opened takes the broker's time.
     with short_connection(endpoint.address) as connection:
         while True:
-            now = _depths(connection, [name]).get(name)
+            now = _depth(connection, name)
             if now and ready in (None, now[0]) and consumers in (None, now[1]):
                 return _queues(endpoint, {name}, connection)
             if time.monotonic() > deadline_s:
@@ -111,18 +101,12 @@ def _list(endpoint: Endpoint, kind: str) -> list[dict[str, Any]]:
         return management.list(kind)
 
 
-def _depths(
-    connection: pika.BlockingConnection, queues: list[str]
-) -> dict[str, tuple[int | None, int | None]]:
-    """Return the ready messages and the consumers of each queue that is there; None if it is exclusive."""
+def _depth(connection: pika.BlockingConnection, queue: str) -> tuple[int | None, int | None] | None:
+    """Return the ready messages and the consumers of a queue now; None if there is no such queue."""
     # Statistics lag behind, a passive declare does not.
-    depths: dict[str, tuple[int | None, int | None]] = {}
-    for queue in queues:
-        try:
-            with connection.channel() as channel:
-                found = channel.queue_declare(queue, passive=True).method
-                depths[queue] = (found.message_count, found.consumer_count)
-        except amqp_errors.ChannelClosedByBroker as error:
-            if error.reply_code == RESOURCE_LOCKED:  # somebody's exclusive queue
-                depths[queue] = (None, None)
-    return depths
+    try:
+        with connection.channel() as channel:
+            found = channel.queue_declare(queue, passive=True).method
+            return found.message_count, found.consumer_count
+    except amqp_errors.ChannelClosedByBroker as error:
+        return EXCLUSIVE if error.reply_code == RESOURCE_LOCKED else None

@@ -80,8 +80,7 @@ class Management(Closing):
 
     def alarms(self) -> set[str]:
         """Return what the broker is low on at this moment: `memory`, `disk`."""
-        unavailable = 503  # which is the API's way to say so
-        answer = self._call("GET", "/health/checks/alarms", also=unavailable)
+        answer = self._call("GET", "/health/checks/alarms", also=503)  # its way to say that there are some
         return {str(each["resource"]) for each in answer.get("alarms", [])}
 
     def connection_names(self) -> set[str]:
@@ -95,9 +94,8 @@ class Management(Closing):
 
     def delete_queue(self, name: str) -> bool:
         """Delete a queue with all that is in it; return whether it was there."""
-        return (
-            self._call("DELETE", f"/queues/{self._virtual_host}/{_quoted(name)}", missing=False) is not False
-        )
+        path = f"/queues/{self._virtual_host}/{_quoted(name)}"
+        return self._call("DELETE", path, missing=False) is not False
 
     def list(self, kind: str) -> list[dict[str, Any]]:
         """List the queues, consumers or connections of the virtual host."""

@@ -11,11 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
 import psutil
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
@@ -94,12 +94,9 @@ class Node(Server):
 
     def pause(self) -> None:
         if server := self._signal(signal.SIGSTOP):
-            attempts = Retrying(
-                stop=stop_after_delay(KILL_TIMEOUT_S),
-                wait=wait_fixed(0.01),
-                retry=retry_if_result(lambda status: status != psutil.STATUS_STOPPED),
-            )
-            attempts(server.status)
+            deadline_s = time.monotonic() + KILL_TIMEOUT_S
+            while server.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline_s:
+                time.sleep(0.01)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -111,7 +108,7 @@ class Node(Server):
                 code = process.wait(CONTROL_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                return process.wait(), f"no answer for {CONTROL_TIMEOUT_S} s"
+                code = process.wait()
             output.seek(0)
             return code, output.read().decode(errors="replace")
 

@@ -15,13 +15,11 @@ from rmqlab.errors import BrokerError, FaultError
 
 LOOK_EVERY_S = 0.02
 PROBE_TIMEOUT_S = 0.5
-# A client that does not read does not hear that its connection was closed.
-HEARD_TIMEOUT_S = 1
-END_TIMEOUT_S = 60
+HEARD_TIMEOUT_S = 1  # a client that does not read does not hear that its connection was closed
+RESTART_TIMEOUT_S = 60
 KILL_TIMEOUT_S = 10
 ALARM_TIMEOUT_S = 10
-# For what is under way when the broker is stopped; its server has been killed by then.
-STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 10  # for a fault that is under way when the broker is stopped
 # Erlang's disk_log keeps up to 2 s in memory what RabbitMQ notes of its queues; nothing tells
 # when it has written it down. A third second is for machines that are busy.
 QUEUE_METADATA_FLUSH_S = 3.0
@@ -38,8 +36,8 @@ class OwnBroker(Broker):
 
     A verb acts at once, and returns when it has happened. A state (`paused`, `memory_alarm`) is a
     context manager, and lasts as long as its `with` block. Both are undone even if they are
-    interrupted: what was stopped is started again before the interrupt goes on, and what was
-    paused goes on. `stop` and the end of the process undo nothing, and remove all.
+    interrupted. `stop` and the end of the process undo nothing, and remove all. Each fault raises
+    BrokerError if the broker is stopped.
 
     Args:
         source: where the broker comes from: `container` or `node`.
@@ -55,7 +53,7 @@ class OwnBroker(Broker):
     def restart(self, down_s: float = 0.0) -> Outage:
         """Stop the server in good order, and start it again: same data, same URL.
 
-        Clients are told: their connections are closed with the code 320, CONNECTION_FORCED.
+        The broker closes its clients' connections with the code 320, CONNECTION_FORCED.
 
         Args:
             down_s: how long the server stays away before it is started, in seconds. Its start
@@ -65,33 +63,21 @@ class OwnBroker(Broker):
             When it took no connections any more, and when it took one again.
 
         Raises:
-            BrokerError: the broker is stopped, or its server does not end.
+            BrokerError: the server does not end.
             FaultError: the broker was stopped meanwhile.
             BrokerUnavailableError: it does not come back.
         """
-        return self._bring_down("restart", END_TIMEOUT_S, down_s)
+        return self._bring_down("restart", RESTART_TIMEOUT_S, down_s)
 
     def kill(self, down_s: float = 0.0) -> Outage:
         """Kill the server as `kill -9` does, and start it again: same data, same URL.
 
-        The broker has no time to write what it holds in memory, or to tell its clients: their
-        system sees the connections end. What is still on disk is there again afterwards:
-        durable queues, and persistent messages that were confirmed. But a queue that was
-        declared less than about two seconds ago may be gone, with all of its messages: the
-        broker writes down a moment later which queues there are. (So seen with RabbitMQ 3.10
-        and 4.0: of 91 queues that were 0.2 or 0.7 s old, 12.) `QUEUE_METADATA_FLUSH_S` is when it has.
+        What is on disk is there again: durable queues, and persistent messages that were
+        confirmed. But the broker writes down which queues there are a moment after a declare. A
+        queue that is younger than `QUEUE_METADATA_FLUSH_S` may be gone, with all its messages.
+        (Seen with RabbitMQ 3.10 and 4.0: of 91 queues that were 0.2 or 0.7 s old, 12.)
 
-        Args:
-            down_s: how long the server stays away before it is started, in seconds. Its start
-                takes some seconds more.
-
-        Returns:
-            When it took no connections any more, and when it took one again.
-
-        Raises:
-            BrokerError: the broker is stopped, or its server does not end.
-            FaultError: the broker was stopped meanwhile.
-            BrokerUnavailableError: it does not come back.
+        Arguments, result and errors are those of `restart`.
 
         Source: https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
         """
@@ -100,18 +86,13 @@ class OwnBroker(Broker):
     def paused(self) -> Fault:
         """Return a context manager: during its block the server stands still.
 
-        Its connections stay open and nobody is told; new ones are taken by the system and get
-        no answer. Only heartbeats notice. After the block it goes on where it stood, and takes
-        connections again.
+        Its connections stay open; the system takes new ones, and they get no answer. Only
+        heartbeats notice. After the block it takes connections again.
 
             with own.paused() as outage:
                 ...
 
-        Returns:
-            What pauses it in a `with` statement, and gives the `Outage` as its target.
-
         Raises:
-            BrokerError: the broker is stopped.
             FaultError: its server is not running; when the block is entered.
         """
         server, _ = self._ours
@@ -132,19 +113,15 @@ class OwnBroker(Broker):
     def memory_alarm(self) -> Fault:
         """Return a context manager: during its block the broker is low on memory.
 
-        It sets the high watermark to 0, and afterwards to what it was. While the alarm is on,
-        the broker reads nothing from connections that publish, and tells them by
-        `connection.blocked`; consumers get their deliveries, if they have a connection of
-        their own.
+        It sets the high watermark to 0, and afterwards to what it was. Meanwhile the broker reads
+        nothing from connections that publish, and sends them `connection.blocked`. Consumers with
+        a connection of their own get their deliveries.
 
             with own.memory_alarm() as outage:
                 ...
 
-        Returns:
-            What raises the alarm in a `with` statement, and gives the `Outage` as its target.
-
         Raises:
-            BrokerError: the broker is stopped, or the alarm does not go on or off.
+            BrokerError: the alarm does not go on or off.
             FaultError: the broker is low on memory already; when the block is entered.
 
         Source: https://www.rabbitmq.com/docs/memory#configuring-threshold
@@ -187,36 +164,27 @@ class OwnBroker(Broker):
     def close_connections(self) -> int:
         """Close all connections to the lab's virtual host from the broker's side, as an operator does.
 
-        Clients are told by the code 320, CONNECTION_FORCED. One that does not read, such as an
-        idle `BlockingConnection`, hears of it when it next does; to the broker it is gone at
-        once, and so are its consumers.
+        Clients get the code 320, CONNECTION_FORCED. One that does not read, such as an idle
+        `BlockingConnection`, sees it when it next does; the broker ends its consumers at once.
 
         Returns:
             How many were closed.
 
         Raises:
-            BrokerError: the broker is stopped.
             ManagementError: the broker's management API does not answer.
         """
         _, endpoint = self._ours
         with endpoint.management() as management:
             closing = management.connection_names()
             management.close_connections()
-            # The broker has let go of them: what is left is its clients to hear of it.
             _wait(lambda: not closing & management.connection_names(), HEARD_TIMEOUT_S)
         return len(closing)
 
     def delete_queue(self, name: str) -> None:
-        """Delete a queue with all that is in it, whoever consumes from it.
-
-        Its consumers are cancelled by the broker: `basic.cancel`.
-
-        Args:
-            name: name of the queue.
+        """Delete a queue with all that is in it; the broker sends its consumers `basic.cancel`.
 
         Raises:
-            BrokerError: the broker is stopped.
-            FaultError: it has no such queue.
+            FaultError: there is no such queue.
             ManagementError: the broker refused, as it does for another connection's
                 exclusive queue.
 
@@ -283,10 +251,9 @@ def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
     """Wait until something is so; return whether it was within the time limit."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
+        if time.monotonic() > deadline_s:
             return False
-        time.sleep(min(LOOK_EVERY_S, left_s))
+        time.sleep(LOOK_EVERY_S)
     return True
 
 

@@ -112,7 +112,7 @@ def watch() -> None:
 
 
 def cleanup(order: dict[str, Any]) -> None:
-    """Clean up what is left, whatever stands in the way."""
+    """Clean up what is left, as far as that can be done."""
     with contextlib.suppress(Exception):
         source_class(order["source"]).cleanup(order["resources"])
 

@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from rmqlab.broker._address import Address, capitalized
 from rmqlab.broker._connection import ServerInfo, probe
@@ -18,9 +18,8 @@ from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError,
 START_TIMEOUT_S = 90
 LOOK_EVERY_S = 0.1
 
-# A lesson looks at a queue right after it did something to it. The broker's objects tell their
-# statistics every five seconds, and the management plugin collects them as often, unless told
-# otherwise; the plugin knows whole seconds only.
+# A lesson looks at a queue right after it did something to it, and the broker's statistics are
+# five seconds old unless these are set; the management plugin knows whole seconds only.
 QUICK_STATISTICS = (
     "-rabbit collect_statistics_interval 500 -rabbitmq_management_agent sample_retention_policies "
     "[{global,[{605,1}]},{basic,[{605,1}]},{detailed,[{605,1}]}]"
@@ -70,27 +69,29 @@ class Check:
         return BrokerUnavailableError(f"{capitalized(self.detail)}. Next: {self.fix}")
 
 
-class Source(Protocol):
+class Source(abc.ABC):
     """One way to get a broker.
 
     Its constructor raises `BrokerUnavailableError` where it cannot be used, and makes nothing.
-    `resources` says, before anything is started, what there will be to clean away; `cleanup`
-    cleans it away, as often as it is called, from this process or from the reaper.
     """
 
     @classmethod
+    @abc.abstractmethod
     def check(cls) -> Check:
         """Return whether this source can be used, quickly and without starting anything."""
 
+    @abc.abstractmethod
     def resources(self) -> Resources:
         """Return what `cleanup` needs to know; nothing has been started yet."""
 
+    @abc.abstractmethod
     def start(self) -> Endpoint:
         """Start or reach the broker and wait until it takes connections."""
 
     @staticmethod
+    @abc.abstractmethod
     def cleanup(resources: Resources) -> None:
-        """Clean away what `start` made. Safe to call twice, and when nothing was made."""
+        """Remove what `start` made, here or in the reaper. Safe to call twice, or if nothing was made."""
 
 
 class Server(Source):
@@ -114,7 +115,7 @@ class Server(Source):
 
     @abc.abstractmethod
     def is_running(self) -> bool:
-        """Return whether there is a process of the server, paused or not."""
+        """Return True if there is a process of the server, paused or not."""
 
     @abc.abstractmethod
     def run(self) -> ServerInfo:
@@ -136,7 +137,7 @@ class Server(Source):
         """Run rabbitmqctl and return what it prints; raises BrokerError."""
         code, printed = self._control(arguments)
         if code:
-            lines = printed.strip().splitlines() or ["it says nothing"]
+            lines = printed.strip().splitlines() or ["no answer"]
             raise BrokerError(
                 f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
                 "Next: see that the broker runs, and is not paused"
@@ -161,7 +162,7 @@ class Server(Source):
         )
 
     def _last_words(self) -> str:
-        """Return what the server said of an error, in parentheses, if that can be known."""
+        """Return what the server printed of an error, in parentheses, if that can be known."""
         return ""
 
 

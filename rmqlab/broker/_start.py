@@ -28,8 +28,12 @@ def chosen_source(source: str | None = None) -> str:
     Raises:
         AddressError: there is no such source.
     """
-    choice = source or os.environ.get(SETTING, "").strip() or "auto"
+    choice = source or _setting(SETTING) or "auto"
     return _checked(choice, SETTING, ("auto", *SOURCES))
+
+
+def _setting(name: str) -> str:
+    return os.environ.get(name, "").strip()
 
 
 def _checked(choice: str, setting: str, known: tuple[str, ...]) -> str:
@@ -47,8 +51,7 @@ def own_sources(source: str | None = None) -> tuple[str, ...]:
         raise FaultError(
             "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
         )
-    setting = os.environ.get(OWN_SETTING, "").strip()  # which a lab gives to its kernels
-    if not source and setting:
+    if not source and (setting := _setting(OWN_SETTING)):  # which a lab gives to its kernels
         source = _checked(setting, OWN_SETTING, OWN_SOURCES)
     choice = chosen_source(source)
     return OWN_SOURCES if choice in ("auto", "external") else (choice,)
@@ -66,11 +69,9 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
     Args:
         source: `external` (the broker of `AMQP_URL`), `container` (an engine with Docker's
             API, image `RMQLAB_IMAGE`), `node` (a private node of an installed RabbitMQ), or
-            `auto`: the first of these that can be had. None takes `RMQLAB_BROKER`, or else
-            `auto`.
-        own: whether it is to be a broker that may be broken: one that is started here, never
-            an external one. Of the source that the lab's own broker is from, where a lab has
-            handed this on; else a container, else a node.
+            `auto`: the first of these that can be had. If None, `RMQLAB_BROKER`, or else `auto`.
+        own: whether it must be one that may be broken, and so started here: from the source in
+            `RMQLAB_OWN_BROKER`, or else a container, or else a node.
 
     Returns:
         A running broker: an `OwnBroker` if it was started here. Stop it with its `stop()`, or use
@@ -78,14 +79,14 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
 
     Raises:
         AddressError: `AMQP_URL`, `RMQLAB_BROKER` or `RMQLAB_OWN_BROKER` cannot be right.
-        FaultError: `external` is to be the source of a broker of one's own.
+        FaultError: `own` is True and the source is `external`.
         BrokerUnavailableError: each source tried, why it failed, and what would help.
     """
     if own:
         return _start_first(own_sources(source), failures=[])
     choice = chosen_source(source)
     # Who names a broker wants that one, and not another when it does not answer.
-    if choice == "external" or (choice == "auto" and os.environ.get(URL_SETTING, "").strip()):
+    if choice == "external" or (choice == "auto" and _setting(URL_SETTING)):
         return Broker("external").start()
     if choice != "auto":
         return OwnBroker(choice).start()

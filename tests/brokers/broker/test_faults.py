@@ -6,54 +6,35 @@ Each source is tested where it is usable, as in `test_sources.py`.
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pika
-import psutil
 import pytest
+from helpers import OWN, eventually, remains_of, require, running, take_all
 from pika import exceptions as amqp_errors
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
-from rmqlab.broker import QUEUE_METADATA_FLUSH_S, OwnBroker, check_sources, start_broker
-from rmqlab.broker._node import MARK
+from rmqlab.broker import QUEUE_METADATA_FLUSH_S, OwnBroker, start_broker
 from rmqlab.errors import BrokerError, FaultError
 from rmqlab.experiments import break_everything
 
-SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_OWN_BROKER")
+pytestmark = pytest.mark.usefixtures("interrupts_as_in_a_terminal")
+
 PERSISTENT, TRANSIENT = (pika.BasicProperties(delivery_mode=mode) for mode in (2, 1))
 CLASSIC, QUORUM = "rmqlab-test-classic", "rmqlab-test-quorum"
 MESSAGES = 100
 Connection = pika.BlockingConnection
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _interrupts_as_in_a_terminal() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="module", params=["node", "container"])
+@pytest.fixture(scope="module", params=OWN)
 def first(request: pytest.FixtureRequest) -> Iterator[OwnBroker]:
     """One broker of a source for all tests of this file, with queues that hold messages."""
-    check = check_sources()[request.param]
-    if not check.usable:
-        if request.param in os.environ.get("RMQLAB_MUST_TEST", "").split():
-            pytest.fail(f"{request.param} has to be tested here: {check.detail}; {check.fix}")
-        pytest.skip(f"{request.param}: {check.detail}")
+    require(request.param)
     with start_broker(request.param, own=True) as broker:
         yield broker
 
@@ -112,31 +93,14 @@ def _fill(broker: OwnBroker) -> None:
 
 def _bodies(broker: OwnBroker, queue: str) -> list[bytes]:
     with _connect(broker) as connection:
-        channel = connection.channel()
-        bodies = []
-        for _, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=2):
-            if body is None:
-                break
-            bodies.append(body)
-            if len(bodies) == MESSAGES and not channel.get_waiting_message_count():
-                break
-        return bodies
-
-
-def _eventually(look: Callable[[], object], *, seconds: float = 15) -> bool:
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if look():
-            return True
-        pause.wait(0.05)
-    return False
+        return take_all(connection.channel(), queue)
 
 
 @contextlib.contextmanager
 def _interrupted(when: Callable[[], object]) -> Iterator[None]:
     """Interrupt the main thread as Ctrl-C does, as soon as something is so."""
     main = threading.get_ident()
-    thread = threading.Thread(target=lambda: _eventually(when) and signal.pthread_kill(main, signal.SIGINT))
+    thread = threading.Thread(target=lambda: eventually(when) and signal.pthread_kill(main, signal.SIGINT))
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         yield
@@ -181,7 +145,7 @@ def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on(own: OwnBr
 
 def test_one_that_has_ended_by_itself_is_started_by_restart(own: OwnBroker) -> None:
     own._source.kill()
-    assert _eventually(lambda: _server_is_gone(own))
+    assert eventually(lambda: _server_is_gone(own))
     with pytest.raises(FaultError, match=r"no server to pause. Next: call .*restart"), own.paused():
         pass
 
@@ -248,10 +212,10 @@ def test_a_memory_alarm_blocks_publishers_and_is_over_afterwards(own: OwnBroker)
         channel = connection.channel()
         with own.memory_alarm() as outage:
             channel.basic_publish("", "nowhere", b"x")
-            assert _eventually(lambda: connection.process_data_events(0.05) or said)
+            assert eventually(lambda: connection.process_data_events(0.05) or said)
             with pytest.raises(FaultError, match="low on memory already"), own.memory_alarm():
                 pass
-        assert _eventually(lambda: connection.process_data_events(0.05) or len(said) > 1)
+        assert eventually(lambda: connection.process_data_events(0.05) or len(said) > 1)
 
     assert said == ["blocked", "unblocked"]
     assert 0 < outage.down_ns < outage.up_ns
@@ -310,7 +274,7 @@ def test_a_queue_is_deleted_under_its_consumer(own: OwnBroker) -> None:
 
         own.delete_queue("to be deleted")
 
-        assert _eventually(lambda: connection.process_data_events(0.05) or cancelled)
+        assert eventually(lambda: connection.process_data_events(0.05) or cancelled)
     with pytest.raises(FaultError, match=r"There is no queue 'to be deleted'.*Next: "):
         own.delete_queue("to be deleted")
 
@@ -342,32 +306,9 @@ def test_a_kernel_of_the_lab_is_told_which_source_the_lab_has(own: OwnBroker, mo
 # --- an end in the middle of it ---------------------------------------------------------
 
 
-def _remains(broker: OwnBroker) -> Callable[[], bool]:
-    return _remains_of(broker.source, next(iter(broker._source.resources().values())))
-
-
-def _remains_of(source: str, what: str) -> Callable[[], bool]:
-    if source == "node":
-        return lambda: Path(what).exists() or any(_mark(each) == what for each in psutil.process_iter())
-    import docker
-
-    def exists() -> bool:
-        with contextlib.closing(docker.from_env(timeout=30)) as client:
-            return bool(client.api.containers(all=True, filters={"name": what}))
-
-    return exists
-
-
-def _mark(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get(MARK)
-    except (psutil.Error, OSError):
-        return None
-
-
 @pytest.mark.parametrize("moment", ["down", "starting"])
 def test_stop_ends_a_broker_that_is_down_or_half_started(own: OwnBroker, monkeypatch, moment: str) -> None:
-    remains = _remains(own)
+    remains = remains_of(own.source, own._source.resources())
     errors: list[Exception] = []
     starting = threading.Event()
     run = own._source.run
@@ -383,9 +324,9 @@ def test_stop_ends_a_broker_that_is_down_or_half_started(own: OwnBroker, monkeyp
     thread.start()
     if moment == "starting":
         assert starting.wait(30)
-        assert _eventually(lambda: not _server_is_gone(own))
+        assert eventually(lambda: not _server_is_gone(own))
     else:
-        assert _eventually(lambda: _server_is_gone(own))
+        assert eventually(lambda: _server_is_gone(own))
     started_s = time.monotonic()
     own.stop()
 
@@ -397,10 +338,10 @@ def test_stop_ends_a_broker_that_is_down_or_half_started(own: OwnBroker, monkeyp
 
 
 OWNER = """
-import sys, threading
+import json, sys, threading
 from rmqlab.broker import start_broker
 broker = start_broker(sys.argv[1], own=True)
-what = next(iter(broker._source.resources().values()))
+resources = broker._source.resources()
 if sys.argv[2] == "paused":
     broker.paused().__enter__()
 else:
@@ -409,7 +350,7 @@ else:
         pass
     while not broker._source.is_running():
         pass
-print(what, flush=True)
+print(json.dumps(resources), flush=True)
 sys.stdin.read()
 """
 
@@ -417,28 +358,20 @@ sys.stdin.read()
 @pytest.fixture(scope="module")
 def owners(first: OwnBroker) -> Iterator[dict[str, subprocess.Popen[str]]]:
     """Other processes that own a broker each, which is paused or half started."""
-    owners = {
-        state: subprocess.Popen(
-            [sys.executable, "-c", OWNER, first.source, state],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for state in ("paused", "half started")
-    }
-    yield owners
-    for process in owners.values():
-        with process:
-            process.communicate(timeout=30)
+    with contextlib.ExitStack() as stack:
+        yield {
+            state: stack.enter_context(running("-c", OWNER, first.source, state, stderr=None))
+            for state in ("paused", "half started")
+        }
 
 
 @pytest.mark.parametrize("state", ["paused", "half started"])
 def test_nothing_stays_when_the_owner_is_killed_meanwhile(first: OwnBroker, owners, state: str) -> None:
     process = owners[state]
     assert process.stdout
-    remains = _remains_of(first.source, process.stdout.readline().strip())
+    remains = remains_of(first.source, json.loads(process.stdout.readline()))
     assert remains()
 
     process.kill()
 
-    assert _eventually(lambda: not remains())
+    assert eventually(lambda: not remains())

@@ -8,36 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import nbformat
 import pika
 import pytest
+from foreign_broker import METHODS, SHARED, Site
+from helpers import channel_to, eventually, read_until, running
 from nbformat import v4
 from pika.channel import Channel
 
 from rmqlab import names
 from rmqlab.amqp import Exchange, Queue, Topology
-from rmqlab.broker import Broker, Link, _claims, _external, check_sources, start_broker
+from rmqlab.broker import Broker, Link, _claims, _external, start_broker
 from rmqlab.broker._address import Address
 from rmqlab.broker._management import Management
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError
 
-SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL")
-OWN = ("node", "container")
-SHARED = "shared"
-METHODS = ("queue_declare", "exchange_declare", "queue_delete", "exchange_delete", "queue_purge")
 # What a lesson does, in plain pika.
 LESSON = f"""
 import pika
@@ -59,174 +56,15 @@ with start_broker() as broker:
 """
 
 
-class Shared:
-    """A broker that somebody else runs, as its administrator sees it, with a virtual host `shared`."""
-
-    def __init__(self, host: Broker) -> None:
-        credentials = host.parameters.credentials
-        place = f"127.0.0.1:{host.parameters.port}/{SHARED}"
-        self.management_url = host.management_url
-        self.admin_url = f"amqp://{credentials.username}:***@{place}".replace("***", credentials.password)
-        self.user_url = f"amqp://user:s3cr3t@{place}"
-        self._client = httpx.Client(
-            base_url=f"{host.management_url}/api",
-            auth=(credentials.username, credentials.password),
-            trust_env=False,
-        )
-        self.put("/users/user", password="s3cr3t", tags="")
-        self.put(f"/vhosts/{SHARED}")
-        self.permit()
-        self.put(f"/permissions/{SHARED}/{credentials.username}", configure=".*", write=".*", read=".*")
-
-    def put(self, path: str, **body: object) -> None:
-        self._client.put(path, json=body).raise_for_status()
-
-    def delete(self, path: str) -> None:
-        self._client.delete(path).raise_for_status()
-
-    def permit(self, configure: str = ".*") -> None:
-        self.put(f"/permissions/{SHARED}/user", configure=configure, write=".*", read=".*")
-
-    def close(self) -> None:
-        self.delete(f"/vhosts/{SHARED}")
-        self.delete("/users/user")
-        self._client.close()
-
-    def definitions(self) -> dict[str, Any]:
-        """Export everything: users, virtual hosts, permissions, policies, exchanges, queues, bindings."""
-        exported = self._client.get("/definitions").raise_for_status().json()
-        return {
-            key: sorted(map(json.dumps, value)) if isinstance(value, list) else value
-            for key, value in exported.items()
-        }
-
-    def names(self) -> set[str]:
-        """Return the names of all queues and exchanges in the shared virtual host."""
-        exported = self._client.get(f"/definitions/{SHARED}").raise_for_status().json()
-        return {each["name"] for kind in ("queues", "exchanges") for each in exported[kind]}
-
-    def environment(self, who: str) -> dict[str, str]:
-        """Return the settings with which a lab uses this broker."""
-        url = self.admin_url if who == "administrator" else self.user_url
-        return {"AMQP_URL": url} | (
-            {"RMQLAB_MANAGEMENT_URL": self.management_url} if who == "administrator" else {}
-        )
-
-    @contextlib.contextmanager
-    def stranger(self) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
-        """Return a channel of somebody who is not this process, as far as the lab knows."""
-        # Another process would be as good, and slower.
-        originals = {name: getattr(Channel, name) for name in METHODS}
-        for name, method in originals.items():
-            setattr(Channel, name, getattr(method, "__wrapped__", method))
-        try:
-            with contextlib.closing(
-                pika.BlockingConnection(pika.URLParameters(self.admin_url))
-            ) as connection:
-                yield connection.channel()
-        finally:
-            for name, method in originals.items():
-                setattr(Channel, name, method)
-
-    def furnish(self) -> None:
-        """Let a stranger have an exchange, a queue and others, with bindings and a policy."""
-        with self.stranger() as channel:
-            channel.exchange_declare(names.EVENTS, "fanout", durable=True)
-            channel.exchange_declare(names.ROUTING, "direct", durable=True)
-            channel.exchange_bind(names.ROUTING, names.EVENTS)
-            channel.queue_declare("theirs", durable=True)
-            channel.queue_bind("theirs", names.EVENTS)
-            channel.queue_bind("theirs", names.ROUTING, "high-priority")
-        self.put(
-            f"/policies/{SHARED}/theirs",
-            **{"pattern": "^theirs", "definition": {"max-length": 10}, "apply-to": "queues"},
-        )
-
-
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the session's broker: these tests have one of their own."""
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_external, "TAKEN_TIMEOUT_S", 0)
-
-
-@pytest.fixture(scope="module")
-def host(session_broker: Broker | None) -> Iterator[Broker]:
-    if session_broker and session_broker.source in OWN:
-        yield session_broker
-        return
-    checks = check_sources()
-    usable = [source for source in OWN if checks[source].usable]
-    if not usable:
-        pytest.skip("there is neither a container engine nor an installed RabbitMQ")
-    with start_broker(usable[0]) as broker:
-        yield broker
-
-
-@pytest.fixture
-def site(host: Broker) -> Iterator[Shared]:
-    with contextlib.closing(Shared(host)) as site:
-        yield site
-
-
-@pytest.fixture
-def as_user(site: Shared, monkeypatch: pytest.MonkeyPatch) -> Shared:
-    """The site, with the settings of a user who has no tag."""
-    for name, value in site.environment("user").items():
-        monkeypatch.setenv(name, value)
-    return site
-
-
-@contextlib.contextmanager
-def _channel(broker: Broker | str) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
-    url = broker if isinstance(broker, str) else broker.url
-    connection = pika.BlockingConnection(pika.URLParameters(url))
-    try:
-        yield connection.channel()
-    finally:
-        if connection.is_open:
-            connection.close()
-
-
-def _eventually(look: Callable[[], object], *, seconds: float = 30) -> bool:
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if look():
-            return True
-        pause.wait(0.05)
-    return False
 
 
 @contextlib.contextmanager
 def _process(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """Run Python; it ends with the block, and after two minutes at the latest."""
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        env=os.environ | {"COLUMNS": "200"} | settings,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        limit = threading.Timer(120, process.kill)
-        limit.start()
-        try:
-            yield process
-        finally:
-            limit.cancel()
-            process.kill()
-
-
-def _read_until(process: subprocess.Popen[str], clue: str) -> str:
-    assert process.stdout
-    shown = ""
-    for line in process.stdout:
-        shown += line
-        if clue in line:
-            break
-    assert clue in shown, shown
-    return shown
+    with running(*arguments, stderr=subprocess.STDOUT, **settings) as process:
+        yield process
 
 
 def _write_lesson(path: Path) -> None:
@@ -246,13 +84,13 @@ while not pathlib.Path("go").exists() and time.monotonic() < deadline_s:
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_have_stays_beside_an_administrators_lab(site: Shared, tmp_path: Path, end: str) -> None:
+def test_what_others_have_stays_beside_an_administrators_lab(site: Site, tmp_path: Path, end: str) -> None:
     site.furnish()
     before = site.definitions()
 
     _run_and_end(site, "administrator", ["lab", "run", "start_broker"], end, tmp_path)
 
-    assert _eventually(lambda: site.definitions() == before)
+    assert eventually(lambda: site.definitions() == before)
 
 
 def _arguments(command: str, folder: Path) -> list[str]:
@@ -263,7 +101,7 @@ def _arguments(command: str, folder: Path) -> list[str]:
     }[command]
 
 
-def _run_and_end(site: Shared, who: str, commands: list[str], end: str, folder: Path) -> None:
+def _run_and_end(site: Site, who: str, commands: list[str], end: str, folder: Path) -> None:
     """Run labs side by side, see that what they make is there, and end them."""
     settings = site.environment(who) | {"JUPYTER_RUNTIME_DIR": str(folder)}
     _write_lesson(folder / "lesson.ipynb")
@@ -273,9 +111,9 @@ def _run_and_end(site: Shared, who: str, commands: list[str], end: str, folder: 
             before = site.definitions()
             labs[command] = stack.enter_context(_process(*_arguments(command, folder), **settings))
             if command == "run":
-                assert _eventually((folder / "ready").exists, seconds=60)
+                assert eventually((folder / "ready").exists, seconds=60)
             else:
-                _read_until(labs[command], "ready" if command == "start_broker" else "    http://")
+                read_until(labs[command].stdout, "ready" if command == "start_broker" else "    http://")
             if not (command == "lab" and who == "user"):  # only its kernels make something there
                 assert site.definitions() != before
         if end == "stopped":
@@ -290,7 +128,7 @@ def _run_and_end(site: Shared, who: str, commands: list[str], end: str, folder: 
             assert end == "killed" or lab.returncode == 0, f"{command}: {shown}"
 
 
-def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Shared, tmp_path: Path) -> None:
+def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Site, tmp_path: Path) -> None:
     site.furnish()
     before = site.definitions()
     _write_lesson(tmp_path / "lesson.ipynb")
@@ -308,18 +146,23 @@ def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Sh
     assert site.definitions() == before
 
 
-@pytest.mark.parametrize("kind", ["queue", "exchange"])
-def test_each_name_of_the_lessons_is_looked_for(as_user: Shared, kind: str) -> None:
-    name = (names.QUEUES if kind == "queue" else names.EXCHANGES)[-1]
+@pytest.mark.parametrize("kind", ["queue", "exclusive queue", "exchange"])
+def test_each_name_of_the_lessons_is_looked_for(as_user: Site, kind: str) -> None:
+    name = (names.EXCHANGES if kind == "exchange" else names.QUEUES)[-1]
     with as_user.stranger() as channel:
-        channel.queue_declare(name) if kind == "queue" else channel.exchange_declare(name)
+        if kind == "exchange":
+            channel.exchange_declare(name)
+        else:
+            channel.queue_declare(name, exclusive=kind != "queue")
 
-    with pytest.raises(NameTakenError, match=rf"already has an? {kind} '{name}'.*Next: "):
-        start_broker()
-    assert name in as_user.names()
+        with pytest.raises(
+            NameTakenError, match=rf"already has an? {kind.rsplit(maxsplit=1)[-1]} '{name}'.*Next: "
+        ):
+            start_broker()
+        assert kind == "exclusive queue" or name in as_user.names()
 
 
-def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Shared, monkeypatch) -> None:
+def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Site, monkeypatch) -> None:
     monkeypatch.setattr(_external, "TAKEN_TIMEOUT_S", 30)
     with as_user.stranger() as channel:
         channel.queue_declare(names.TASKS)
@@ -336,15 +179,15 @@ def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Shared, mon
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 @pytest.mark.parametrize("commands", [["run"], ["lab", "start_broker"]])
-def test_what_the_lab_made_goes(site: Shared, tmp_path: Path, commands: list[str], end: str) -> None:
+def test_what_the_lab_made_goes(site: Site, tmp_path: Path, commands: list[str], end: str) -> None:
     before = site.definitions()
 
     _run_and_end(site, "user", commands, end, tmp_path)
 
-    assert _eventually(lambda: site.definitions() == before)
+    assert eventually(lambda: site.definitions() == before)
 
 
-def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: Shared) -> None:
+def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: Site) -> None:
     dying = f"""
 import os
 from rmqlab.broker import _claims
@@ -360,13 +203,13 @@ _claims.make = make_and_die
         process.communicate(timeout=30)
 
     assert process.returncode == -signal.SIGKILL
-    assert _eventually(lambda: site.names() == set())
+    assert eventually(lambda: site.names() == set())
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: Shared, end: str) -> None:
+def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: Site, end: str) -> None:
     with _process("-c", OWNER, **site.environment("user")) as process:
-        _read_until(process, "ready")
+        read_until(process.stdout, "ready")
         with site.stranger() as channel:
             channel.exchange_declare(names.ROUTING, "direct", durable=True)
             channel.queue_declare("engine:unrouted", durable=True)
@@ -377,11 +220,11 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: 
         shown, _ = process.communicate(timeout=60)
 
     theirs = {names.ROUTING, "engine:unrouted", "theirs", names.EVENTS}
-    assert _eventually(lambda: site.names() == theirs)
+    assert eventually(lambda: site.names() == theirs)
     if end == "stopped":
         assert f"left as it is: exchange '{names.EVENTS}'" in shown
     else:  # the reaper has not given up before
-        assert not _eventually(lambda: site.names() != theirs, seconds=_claims.IN_USE_TIMEOUT_S + 1)
+        assert not eventually(lambda: site.names() != theirs, seconds=_claims.IN_USE_TIMEOUT_S + 1)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +239,7 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: 
         lambda _, broker: Topology(exchanges=(Exchange(name=names.EVENTS, type="fanout"),)).delete(broker),
     ],
 )
-def test_what_appeared_first_is_refused_and_not_touched(as_user: Shared, touch) -> None:
+def test_what_appeared_first_is_refused_and_not_touched(as_user: Site, touch) -> None:
     with start_broker() as broker:
         with as_user.stranger() as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -405,7 +248,7 @@ def test_what_appeared_first_is_refused_and_not_touched(as_user: Shared, touch) 
             channel.confirm_delivery()
             channel.basic_publish("", names.TASKS, b"theirs")
         before = as_user.definitions()
-        with _channel(broker) as channel:
+        with channel_to(broker) as channel:
             with pytest.raises(NameTakenError, match=r"that this lab did not make.*Next: "):
                 touch(channel, broker)
             assert channel.is_open
@@ -414,8 +257,8 @@ def test_what_appeared_first_is_refused_and_not_touched(as_user: Shared, touch) 
     assert as_user.definitions() == before
 
 
-def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Shared) -> None:
-    with start_broker() as broker, _channel(broker) as channel:
+def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Site) -> None:
+    with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         channel.exchange_declare(names.EVENTS, "fanout")
         channel.queue_delete(names.TASKS)
@@ -429,8 +272,8 @@ def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Shared) -
     assert as_user.names() == {names.TASKS, names.EVENTS}
 
 
-def test_a_name_can_be_made_deleted_and_made_again(as_user: Shared) -> None:
-    with start_broker() as broker, _channel(broker) as channel:
+def test_a_name_can_be_made_deleted_and_made_again(as_user: Site) -> None:
+    with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_delete(names.TASKS)  # which is not there yet
         for _ in range(2):
             channel.queue_declare(names.TASKS, durable=True)
@@ -444,8 +287,8 @@ def test_a_name_can_be_made_deleted_and_made_again(as_user: Shared) -> None:
     assert as_user.names() == set()
 
 
-def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Shared) -> None:
-    with start_broker() as broker, _channel(broker) as channel:
+def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Site) -> None:
+    with start_broker() as broker, channel_to(broker) as channel:
         for name in ("a", "b", "c"):
             channel.exchange_declare(name, "fanout", durable=True)
         channel.exchange_bind("b", "a")
@@ -454,7 +297,7 @@ def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Shared) -> None:
     assert as_user.names() == set()
 
 
-def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: Shared) -> None:
+def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: Site) -> None:
     broker = start_broker()
     connection = pika.BlockingConnection(broker.parameters)
     channel = connection.channel()
@@ -471,32 +314,32 @@ def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user
         channel.queue_declare(private, passive=True)
 
 
-def test_predefined_exchanges_are_declared_as_ever(as_user: Shared) -> None:
-    with start_broker() as broker, _channel(broker) as channel:
+def test_predefined_exchanges_are_declared_as_ever(as_user: Site) -> None:
+    with start_broker() as broker, channel_to(broker) as channel:
         channel.exchange_declare("amq.topic", "topic", durable=True)
         assert broker._source.resources()["claims"] == []
 
 
-def test_what_goes_over_a_link_is_the_same_broker(as_user: Shared) -> None:
+def test_what_goes_over_a_link_is_the_same_broker(as_user: Site) -> None:
     with start_broker() as broker:
-        with Link(broker) as link, _channel(link.url) as channel:
+        with Link(broker) as link, channel_to(link.url) as channel:
             channel.queue_declare(names.TASKS, durable=True)
 
     assert as_user.names() == set()
 
 
-def test_another_virtual_host_is_none_of_the_labs_business(as_user: Shared, host: Broker) -> None:
-    with start_broker(), _channel(host) as channel:
+def test_another_virtual_host_is_none_of_the_labs_business(as_user: Site, host: Broker) -> None:
+    with start_broker(), channel_to(host) as channel:
         channel.queue_declare("elsewhere", durable=True)
         channel.queue_delete("elsewhere")
         channel.queue_declare("elsewhere", durable=True)
-    with _channel(host) as channel:
+    with channel_to(host) as channel:
         assert channel.queue_declare("elsewhere", passive=True).method.consumer_count == 0
         channel.queue_delete("elsewhere")
 
 
-def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Shared) -> None:
-    with start_broker() as broker, _channel(broker) as channel:
+def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Site) -> None:
+    with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
             channel.queue_declare(names.TASKS, durable=True, arguments={"x-max-priority": 1})
@@ -505,16 +348,16 @@ def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Shared) -> No
 
 
 @pytest.mark.parametrize("arguments", [{"x-max-length": "many"}, {"x-max-length": object()}])
-def test_what_cannot_be_made_is_not_claimed(as_user: Shared, arguments: dict[str, object]) -> None:
-    with start_broker() as broker, _channel(broker) as channel:
+def test_what_cannot_be_made_is_not_claimed(as_user: Site, arguments: dict[str, object]) -> None:
+    with start_broker() as broker, channel_to(broker) as channel:
         with pytest.raises(pika.exceptions.AMQPError):
             channel.queue_declare(names.TASKS, durable=True, arguments=arguments)
         assert broker._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Shared) -> None:
+def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Site) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
-    with start_broker() as broker, _channel(broker) as channel:
+    with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
             channel.exchange_declare(names.EVENTS, "fanout")
@@ -524,7 +367,7 @@ def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Shared) ->
 
 
 def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
-    as_user: Shared, monkeypatch
+    as_user: Site, monkeypatch
 ) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
     look = _claims.look
@@ -536,15 +379,15 @@ def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
     monkeypatch.setattr(_claims, "look", refuse)
     with start_broker() as broker:
         for call in ("exchange_declare", "exchange_delete"):
-            with _channel(broker) as channel:
+            with channel_to(broker) as channel:
                 with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
                     getattr(channel, call)(names.EVENTS)
         assert broker._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Shared, caplog) -> None:
+def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Site, caplog) -> None:
     with caplog.at_level(logging.WARNING, "rmqlab"):
-        with start_broker() as broker, _channel(broker) as channel:
+        with start_broker() as broker, channel_to(broker) as channel:
             channel.queue_declare(names.TASKS, durable=True)
             channel.queue_declare("second", durable=True)
             as_user.permit(configure="^second")
@@ -556,12 +399,12 @@ def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Share
 
 @pytest.mark.parametrize("at", ["look", "make"])
 def test_a_connection_that_is_lost_while_a_name_is_claimed_is_an_error_of_pikas(
-    as_user: Shared, monkeypatch, at: str
+    as_user: Site, monkeypatch, at: str
 ) -> None:
     def lost(*_: object, **__: object) -> None:
         raise pika.exceptions.StreamLostError("as if it were lost")
 
-    with start_broker() as broker, _channel(broker) as channel:
+    with start_broker() as broker, channel_to(broker) as channel:
         with monkeypatch.context() as patch:
             patch.setattr("rmqlab.broker._claims." + at, lost)
             with pytest.raises(pika.exceptions.AMQPConnectionError, match="Next: "):
@@ -594,13 +437,13 @@ with start_broker() as broker:
 """
 
 
-def test_of_two_labs_exactly_one_makes_each_name(site: Shared) -> None:
+def test_of_two_labs_exactly_one_makes_each_name(site: Site) -> None:
     won = []
     with contextlib.ExitStack() as stack:
         settings = site.environment("user")
         labs = [stack.enter_context(_process("-c", RACER, **settings)) for _ in range(2)]
         for lab in labs:
-            _read_until(lab, "ready")
+            read_until(lab.stdout, "ready")
         for lab in labs:
             lab.stdin.write("go\n")
             lab.stdin.flush()
@@ -614,39 +457,30 @@ def test_of_two_labs_exactly_one_makes_each_name(site: Shared) -> None:
     assert site.names() == set()
 
 
-def test_threads_declare_at_the_same_time(as_user: Shared) -> None:
-    failures: list[BaseException] = []
+def test_threads_declare_at_the_same_time(as_user: Site) -> None:
     barrier = threading.Barrier(4)
 
     def declare(broker: Broker) -> None:
-        try:
-            with _channel(broker) as channel:
-                barrier.wait(10)
-                for name in ("a", "b", "c"):
-                    channel.queue_declare(name, durable=True)
-        except BaseException as error:
-            failures.append(error)
+        with channel_to(broker) as channel:
+            barrier.wait(10)
+            for name in ("a", "b", "c"):
+                channel.queue_declare(name, durable=True)
 
-    with start_broker() as broker:
-        threads = [threading.Thread(target=declare, args=[broker]) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+    with start_broker() as broker, ThreadPoolExecutor(4) as threads:
+        list(threads.map(declare, [broker] * 4))
         assert as_user.names() == {"a", "b", "c"}
 
-    assert failures == []
     assert as_user.names() == set()
 
 
-def test_brokers_of_one_process_share_what_they_made(as_user: Shared) -> None:
+def test_brokers_of_one_process_share_what_they_made(as_user: Site) -> None:
     originals = [getattr(Channel, name) for name in METHODS]
     first = start_broker()
     first.start()
-    with _channel(first) as channel:
+    with channel_to(first) as channel:
         channel.queue_declare("first", durable=True)
         channel.queue_declare(names.TASKS, durable=True)
-        with start_broker() as second, _channel(second) as other:
+        with start_broker() as second, channel_to(second) as other:
             other.queue_declare(names.TASKS, durable=True)
             other.queue_purge("first")
             other.queue_declare("second", durable=True)
@@ -663,7 +497,7 @@ def test_brokers_of_one_process_share_what_they_made(as_user: Shared) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_leaves_the_labs_things_alone(site: Shared) -> None:
+def test_a_forked_child_leaves_the_labs_things_alone(site: Site) -> None:
     forking = OWNER.replace(
         '    print("ready"',
         """
@@ -676,14 +510,14 @@ def test_a_forked_child_leaves_the_labs_things_alone(site: Shared) -> None:
     print("ready\"""",
     )
     with _process("-c", forking, **site.environment("user")) as process:
-        _read_until(process, "ready")
+        read_until(process.stdout, "ready")
         assert {names.TASKS, names.EVENTS, "child's"} <= site.names()
         process.communicate(timeout=60)
 
     assert site.names() == {"child's"}
 
 
-def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: Shared) -> None:
+def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: Site) -> None:
     forking = OWNER.replace(
         '    print("ready"',
         """
@@ -697,10 +531,10 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: 
     )
     with _process("-c", forking, **site.environment("user")) as process:
         child = int(process.stdout.readline())
-        _read_until(process, "ready")
+        read_until(process.stdout, "ready")
         process.kill()
         try:
-            assert _eventually(lambda: names.TASKS not in site.names())
+            assert eventually(lambda: names.TASKS not in site.names())
         finally:
             os.kill(child, signal.SIGKILL)
 
@@ -708,22 +542,14 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: 
 # --- what it says, and shows --------------------------------------------------------------
 
 
-def test_a_shared_virtual_host_is_said(as_user: Shared) -> None:
+def test_a_shared_virtual_host_is_said(as_user: Site) -> None:
     with start_broker() as broker:
         assert repr(broker).endswith(", shared virtual host 'shared'>")
     assert broker.shared_virtual_host is None
 
 
-def test_a_virtual_host_of_the_labs_own_is_not_said_to_be_shared(site: Shared, monkeypatch) -> None:
-    for name, value in site.environment("administrator").items():
-        monkeypatch.setenv(name, value)
-    with start_broker() as broker:
-        assert broker.shared_virtual_host is None
-        assert "shared" not in repr(broker)
-
-
 @pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])
-def test_the_command_says_that_the_virtual_host_is_shared(site: Shared, who: str, says: bool) -> None:
+def test_the_command_says_that_the_virtual_host_is_shared(site: Site, who: str, says: bool) -> None:
     with _process("-m", "rmqlab", "broker", sys.executable, "-c", "", **site.environment(who)) as process:
         shown, _ = process.communicate()
 
@@ -731,12 +557,13 @@ def test_the_command_says_that_the_virtual_host_is_shared(site: Shared, who: str
     assert ("The virtual host 'shared' is shared with others." in shown) == says
 
 
-@pytest.mark.parametrize("tags", ["", "management"])
-def test_only_the_labs_own_queues_are_shown(as_user: Shared, monkeypatch, tags: str) -> None:
-    as_user.put("/users/user", password="s3cr3t", tags=tags)
-    if tags:
+@pytest.mark.parametrize("case", ["no tag", "management", "an administrator without an API"])
+def test_only_the_labs_own_queues_are_shown(as_user: Site, monkeypatch, case: str) -> None:
+    as_user.let_in(tags={"no tag": "", "management": case}.get(case, "administrator"))
+    if case == "management":
         monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", as_user.management_url)
-    with start_broker() as broker, _channel(broker) as channel:
+    with start_broker() as broker, channel_to(broker) as channel:
+        assert broker.parameters.virtual_host == SHARED
         with as_user.stranger() as other:
             other.queue_declare("theirs", durable=True)
             other.queue_declare("engine:unrouted", durable=True)
@@ -745,20 +572,19 @@ def test_only_the_labs_own_queues_are_shown(as_user: Shared, monkeypatch, tags: 
         channel.queue_declare("mine", exclusive=True)
         assert list(broker.queues()["name"]) == [names.TASKS, "mine"]
         assert list(broker.wait_for_queue(names.TASKS, ready=0)["name"]) == [names.TASKS]
+    assert as_user.names() == {"theirs", "engine:unrouted"}
 
 
 # --- an administrator's virtual host ------------------------------------------------------
 
 
-def test_a_virtual_host_without_rights_in_it_is_deleted_again(site: Shared, monkeypatch) -> None:
-    for name, value in site.environment("administrator").items():
-        monkeypatch.setenv(name, value)
-    before = site.definitions()
+def test_a_virtual_host_without_rights_in_it_is_deleted_again(as_administrator: Site, monkeypatch) -> None:
+    before = as_administrator.definitions()
     call = Management._call
 
     def refuse(self: Management, method: str, path: str, *arguments: Any, **named: Any) -> Any:
         if path.startswith("/permissions"):
-            assert site.definitions() != before
+            assert as_administrator.definitions() != before
             raise ManagementError("no. Next: nothing")
         return call(self, method, path, *arguments, **named)
 
@@ -766,13 +592,13 @@ def test_a_virtual_host_without_rights_in_it_is_deleted_again(site: Shared, monk
     with pytest.raises(ManagementError):
         start_broker()
 
-    assert site.definitions() == before
+    assert as_administrator.definitions() == before
 
 
 # --- waiting ------------------------------------------------------------------------------
 
 
-def test_a_wait_opens_one_connection(as_user: Shared, monkeypatch) -> None:
+def test_a_wait_opens_one_connection(as_user: Site, monkeypatch) -> None:
     opened = []
     connect = pika.BlockingConnection.__init__
 
@@ -792,15 +618,15 @@ def test_a_wait_opens_one_connection(as_user: Shared, monkeypatch) -> None:
 @pytest.mark.parametrize(
     "look", [lambda broker: broker.queues(), lambda broker: broker.wait_for_queue(names.TASKS, ready=0)]
 )
-def test_a_broker_that_is_gone_is_one_sentence(as_user: Shared, monkeypatch, look) -> None:
+def test_a_broker_that_is_gone_is_one_sentence(as_user: Site, monkeypatch, look) -> None:
     with start_broker() as broker:
-        as_user.put("/users/user", password="changed", tags="")
+        as_user.let_in(password="changed")
         with pytest.raises(BrokerUnavailableError, match="Next: "):
             look(broker)
-        as_user.put("/users/user", password="s3cr3t", tags="")
+        as_user.let_in()
 
 
-def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: Shared, monkeypatch) -> None:
+def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: Site, monkeypatch) -> None:
     with start_broker() as broker, Link(broker) as link:
         address = Address.parse(link.url)
         monkeypatch.setattr(broker, "_endpoint", dataclasses.replace(broker._running, address=address))

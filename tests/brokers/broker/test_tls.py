@@ -10,11 +10,7 @@ import contextlib
 import datetime
 import io
 import json
-import os
-import re
 import secrets
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,19 +21,19 @@ from urllib.parse import urlencode
 
 import pytest
 import trustme
+from helpers import assert_one_sentence, eventually, require, run_command
 
 from rmqlab.amqp import Consumer, Publisher, connect
-from rmqlab.broker import Link, _external, check_sources, start_broker
+from rmqlab.broker import _external, start_broker
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import probe
 from rmqlab.broker._container import Container, image
 from rmqlab.broker._node import Node
 from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import free_ports
-from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError
+from rmqlab.errors import BrokerUnavailableError, ManagementError
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_OWN_BROKER")
 TIME_LIMIT_S = 15
 START_TIMEOUT_S = 60
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -120,35 +116,19 @@ class TlsNode(Node):
 
     def listen(self, name: str) -> None:
         """Listen at one more port, with a certificate of another kind."""
-        mutual = "{verify, verify_peer}, {fail_if_no_peer_cert, true}" if name == "mutual" else ""
+        mutual = ", {verify, verify_peer}, {fail_if_no_peer_cert, true}" if name == "mutual" else ""
+        ca = json.dumps(self.files.path("ca"))
         pem = json.dumps(self.files.path("server" if name == "mutual" else name))
-        options = ", ".join(
-            filter(
-                None,
-                (
-                    f"{{cacertfile, {json.dumps(self.files.path('ca'))}}}",
-                    f"{{certfile, {pem}}}, {{keyfile, {pem}}}",
-                    mutual,
-                ),
-            )
-        )
+        options = f"{{cacertfile, {ca}}}, {{certfile, {pem}}}, {{keyfile, {pem}}}{mutual}"
         self.control(
             "eval",
             f'rabbit_networking:start_ssl_listener({{"127.0.0.1", {self.ports[name]}}}, [{options}], 1).',
         )
 
 
-def _require(source: str) -> None:
-    check = check_sources()[source]
-    if not check.usable:
-        if source in os.environ.get("RMQLAB_MUST_TEST", "").split():
-            pytest.fail(f"{source} has to be tested here: {check.detail}; {check.fix}")
-        pytest.skip(f"{source}: {check.detail}")
-
-
 @pytest.fixture(scope="module")
 def node(files: Files) -> Iterator[Server]:
-    _require("node")
+    require("node")
     node = TlsNode(files)
     reaper = Reaper("node", node.resources())
     try:
@@ -163,7 +143,7 @@ def node(files: Files) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def container(files: Files) -> Iterator[Server]:
-    _require("container")
+    require("container")
     import docker
 
     password, name = secrets.token_urlsafe(16), f"rmqlab-tls-{secrets.token_hex(4)}"
@@ -201,15 +181,14 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def _wait_until_ready(server: Server, made: Any) -> None:
     address = Address.parse(server.url())
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            probe(address)
-            return
-        except BrokerUnavailableError:
-            if time.monotonic() > deadline_s:
-                pytest.fail(f"no TLS in the container: {made.logs(tail=20).decode()}")
-            time.sleep(0.2)
+
+    def answers() -> bool:
+        with contextlib.suppress(BrokerUnavailableError):
+            return bool(probe(address))
+        return False
+
+    if not eventually(answers, seconds=START_TIMEOUT_S):
+        pytest.fail(f"no TLS in the container: {made.logs(tail=20).decode()}")
 
 
 @pytest.fixture(params=["node", "container"])
@@ -217,15 +196,9 @@ def server(request: pytest.FixtureRequest) -> Server:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def external(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Gives the settings that name a server."""
+    """Sets what names a server."""
 
     def external(url: str, management_url: str = "") -> None:
         monkeypatch.setenv("AMQP_URL", url)
@@ -267,23 +240,13 @@ def test_the_management_api_is_reached_with_the_certificates_of_the_url(
 
 
 def test_a_lesson_runs_over_tls(server: Server, tmp_path: Path) -> None:
+    lesson = ROOT / "notebooks" / "00_start_here.ipynb"
     settings = {"AMQP_URL": server.url(), "RMQLAB_MANAGEMENT_URL": server.management_url}
-    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "rmqlab", "run", str(ROOT / "notebooks" / "00_start_here.ipynb")),
-            *("--output", str(tmp_path)),
-        ],
-        check=False,
-        env=inherited | settings,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    code, out, err = run_command("run", str(lesson), "--output", str(tmp_path), **settings)
 
-    assert done.returncode == 0, done.stderr
-    assert "source: external" in done.stderr
-    assert server.password not in done.stdout + done.stderr
+    assert code == 0, err
+    assert "source: external" in err
+    assert server.password not in out + err
 
 
 def test_a_name_of_the_certificate_can_be_given(node: Server) -> None:
@@ -339,18 +302,10 @@ def test_a_failure_of_tls_is_one_sentence_with_the_next_step(
 
 
 def test_a_wrong_ca_is_one_sentence_of_the_command_too(server: Server) -> None:
-    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    done = subprocess.run(
-        [sys.executable, "-m", "rmqlab", "broker", "true"],
-        check=False,
-        env=inherited | {"AMQP_URL": server.url(ca="other")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    code, _, err = run_command("broker", "true", AMQP_URL=server.url(ca="other"))
 
-    assert done.returncode == 1
-    _assert_one_sentence(done.stderr.strip(), "is not accepted .*certificate", "as ca_certs", server.password)
+    assert code == 1
+    _assert_one_sentence(err.strip(), "is not accepted .*certificate", "as ca_certs", server.password)
 
 
 def test_a_management_api_with_another_certificate_is_told(node: Server, external) -> None:
@@ -372,17 +327,5 @@ def test_a_guessed_management_api_with_another_certificate_is_no_secret(
     assert "has expired" in caplog.text
 
 
-def test_a_link_carries_no_tls(node: Server) -> None:
-    with pytest.raises(BrokerError) as caught:
-        Link(node.url())
-    _assert_one_sentence(str(caught.value), "A link carries plain amqp://", "amqp:// URL", node.password)
-
-
 def _assert_one_sentence(message: str, cause: str, next_step: str, password: str) -> None:
-    said, _, advice = message.partition(". Next: ")
-    assert re.search(cause, said)
-    assert next_step in advice
-    assert message.count("Next: ") == 1
-    assert "\n" not in message
-    assert "Traceback" not in message
-    assert password not in message
+    assert_one_sentence(message, cause, next_step=next_step, secret=password)

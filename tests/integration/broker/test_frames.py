@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import threading
-from collections.abc import Callable
 
 import pandas as pd
 import pytest
+from helpers import eventually
 
 from rmqlab import names
 from rmqlab.amqp import connect
@@ -41,16 +40,6 @@ def without_management(broker: Broker):
 def _row(frame: pd.DataFrame, name: str) -> dict[str, object]:
     (row,) = frame[frame["name"] == name].to_dict("records")
     return row
-
-
-def _eventually(look: Callable[[], bool]) -> bool:
-    """Statistics of the management API lag behind: look again for up to ten seconds."""
-    pause = threading.Event()
-    for _ in range(100):
-        if look():
-            return True
-        pause.wait(0.1)
-    return False
 
 
 def test_waiting_for_a_queue_has_a_limit_and_says_what_was_found(broker: Broker, connection) -> None:
@@ -92,7 +81,7 @@ def test_unacked_follows_within_a_few_seconds(broker: Broker, connection) -> Non
     channel.basic_publish("", names.TASKS, b"x")
     channel.basic_get(names.TASKS)
 
-    assert _eventually(lambda: _row(broker.queues(), names.TASKS)["unacked"] == 1)
+    assert eventually(lambda: _row(broker.queues(), names.TASKS)["unacked"] == 1)
 
 
 def test_queues_come_sorted_by_name(broker: Broker, connection) -> None:
@@ -123,7 +112,7 @@ def test_consumers_are_listed_with_their_prefetch(broker: Broker, connection) ->
     channel.basic_qos(prefetch_count=7)
     channel.basic_consume(names.TASKS, lambda *_: None, consumer_tag="tag-1")
 
-    assert _eventually(lambda: len(broker.consumers()) == 1)
+    assert eventually(lambda: len(broker.consumers()) == 1)
     assert broker.consumers().to_dict("records") == [
         {"queue": names.TASKS, "consumer_tag": "tag-1", "prefetch": 7, "ack_required": True, "active": True}
     ]
@@ -135,11 +124,11 @@ def test_connections_are_listed_by_their_name(broker: Broker, connection) -> Non
         return list(frame[frame["client"] == "frame-test"]["state"])
 
     assert list(broker.connections().columns) == ["client", "user", "state", "channels", "heartbeat_s"]
-    assert _eventually(lambda: state() == ["running"])  # of a new one the broker knows no state
+    assert eventually(lambda: state() == ["running"])  # of a new one the broker knows no state
 
 
 def test_no_consumers_and_no_connections_are_empty_frames(broker: Broker) -> None:
-    assert _eventually(lambda: len(broker.connections()) == 0)
+    assert eventually(lambda: len(broker.connections()) == 0)
     assert len(broker.consumers()) == 0
     assert list(broker.consumers().columns) == [
         "queue",

@@ -1,0 +1,61 @@
+"""Brokers that these tests start themselves, and one that somebody else runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from foreign_broker import Site
+from helpers import OWN, require
+
+from rmqlab.broker import Broker, check_sources, start_broker
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(no_settings: None) -> None:
+    """Forget the session's broker."""
+
+
+@pytest.fixture(scope="session")
+def started(session_broker: Broker | None) -> Iterator[Callable[[str], Broker]]:
+    """Give one broker of a source for all tests of this folder, started when first needed."""
+    with contextlib.ExitStack() as stack:
+        brokers: dict[str, Broker] = {session_broker.source: session_broker} if session_broker else {}
+
+        def started(source: str) -> Broker:
+            if source not in brokers:
+                require(source)
+                brokers[source] = stack.enter_context(start_broker(source))
+            return brokers[source]
+
+        yield started
+
+
+@pytest.fixture
+def host(started: Callable[[str], Broker]) -> Broker:
+    """A broker to be the one that somebody else runs: any that can be had."""
+    checks = check_sources()
+    return started(next((source for source in OWN if checks[source].usable), OWN[0]))
+
+
+@pytest.fixture
+def site(host: Broker) -> Iterator[Site]:
+    with contextlib.closing(Site(host)) as site:
+        yield site
+
+
+@pytest.fixture
+def as_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """The site, with the settings of a user who has no tag."""
+    for name, value in site.environment("user").items():
+        monkeypatch.setenv(name, value)
+    return site
+
+
+@pytest.fixture
+def as_administrator(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """The site, with the settings of a user who may do everything."""
+    for name, value in site.environment("administrator").items():
+        monkeypatch.setenv(name, value)
+    return site
