@@ -1,7 +1,8 @@
 """A link to a broker that is as long as one wishes, and that can be cut: TCP with latency.
 
 A broker on the same machine answers within a fraction of a millisecond, one in another data
-center does not. What it costs to wait for an answer shows only over a distance.
+center does not. What it costs to wait for an answer shows only over a distance; and only a
+network between the two loses its way without a word to either.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import struct
 import sys
 import threading
 import time
-from asyncio import StreamReader, StreamWriter
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
@@ -30,8 +31,11 @@ from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, BrokerUnavailableError
 
 LOOPBACK = "127.0.0.1"
+ACCEPT_AGAIN_AFTER_S = 1
 CLOSE_TIMEOUT_S = 5
 BATCH_BYTES = 256 * 1024  # taken from a socket at once
+# Closes a socket by a reset, and at once: on, for 0 seconds. On Windows its fields are short ones.
+ABRUPT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 logger = logging.getLogger("rmqlab.broker")
 T = TypeVar("T")
@@ -42,15 +46,16 @@ class Link(Closing):
 
     Each byte takes `delay_ms` in each direction, so a round trip takes 2 x `delay_ms` longer,
     and about a millisecond for the link itself. The delay does not limit how many bytes are
-    on their way. Connect to `url` instead of the broker's own. Leave the `with` block or call
-    `close` to end the link. It ends with the interpreter.
+    on their way. Connect to `url` instead of the broker's own. The link is open from the
+    beginning; leave its `with` block or call `close` to end it. It ends with the interpreter.
 
         with Link(broker, delay_ms=20) as link, Publisher(link.url, routing_key="q") as publisher:
             ...
 
     Args:
-        broker: a broker of `start_broker`, or an AMQP URL. It need not run all the time: each
-            connection to the link makes its own to the broker, and is closed if that fails.
+        broker: a broker of `start_broker`, or an AMQP URL. It need not run yet, nor all the
+            time: each connection to the link makes its own to the broker, and is closed if
+            that fails.
         delay_ms: how long each byte is on its way, one way, in milliseconds.
 
     Raises:
@@ -75,13 +80,15 @@ class Link(Closing):
         self._places = _resolve(self._address)
         # Bound here, and not by the thread: the URL is known, and good, when this returns.
         self._listener = socket.create_server((LOOPBACK, 0))
+        self._listener.setblocking(False)
         self._port: int = self._listener.getsockname()[1]
         # The usual loop of Windows cannot tell when a socket has something to read.
         self._loop = asyncio.SelectorEventLoop()
         self._ended = asyncio.Event()
         self._is_whole = asyncio.Event()
         self._is_whole.set()
-        self._connections: dict[asyncio.Task[Any], list[StreamWriter]] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._run, name="rmqlab-link", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -101,14 +108,16 @@ class Link(Closing):
         return self._delay_ms
 
     def partitioned(self) -> Fault:
-        """Return a context manager: during its block the network is cut, and neither side notices.
+        """Return a context manager: during its block the network is cut, without a word to either side.
 
-        No byte passes, in neither direction, and no connection is closed. New connections are
-        taken, and get no answer. What was on its way arrives after the block, and so does the
-        end of a connection that one side has given up meanwhile. TCP does the same, as it sends
-        again what was not acknowledged: a short cut is a delay, and only heartbeats notice a
-        long one. Two things differ from a real network: there a new connection would not be
-        taken, and what was held may arrive up to as long again after the cut.
+        No byte passes, in neither direction, and nobody is told: no connection is closed, and
+        writing goes on until the system's buffers are full. New connections are taken, and get
+        no answer. What was on its way is held and arrives after the block, and so does the end
+        of a connection that one side has given up meanwhile. So it is with TCP, which sends
+        again what was not acknowledged: a short cut is a delay, and a long one is noticed by
+        heartbeats alone. Two things are not as on a real network: there a new connection would
+        not even be taken, and what was held arrives up to as long again after the cut, as TCP
+        doubles the time between its attempts.
 
             with link.partitioned() as outage:
                 ...
@@ -147,7 +156,7 @@ class Link(Closing):
     def close(self) -> None:
         """End the link and all connections through it, at once. Safe to call twice.
 
-        What is on its way is lost, but both sides see the end of their connections.
+        What is on its way is lost, as when a cable is pulled; but both ends are told.
         """
         atexit.unregister(self.close)
         with contextlib.suppress(RuntimeError):  # the loop is closed already
@@ -167,111 +176,80 @@ class Link(Closing):
         (self._is_whole.set if is_whole else self._is_whole.clear)()
 
     async def _end_connections(self, *, by_reset: bool) -> int:
-        connections = dict(self._connections)
-        for connection, writers in connections.items():
-            for writer in writers if by_reset else ():
-                _set_abrupt(writer.get_extra_info("socket"), True)
+        await asyncio.sleep(0)  # one that is cancelled before it has begun would close no socket
+        for each in self._sockets if by_reset else ():
+            if each.fileno() >= 0:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPT)
+        connections = set(self._connections)
+        for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
         return len(connections)
 
     def _run(self) -> None:
-        with contextlib.closing(self._loop):
+        with self._listener, contextlib.closing(self._loop):
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._carry, sock=self._listener)
+        self._listen()
         await self._ended.wait()
-        server.close()
+        self._loop.remove_reader(self._listener)
         await self._end_connections(by_reset=False)
 
-    async def _carry(self, from_client: StreamReader, to_client: StreamWriter) -> None:
-        """Carry one connection, until both sides have ended."""
-        connection = asyncio.current_task()
-        assert connection
-        writers = self._connections[connection] = [to_client]
-        try:
-            await self._is_whole.wait()
-            from_broker, to_broker = await self._reach_broker()
-            writers.append(to_broker)
-            for writer in writers:
-                writer.transport.set_write_buffer_limits(0)  # to drain is to wait until all is gone
-            async with asyncio.TaskGroup() as directions:
-                directions.create_task(self._pass_on(from_client, to_broker))
-                directions.create_task(self._pass_on(from_broker, to_client))
-        except OSError as error:
-            logger.info("the link reaches no broker at %s: %s", self._address.masked, error)
-        except asyncio.CancelledError:  # which asyncio would report as a failure of its own
-            pass
-        finally:
-            for writer in writers:
-                writer.transport.abort()
-            for writer in writers:
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-            del self._connections[connection]
+    def _listen(self) -> None:
+        # asyncio's sock_accept may take a connection after it was cancelled, and forget it.
+        self._loop.add_reader(self._listener, self._accept)
 
-    async def _reach_broker(self) -> tuple[StreamReader, StreamWriter]:
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):  # it has gone again
+            return
+        except OSError as error:  # such as too many open files
+            logger.warning("the link to %s accepts nobody: %s", self._address.masked, error)
+            self._loop.remove_reader(self._listener)
+            self._loop.call_later(ACCEPT_AGAIN_AFTER_S, self._listen)
+            return
+        self._sockets.add(client)
+        connection = self._loop.create_task(self._carry(client))
+        self._connections.add(connection)  # the loop itself may forget a task
+        connection.add_done_callback(self._connections.discard)
+
+    async def _carry(self, client: socket.socket) -> None:
+        """Carry one connection, until both sides have ended."""
+        with client:
+            await self._is_whole.wait()
+            try:
+                broker = await self._reach_broker()
+            except OSError as error:
+                logger.info("the link reaches no broker at %s: %s", self._address.masked, error)
+                return
+            self._sockets.add(broker)
+            with broker:
+                for each in (client, broker):
+                    each.setblocking(False)
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                async with asyncio.TaskGroup() as proxies:
+                    for source, target in ((client, broker), (broker, client)):
+                        proxy = _Proxy(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
+                        proxies.create_task(proxy.run())
+
+    async def _reach_broker(self) -> socket.socket:
         """Connect to the first of the broker's places that answers, as pika does."""
         failure = OSError("its host has no address")
         for family, place in self._places:
             broker = socket.socket(family, socket.SOCK_STREAM)
             broker.setblocking(False)
-            _set_abrupt(broker, True)  # so that a drop resets one that is just being opened, too
             try:
                 async with asyncio.timeout(SOCKET_TIMEOUT_S):
                     await self._loop.sock_connect(broker, place)
-                streams = await asyncio.open_connection(sock=broker)
-                _set_abrupt(broker, False)
-                return streams
-            except OSError as error:
+                return broker
+            except BaseException as error:
                 broker.close()
+                if not isinstance(error, OSError):
+                    raise
                 failure = error
-            except asyncio.CancelledError:
-                broker.close()
-                raise
         raise failure
-
-    async def _pass_on(self, source: StreamReader, target: StreamWriter) -> None:
-        """Pass bytes on, later, until the source ends and all is through, or the target is gone."""
-        # Batches, each with the time when it is due; an empty one is the end.
-        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        flowing = asyncio.Event()
-        flowing.set()
-
-        async def take() -> None:
-            data = b"-"
-            while data:
-                # A target that takes nothing holds up the source, as TCP does.
-                await flowing.wait()
-                await self._is_whole.wait()
-                try:
-                    data = await source.read(BATCH_BYTES)
-                except OSError:  # reset: what came before is on its way all the same
-                    data = b""
-                under_way.put_nowait((time.perf_counter() + self._delay_ms / 1000, data))
-
-        async def give() -> None:
-            while True:
-                due_s, data = await under_way.get()
-                # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
-                while (wait_s := due_s - time.perf_counter()) > 0:
-                    await asyncio.sleep(wait_s)
-                await self._is_whole.wait()
-                if not data:
-                    target.write_eof()
-                    return
-                flowing.clear()
-                target.write(data)
-                await target.drain()
-                flowing.set()
-
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(take())
-                tasks.create_task(give())
-        except* OSError:
-            pass  # the target is gone: the other direction sees it as its source
 
 
 def _resolve(address: Address) -> list[tuple[int, Any]]:
@@ -280,11 +258,60 @@ def _resolve(address: Address) -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise BrokerUnavailableError(explain(error, address)) from error
-    return [(family, place) for family, *_, place in found]
+    return [(family, place) for family, _, _, _, place in found]
 
 
-def _set_abrupt(connection: Any, is_abrupt: bool) -> None:
-    """Choose whether a socket's close resets its connection, at once."""
-    fields = "hh" if sys.platform == "win32" else "ii"
-    with contextlib.suppress(OSError):  # it is closed
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(fields, is_abrupt, 0))
+class _Proxy:
+    """Takes bytes from one side, and gives them to the other later; holds them while the link is cut."""
+
+    def __init__(
+        self, source: socket.socket, target: socket.socket, *, delay_s: float, is_whole: asyncio.Event
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._delay_s = delay_s
+        self._is_whole = is_whole
+        # Pieces on their way, each with the time when it is due; an empty one is the end.
+        self._under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def run(self) -> None:
+        """Pass bytes on until the source ends and all its bytes are through, or the target is gone."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take())
+                tasks.create_task(self._give())
+        except* OSError:
+            pass  # the target is gone: the proxy of the other direction sees it as its source
+
+    async def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            # A target that takes nothing holds up the source, as TCP does: so a proxy holds no
+            # more than what comes in during one delay.
+            await self._flowing.wait()
+            await self._is_whole.wait()
+            try:
+                data = await loop.sock_recv(self._source, BATCH_BYTES)
+            except OSError:  # reset: what came before is on its way all the same
+                data = b""
+            self._under_way.put_nowait((time.perf_counter() + self._delay_s, data))
+            if not data:
+                return
+            await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
+
+    async def _give(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s, data = await self._under_way.get()
+            # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
+            while (wait_s := due_s - time.perf_counter()) > 0:
+                await asyncio.sleep(wait_s)
+            await self._is_whole.wait()
+            if not data:
+                self._target.shutdown(socket.SHUT_WR)
+                return
+            self._flowing.clear()
+            await loop.sock_sendall(self._target, data)
+            self._flowing.set()

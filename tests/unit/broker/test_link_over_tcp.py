@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
@@ -25,23 +24,17 @@ DELAY_MS = 20
 pytestmark = pytest.mark.usefixtures("no_link_stays")
 
 
-class Ends(NamedTuple):
-    """A link, and what is at its two ends; `server` accepts further connections."""
-
-    link: Link
-    client: socket.socket
-    peer: socket.socket
-    server: socket.socket
-
-
-@contextlib.contextmanager
-def _linked(delay_ms: float = 0) -> Iterator[Ends]:
+@pytest.fixture
+def server(no_link_stays: None) -> Iterator[socket.socket]:
+    """What the link leads to, and a test accepts connections of."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
-        url = f"amqp://127.0.0.1:{server.getsockname()[1]}"
-        with Link(url, delay_ms=delay_ms) as link, _connect(link) as client, server.accept()[0] as peer:
-            peer.settimeout(5)
-            yield Ends(link, client, peer, server)
+        yield server
+
+
+@pytest.fixture
+def url(server: socket.socket) -> str:
+    return f"amqp://127.0.0.1:{server.getsockname()[1]}"
 
 
 def _port(link: Link) -> int:
@@ -50,27 +43,16 @@ def _port(link: Link) -> int:
     return port
 
 
-def _connect(link: Link) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", _port(link)), timeout=5)
-
-
-def _is_closed(client: socket.socket) -> bool:
-    try:
-        return client.recv(1) == b""
-    except ConnectionResetError:
-        return True
-
-
-def _assert_silent(end: socket.socket) -> None:
-    end.settimeout(0.2)
-    with pytest.raises(TimeoutError):
-        end.recv(1)
-    end.settimeout(5)
-
-
-def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one() -> None:
+def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(
+    server: socket.socket, url: str
+) -> None:
     pieces = [b"%6d" % number for number in range(1000)]
-    with _linked(DELAY_MS) as (_, client, peer, _):
+    with (
+        Link(url, delay_ms=DELAY_MS) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+        server.accept()[0] as peer,
+    ):
+        peer.settimeout(5)
         started_s = time.perf_counter()
         for data in pieces:
             client.sendall(data)
@@ -86,13 +68,16 @@ def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one() -> None:
     assert 2 * DELAY_MS / 1000 <= back_s < len(pieces) * DELAY_MS / 1000 / 4
 
 
-def test_a_link_listens_on_loopback_only() -> None:
-    with _linked() as (link, *_):
-        connections = psutil.Process().net_connections("tcp")
-        listening = {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+def test_a_link_listens_on_loopback_only(url: str) -> None:
+    with Link(url) as link:
+        port = _port(link)
+        (listening,) = {
+            each.laddr
+            for each in psutil.Process().net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        }
 
-        assert _port(link) in {each.laddr.port for each in connections}
-        assert listening == {"127.0.0.1"}
+        assert listening.ip == "127.0.0.1"
 
 
 def test_a_link_shows_no_password() -> None:
@@ -104,17 +89,26 @@ def test_a_link_shows_no_password() -> None:
     assert repr(link).endswith("closed>")
 
 
-def test_closing_ends_open_connections_at_once() -> None:
-    with _linked(10_000) as (link, client, *_):
+def test_closing_ends_open_connections_at_once(server: socket.socket, url: str) -> None:
+    link = Link(url, delay_ms=10_000)
+    with socket.create_connection(("127.0.0.1", _port(link))) as client, server.accept()[0]:
         client.sendall(b"on its way")
+        client.settimeout(5)
         started_s = time.monotonic()
         link.close()
         link.close()
 
         assert time.monotonic() - started_s < 1
         assert _is_closed(client)
-        with pytest.raises(OSError):  # noqa: PT011 - as each system words it
-            _connect(link)
+    with pytest.raises(OSError):  # noqa: PT011 - as each system words it
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=1)
+
+
+def _is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture) -> None:
@@ -123,7 +117,7 @@ def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.INFO, "rmqlab.broker")
     with (
         Link(f"amqp://guest:guest@127.0.0.1:{port}/", delay_ms=1) as link,
-        _connect(link) as client,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
     ):
         assert _is_closed(client)
         with pytest.raises(BrokerUnavailableError):
@@ -134,24 +128,36 @@ def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture)
 
 @pytest.mark.parametrize("closer", ["broker", "client"])
 def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(closer: str) -> None:
-    with _linked(100) as (_, client, peer, _):
-        here, there = (peer, client) if closer == "broker" else (client, peer)
-        started_s = time.monotonic()
-        here.sendall(b"good")
-        here.sendall(b"bye")
-        here.close()
-        with there.makefile("rb") as file:
-            assert file.read() == b"goodbye"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=100) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
+            here, there = (peer, client) if closer == "broker" else (client, peer)
+            started_s = time.monotonic()
+            here.sendall(b"good")
+            here.sendall(b"bye")
+            here.close()
+            with there.makefile("rb") as file:
+                assert file.read() == b"goodbye"
 
-        assert time.monotonic() - started_s >= 0.1
+            assert time.monotonic() - started_s >= 0.1
 
 
 def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
     data = bytes(1_000_000)
-    with _linked(1) as (_, client, *_):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=1) as link,
+        socket.create_connection(("127.0.0.1", _port(link))) as client,
+    ):
+        peer, _ = server.accept()
         client.settimeout(1)
         sent = 0
-        with contextlib.suppress(TimeoutError):
+        with peer, contextlib.suppress(TimeoutError):
             while sent < 200_000_000:
                 sent += client.send(data)
 
@@ -159,38 +165,63 @@ def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
 
 
 def test_a_cut_is_silent_in_both_directions_and_for_new_connections() -> None:
-    with _linked() as (link, client, peer, server):
-        with link.partitioned(), _connect(link) as new:
-            new.sendall(b"hello")
-            client.sendall(b"to the broker")
-            peer.sendall(b"to the client")
-            _assert_silent(client)
-            _assert_silent(peer)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(5)
             server.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                server.accept()
-        assert peer.recv(100) == b"to the broker"
-        assert client.recv(100) == b"to the client"
-        server.settimeout(5)
-        with server.accept()[0] as late, late.makefile("rb") as file:
-            late.settimeout(5)
-            assert file.read() == b"hello"
+            with link.partitioned(), socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as new:
+                new.sendall(b"hello")
+                client.sendall(b"to the broker")
+                peer.sendall(b"to the client")
+                for end in (client, peer):
+                    end.settimeout(0.2)
+                    with pytest.raises(TimeoutError):
+                        end.recv(1)
+                    end.settimeout(5)
+                with pytest.raises(TimeoutError):
+                    server.accept()
+            assert peer.recv(100) == b"to the broker"
+            assert client.recv(100) == b"to the client"
+            server.settimeout(5)
+            late, _ = server.accept()
+            with late:
+                late.settimeout(5)
+                with late.makefile("rb") as file:
+                    assert file.read() == b"hello"
 
 
 def test_a_side_that_leaves_during_a_cut_is_missed_afterwards() -> None:
-    with _linked() as (link, client, peer, _):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+    ):
+        peer, _ = server.accept()
         with link.partitioned():
             peer.close()
-            _assert_silent(client)
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(5)
 
         assert _is_closed(client)
 
 
 def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones() -> None:
-    with _linked(50) as (link, client, peer, server), contextlib.ExitStack() as stack:
-        ends = [client, peer]
-        for _ in range(2):
-            ends += stack.enter_context(_connect(link)), stack.enter_context(server.accept()[0])
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=50) as link,
+        contextlib.ExitStack() as stack,
+    ):
+        ends = []
+        for _ in range(3):
+            ends.append(stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5)))
+            ends.append(stack.enter_context(server.accept()[0]))
 
         assert link.drop() == 3
 
@@ -199,12 +230,16 @@ def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones() -> No
             with pytest.raises(ConnectionResetError):
                 end.recv(1)
         assert link.drop() == 0
-        stack.enter_context(_connect(link))
+        stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5))
         stack.enter_context(server.accept()[0])
 
 
-def test_a_waiting_link_needs_no_time_of_the_processor() -> None:
-    with _linked(50):
+def test_a_waiting_link_needs_no_time_of_the_processor(server: socket.socket, url: str) -> None:
+    with (
+        Link(url, delay_ms=50) as link,
+        socket.create_connection(("127.0.0.1", _port(link)), timeout=5),
+        server.accept()[0],
+    ):
         before_s = time.process_time()
         time.sleep(0.5)
 
