@@ -357,7 +357,7 @@ def test_a_lab_keeps_the_port_that_it_has_found() -> None:
     program = """if True:
         import socket
         from jupyter_server.serverapp import ServerApp
-        from rmqlab.lab import LabServer
+        from rmqlab.app.lab import LabServer
 
         look, rivals = ServerApp._find_http_port, []
 
