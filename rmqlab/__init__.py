@@ -13,6 +13,6 @@ from rmqlab import errors
 # What is named in `__init__.pyi` is loaded when it is first used, so that `import rmqlab` is quick.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-for _name in errors.__all__:
-    # A traceback shows an error by the name that one imports.
-    getattr(errors, _name).__module__ = __name__
+for _value in vars(errors).values():
+    if isinstance(_value, type):
+        _value.__module__ = __name__  # a traceback shows an error by the name that one imports
