@@ -89,7 +89,7 @@ def test_there_is_a_row_for_each_subscriber_and_event(run: Broadcast) -> None:
 
 def test_an_event_that_is_delivered_twice_counts_as_received_once(run: Broadcast) -> None:
     twice = _broadcast([Subscriber("one")], (0, "api", 0), (1, "one", 0))
-    recorder = next(each for each in twice.ledger._recorders if each.name == "one")
+    recorder = next(each for each in twice.ledger._consumers if each.name == "one")
     recorder.delivered(2, True, pika.BasicProperties(message_id="0"), b"")
 
     assert list(twice.events()["deliveries"]) == [2]
