@@ -18,6 +18,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 # pika 1.5 announces the end of BlockingConnection in 2.0, at each connection. The lessons use it until then.
 warnings.filterwarnings("ignore", "BlockingConnection is deprecated", DeprecationWarning)
 
-for _name in errors.__all__:
-    # A traceback shows an error by the name that one imports.
-    getattr(errors, _name).__module__ = __name__
+for _value in vars(errors).values():
+    if isinstance(_value, type) and issubclass(_value, Exception):
+        _value.__module__ = __name__  # a traceback shows an error by the name that one imports

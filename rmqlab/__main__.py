@@ -1,5 +1,5 @@
 """`python -m rmqlab` is the command `rmqlab`."""
 
-from rmqlab.cli import main
+from rmqlab.app.cli import main
 
 main()

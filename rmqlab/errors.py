@@ -6,31 +6,6 @@ import traceback
 
 NOT_FOUND = 404  # AMQP's reply code
 
-__all__ = [
-    "AddressError",
-    "BrokerEndedError",
-    "BrokerError",
-    "BrokerRefusedError",
-    "BrokerUnavailableError",
-    "ChannelClosedError",
-    "ConnectionLostError",
-    "ConsumerCancelledError",
-    "DataError",
-    "FaultError",
-    "InvalidEventError",
-    "InvalidMessageError",
-    "InvalidTaskError",
-    "LedgerError",
-    "LessonError",
-    "ManagementError",
-    "NameTakenError",
-    "RejectError",
-    "RmqlabError",
-    "StoppedError",
-    "TimeLimitError",
-    "TopologyMismatchError",
-]
-
 
 class RmqlabError(Exception):
     """Base of every error of this package: one sentence, and the next step.
@@ -84,18 +59,16 @@ class ChannelClosedError(BrokerError):
         self.reply_code = reply_code
         self.reply_text = reply_text
         self._who = who
-        super().__init__(f"The broker closed the channel of {who}: {reply_text}. Next: {self._next_step()}")
+        next_step = "correct what the broker names"
+        if reply_code == NOT_FOUND:
+            next_step = "declare what it names, or correct the name"
+        elif "size" in reply_text:
+            next_step = "send smaller messages, or raise the broker's max_message_size"
+        super().__init__(f"The broker closed the channel of {who}: {reply_text}. Next: {next_step}")
 
     def __reduce__(self) -> tuple[type[ChannelClosedError], tuple[int, str, str]]:
         # Otherwise one raised in another process could not be read in this one.
         return type(self), (self.reply_code, self.reply_text, self._who)
-
-    def _next_step(self) -> str:
-        if self.reply_code == NOT_FOUND:
-            return "declare what it names, or correct the name"
-        if "size" in self.reply_text:
-            return "send smaller messages, or raise the broker's max_message_size"
-        return "correct what the broker names"
 
 
 class ConnectionLostError(BrokerError):

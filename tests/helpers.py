@@ -53,7 +53,7 @@ class Clock:
 
 def body_of(number: int) -> bytes:
     """Return the body of a load's message."""
-    return HEADER.pack(number, 0, 0)
+    return HEADER.pack(number, 0)
 
 
 def take_all(channel: Any, queue: str) -> list[bytes]:

@@ -4,13 +4,7 @@ from rmqlab.measure._grid import run_grid, summarize_repeats
 from rmqlab.measure._header import by_message_id
 from rmqlab.measure._jobs import process_pool, run_jobs
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._load import (
-    ConstantDuration,
-    Load,
-    ParetoDuration,
-    publish_load,
-    published_ns,
-)
+from rmqlab.measure._load import ConstantDuration, Load, ParetoDuration, publish_load
 from rmqlab.measure._reference import compare_to_reference, read_reference
 from rmqlab.measure._report import Report, jain_index, provenance
 
@@ -26,7 +20,6 @@ __all__ = [
     "process_pool",
     "provenance",
     "publish_load",
-    "published_ns",
     "read_reference",
     "run_grid",
     "run_jobs",

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 Identify = Callable[[Any, bytes], int]
-"""Gives the number of a message from its properties and body; below 0 for one not of the run.
+"""Returns the number of a message from its properties and body; below 0 for one not of the run.
 
 It may also raise ValueError, TypeError or struct.error for a message that is not of the run.
 """
 
-# Number in the run; what tells this run from others; time of publishing in ns.
-HEADER = struct.Struct("<IIq")
-HEADER_BYTES = HEADER.size
-NUMBER_AND_RUN = struct.Struct("<II")
-IDENTITY_BYTES = NUMBER_AND_RUN.size
+# Number of the message, and what tells this run from others.
+HEADER = struct.Struct("<II")
 MAX_MESSAGES = 2**32
 FOREIGN = -1
 
@@ -26,7 +23,7 @@ FOREIGN = -1
 class Header:
     """Identifies messages by the first 8 bytes of their bodies: number, and which run.
 
-    Recorders know it, and only keep these bytes as messages arrive.
+    Recorders only keep these bytes as messages arrive, and read them later.
 
     Attributes:
         run: what the run's messages carry; None takes those of any run.
@@ -36,11 +33,11 @@ class Header:
 
     def __call__(self, properties: Any, body: bytes) -> int:  # noqa: ARG002
         """Return the number of a message; below 0 if it is not of the run."""
-        if len(body) < IDENTITY_BYTES:
+        if len(body) < HEADER.size:
             return FOREIGN
         number: int
-        number, run = NUMBER_AND_RUN.unpack_from(body)
-        return number if self.run is None or run == self.run else FOREIGN
+        number, run = HEADER.unpack_from(body)
+        return number if self.run in (None, run) else FOREIGN
 
 
 by_header = Header()

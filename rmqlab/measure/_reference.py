@@ -1,9 +1,8 @@
-"""The reference runs of the lessons: what was measured once, to lay one's own numbers beside."""
+"""The reference runs of the lessons: what was measured at another time, to lay one's own numbers beside."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -24,8 +23,6 @@ PROVENANCE = ("rabbitmq", "pika", "python", "cores")
 SHOWN_DIGITS = 3
 KEPT_DIGITS = 6
 
-Key = tuple[object, ...]
-
 logger = logging.getLogger("rmqlab.measure")
 
 
@@ -39,8 +36,8 @@ def compare_to_reference(
 ) -> pd.DataFrame:
     """Lay numbers beside those of the reference run that the repository stores.
 
-    With `RMQLAB_KEEP_REFERENCE=1` in the environment, the numbers become the reference run
-    first: that is what `make reference` does.
+    With `RMQLAB_KEEP_REFERENCE=1` in the environment, the numbers become the next reference run,
+    after they were compared with the earlier one: that is what `make reference` does.
 
     Args:
         frame: one row a run, or whatever was measured.
@@ -57,8 +54,9 @@ def compare_to_reference(
         none. Numbers are rounded to three digits, whole ones are not.
 
     Raises:
-        ValueError: the name is no such name, there is no such column, or, of a new reference
-            run, several rows have the same `by`.
+        ValueError: the name is no such name, or, of a new reference run, several rows have the
+            same `by`.
+        KeyError: there is no such column.
         DataError: the stored reference run cannot be read.
     """
     import pandas as pd
@@ -67,24 +65,23 @@ def compare_to_reference(
         raise ValueError(f"name is {name!r}; it has digits, small letters and underscores only")
     by = [by] if isinstance(by, str) else list(by)
     values = [values] if isinstance(values, str) else list(values)
-    if missing := [column for column in (*by, *values) if column not in frame]:
-        raise ValueError(
-            f"the frame has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
-        )
-    path = FOLDER / f"{name}.csv"
-    if os.environ.get(KEEP_SETTING) == "1":
-        _keep(frame, path, by, values, broker)
-    reference = _read(path, by)
     keys = _keys(frame, by)
-    columns = {column: frame[column] for column in by}
+    earlier = _read(name, by).reindex(keys)
+    compared = frame[by].copy()
     for value in values:
-        is_whole = pd.api.types.is_integer_dtype(frame[value])
-        found = pd.Series([_number(reference.get(key, {}).get(value)) for key in keys], frame.index, float)
-        columns[value] = frame[value] if is_whole else _round(frame[value], SHOWN_DIGITS)
-        columns[f"{value}_reference"] = found if is_whole else _round(found, SHOWN_DIGITS)
-        if is_whole and found.notna().all():
-            columns[f"{value}_reference"] = found.round().astype("int64")
-    return pd.DataFrame(columns).reset_index(drop=True)
+        then = pd.to_numeric(earlier.get(value, pd.Series(index=keys, dtype=float)), errors="coerce")
+        then.index = frame.index
+        if pd.api.types.is_integer_dtype(frame[value]):
+            compared[value] = frame[value]
+            compared[f"{value}_reference"] = then.round().astype("int64") if then.notna().all() else then
+        else:
+            compared[value] = _round(frame[value], SHOWN_DIGITS)
+            compared[f"{value}_reference"] = _round(then, SHOWN_DIGITS)
+    if os.environ.get(KEEP_SETTING) == "1":
+        if keys.has_duplicates:
+            raise ValueError(f"{', '.join(by)} do not tell all rows apart; a reference run has one of each")
+        _keep(frame, FOLDER / f"{name}.csv", [*by, *values], broker)
+    return compared.reset_index(drop=True)
 
 
 def read_reference(name: str) -> pd.DataFrame:
@@ -96,28 +93,14 @@ def read_reference(name: str) -> pd.DataFrame:
     Raises:
         DataError: there is no such run, or it cannot be read.
     """
-    import pandas as pd
-
-    try:
-        return pd.read_csv(FOLDER / f"{name}.csv")
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise DataError(
-            f"The reference run {name}.csv cannot be read ({error}). "
-            "Next: get the file from the repository again"
-        ) from error
+    return _read_csv(FOLDER / f"{name}.csv")
 
 
-def _keep(
-    frame: pd.DataFrame, path: Path, by: Sequence[str], values: Sequence[str], broker: Broker | None
-) -> None:
+def _keep(frame: pd.DataFrame, path: Path, columns: Sequence[str], broker: Broker | None) -> None:
     """Make a frame the reference run."""
-    keys = _keys(frame, by)
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"{', '.join(by)} do not tell all rows apart; a reference run has one of each")
-    kept = frame[list(dict.fromkeys([*by, *values]))].copy()
-    for value in values:
-        if kept[value].dtype.kind == "f":
-            kept[value] = _round(kept[value], KEPT_DIGITS)
+    kept = frame[list(dict.fromkeys(columns))].copy()
+    for column in kept.select_dtypes("float"):
+        kept[column] = _round(kept[column], KEPT_DIGITS)
     here = provenance(broker)
     for column in PROVENANCE:
         if column not in kept:
@@ -127,50 +110,51 @@ def _keep(
     logger.info("kept %s as the reference run", path.name)
 
 
-def _read(path: Path, by: Sequence[str]) -> dict[Key, dict[str, Any]]:
-    """Return the rows of a reference run by what tells them apart."""
+def _read(name: str, by: Sequence[str]) -> pd.DataFrame:
+    """Return a reference run as text, its rows named by what tells them apart; empty where there is none."""
+    import pandas as pd
+
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        logger.info("there is no reference run %s", path.name)
+        return pd.DataFrame()
+    # As text: what a column is taken for depends on what else stands in it.
+    reference = _read_csv(path, dtype=str, keep_default_na=False)
+    if not set(by) <= set(reference):
+        logger.info("the reference run %s is not by %s", path.name, ", ".join(by))
+        return pd.DataFrame()
+    return reference.set_index(_keys(reference, by))
+
+
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        # As text: what a column is taken for depends on what else stands in it.
-        reference = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        logger.info("there is no reference run %s", path.name)
-        return {}
+        frame: pd.DataFrame = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise DataError(
             f"The reference run {path.name} cannot be read ({error}). "
             "Next: get the file from the repository again"
         ) from error
-    if not set(by) <= set(reference):
-        logger.info("the reference run %s is not by %s", path.name, ", ".join(by))
-        return {}
-    rows = [{str(column): value for column, value in row.items()} for row in reference.to_dict("records")]
-    return dict(zip(_keys(reference, by), rows, strict=True))
+    return frame
 
 
-def _keys(frame: pd.DataFrame, by: Sequence[str]) -> list[Key]:
+def _keys(frame: pd.DataFrame, by: Sequence[str]) -> pd.Index:
     """Return what tells rows apart, the same whether it comes from a run or from a file."""
-    return list(zip(*([_key(value) for value in frame[column]] for column in by), strict=True))
-
-
-def _key(value: Any) -> object:
     import pandas as pd
 
-    number = _number(value)
-    if not math.isnan(number):
-        return number
-    return "" if pd.isna(value) else str(value)  # a file knows no other way to write nothing
+    return pd.Index(
+        ["|".join(map(_key, row)) for row in frame[list(by)].astype(object).to_numpy()], dtype=object
+    )
 
 
-def _number(value: Any) -> float:
-    """Return a number, however it is written; NaN for what is none."""
-    if isinstance(value, bool):
-        return math.nan
+def _key(value: Any) -> str:
+    """Write a value as one text, whatever its type; nothing is empty, as in a file."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+        text = repr(float(str(value)))
+    except ValueError:
+        text = str(value)
+    return "" if text in ("nan", "None") else text
 
 
 def _round(values: pd.Series, digits: int) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The cleanup frames that tell what happened in a run, by its ledger.
+"""Tidy frames of what happened in a run, from its ledger.
 
 Words are those of RabbitMQ's PerfTest: published, confirmed, nacked, returned, received;
 consumer latency and confirm latency with min, median, p75, p95, p99.
@@ -9,6 +9,7 @@ Source: https://perftest.rabbitmq.com
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rmqlab.broker import Broker
-from rmqlab.measure._account import Account, Table
+from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._snapshots import ACKED, REJECTED, REQUEUED
+from rmqlab.measure._snapshots import ACKED, REJECTED, REQUEUED, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,20 @@ class Report:
     """Frames of what happened in one run.
 
     Each frame begins with the run's parameters and ends with its provenance, as columns.
+    Each name means one thing in all frames, of reports and of experiments:
+
+    - `published`, `confirmed`, `nacked`, `returned`, `acked`, `redelivered` and so on: counts, as
+      `Totals` defines them; `received` counts deliveries.
+    - `rate_msg_s`: messages per second, from when the measured work could begin until the last
+      message was done. Where frames have bins, within a bin.
+    - `makespan_s`: this time, from the beginning to the last message.
+    - `lag_ms`: from when a message was due to when it was published.
+    - `wait_ms`: from when a message was published, or its consumer began if that was later, to its
+      first delivery.
+    - `work_ms`: from a message's first delivery to when it was settled.
+    - `busy_s`: how long a consumer had at least one message that it settled in the end.
+    - `utilization`: `busy_s` as part of the time in which there was work; `idle_share`: 1 minus the mean.
+    - `jain`, `jain_busy`: Jain's index of what each consumer acked or rejected, and of `busy_s`.
 
     Attributes:
         account: the outcome of each message.
@@ -103,26 +118,12 @@ class Report:
         """Count what happened.
 
         Returns:
-            One row: the counts of `Totals`; time_s, from the first publishing (or delivery)
-            to the last event; published_msg_s, confirmed_msg_s, received_msg_s: each rate
-            over the time from the first to the last event of its kind, and from the first
-            publishing for confirms; NaN for fewer than two.
+            One row: the counts of `Totals`.
         """
-        messages, deliveries = self.account.messages, self.account.deliveries
-        published, confirmed = _known(messages["published_ns"]), _known(messages["confirmed_ns"])
-        events = np.concatenate(
-            [published, confirmed, deliveries["delivered_ns"], _known(deliveries["settled_ns"])]
-        )
-        row = dataclasses.asdict(self.account.totals()) | {
-            "time_s": float(np.ptp(events)) / NS_PER_S if len(events) else 0.0,
-            "published_msg_s": _rate_msg_s(published),
-            "confirmed_msg_s": _rate_msg_s(confirmed, since_ns=published.min(initial=2**62)),
-            "received_msg_s": _rate_msg_s(deliveries["delivered_ns"]),
-        }
-        return self._frame([row])
+        return self._frame([dataclasses.asdict(self.account.totals())])
 
     def throughput(self, bin_s: float = 1.0) -> pd.DataFrame:
-        """Show rates over time.
+        """Return rates over time.
 
         Args:
             bin_s: width of a bin, in seconds.
@@ -132,19 +133,12 @@ class Report:
             event), event (published, confirmed, received, acked, rejected or requeued, those
             that ever happened), messages, rate_msg_s. The last bin is as wide as the others,
             though the run may end within it.
-
-        Raises:
-            ValueError: `bin_s` is not above 0.
         """
-        if not bin_s > 0:
-            raise ValueError(f"bin_s is {bin_s}; it must be above 0")
         events = {name: times for name, times in self._times_ns().items() if len(times)}
         if not events:
             return self._frame([], columns=["time_s", "event", "messages", "rate_msg_s"])
-        first_ns = min(int(times.min()) for times in events.values())
-        places = {
-            name: ((times - first_ns) / (bin_s * NS_PER_S)).astype(np.int64) for name, times in events.items()
-        }
+        start_ns, bin_ns = self._start_ns(), bin_s * NS_PER_S
+        places = {name: ((times - start_ns) / bin_ns).astype(np.int64) for name, times in events.items()}
         bins = 1 + max(int(place.max()) for place in places.values())
         counts = np.concatenate([np.bincount(place, minlength=bins) for place in places.values()])
         return self._frame(
@@ -157,7 +151,7 @@ class Report:
         )
 
     def latency(self) -> pd.DataFrame:
-        """Show how long messages take, in milliseconds.
+        """Return how long messages take, in milliseconds.
 
         Returns:
             One row a kind: latency (`consumer`: from publishing to the first arrival at a
@@ -172,21 +166,17 @@ class Report:
             both = (published_ns > 0) & (until_ns > 0)
             times_ms = (until_ns[both] - published_ns[both]) / NS_PER_MS
             values = (
-                np.percentile(times_ms, list(PERCENTILES.values()))
+                np.percentile(times_ms, [*PERCENTILES.values()])
                 if len(times_ms)
-                else [float("nan")] * len(PERCENTILES)
+                else itertools.repeat(np.nan)
             )
             rows.append(
-                {
-                    "latency": name,
-                    "messages": len(times_ms),
-                    **{column: float(value) for column, value in zip(PERCENTILES, values, strict=True)},
-                }
+                {"latency": name, "messages": len(times_ms)} | dict(zip(PERCENTILES, values, strict=False))
             )
         return self._frame(rows)
 
     def deliveries(self) -> pd.DataFrame:
-        """Show each delivery: who had which message in hand, and when, as for a Gantt chart.
+        """Return each delivery: which consumer had which message, and when, as for a Gantt chart.
 
         Returns:
             One row a delivery, in the order of their arrival: message (its number), consumer
@@ -214,15 +204,13 @@ class Report:
         )
 
     def consumers(self) -> pd.DataFrame:
-        """Show what each consumer did.
+        """Return what each consumer did.
 
         Returns:
             One row a consumer, also one that got nothing: consumer (name), received,
-            redelivered (flagged), reordered, acked, rejected, requeued, unsettled
-            (deliveries), share (its part of all that was acked or rejected), busy_s (with at
-            least one message in hand: from its arrival until it was settled), utilization
-            (busy_s as part of the time from anybody's first delivery to the last event of
-            any; with a long prefetch, of a consumer that works on one message at a time).
+            redelivered (flagged), acked, rejected, requeued, unsettled (deliveries), busy_s,
+            utilization (busy_s as part of the time from anybody's first delivery to the last event
+            of any).
         """
         deliveries, count = self.account.deliveries, len(self.account.consumers)
         who, outcome = deliveries["consumer"], deliveries["outcome"]
@@ -230,43 +218,35 @@ class Report:
         def per_consumer(which: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
             return np.bincount(who[which], minlength=count)
 
-        done = per_consumer(outcome >= REJECTED)
         busy_s = _busy_ns(deliveries, count) / NS_PER_S
-        span_s = _span_ns(deliveries) / NS_PER_S
+        last_ns = max(deliveries["delivered_ns"].max(initial=0), deliveries["settled_ns"].max(initial=0))
+        span_s = (last_ns - deliveries["delivered_ns"].min(initial=last_ns)) / NS_PER_S
         return self._frame(
             {
                 "consumer": np.array(self.account.consumers, dtype=object),
                 "received": np.bincount(who, minlength=count),
                 "redelivered": per_consumer(deliveries["redelivered"] > 0),
-                "reordered": per_consumer(self.account.reordered),
                 "acked": per_consumer(outcome == ACKED),
                 "rejected": per_consumer(outcome == REJECTED),
                 "requeued": per_consumer(outcome == REQUEUED),
                 "unsettled": per_consumer(outcome == 0),
-                "share": done / done.sum() if done.sum() else np.full(count, np.nan),
                 "busy_s": busy_s,
                 "utilization": busy_s / span_s if span_s else np.full(count, np.nan),
             }
         )
 
     def fairness(self) -> pd.DataFrame:
-        """Show how evenly the messages were shared.
+        """Return how evenly the messages were shared.
 
         Returns:
-            One row: consumers (how many), jain (Jain's index of the messages that each
-            acked or rejected), jain_busy (of the time that each was busy), smallest_share,
-            largest_share, smallest_utilization, mean_utilization.
+            One row: consumers (how many), jain, jain_busy, mean_utilization.
         """
         each = self.consumers()
-        done = (each["acked"] + each["rejected"]).to_numpy()
         row = {
             "consumers": len(each),
-            "jain": jain_index(done),
+            "jain": jain_index((each["acked"] + each["rejected"]).to_numpy()),
             "jain_busy": jain_index(each["busy_s"].to_numpy()),
-            "smallest_share": float(each["share"].min()) if len(each) else float("nan"),
-            "largest_share": float(each["share"].max()) if len(each) else float("nan"),
-            "smallest_utilization": float(each["utilization"].min()) if len(each) else float("nan"),
-            "mean_utilization": float(each["utilization"].mean()) if len(each) else float("nan"),
+            "mean_utilization": each["utilization"].mean(),
         }
         return self._frame([row])
 
@@ -302,22 +282,6 @@ class Report:
 
 def _known(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return times_ns[times_ns > 0]
-
-
-def _rate_msg_s(times_ns: npt.NDArray[np.int64], since_ns: int | None = None) -> float:
-    """Return a rate from the first time, or an earlier one, to the last."""
-    if len(times_ns) < 2:  # noqa: PLR2004
-        return float("nan")
-    first_ns = int(times_ns.min()) if since_ns is None else min(int(since_ns), int(times_ns.min()))
-    span_ns = int(times_ns.max()) - first_ns
-    return len(times_ns) / span_ns * NS_PER_S if span_ns else float("nan")
-
-
-def _span_ns(deliveries: Table) -> int:
-    if not len(deliveries):
-        return 0
-    last_ns = max(int(deliveries["delivered_ns"].max()), int(deliveries["settled_ns"].max()))
-    return last_ns - int(deliveries["delivered_ns"].min())
 
 
 def _begun_ns(deliveries: Table) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from rmqlab import lessons
+from rmqlab.app import lessons
 
 PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LESSONS = [path for path in PATHS if path.stem[0].isdigit()]  # the others are appendices

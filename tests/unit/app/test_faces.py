@@ -25,7 +25,7 @@ FACES = {
     """,
     "rmqlab.measure": """
         ConstantDuration Ledger Load ParetoDuration Report by_message_id compare_to_reference jain_index
-        process_pool provenance publish_load published_ns read_reference run_grid run_jobs
+        process_pool provenance publish_load read_reference run_grid run_jobs
         summarize_repeats
     """,
     "rmqlab": """

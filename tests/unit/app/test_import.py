@@ -31,7 +31,7 @@ def test_import_loads_no_library_that_is_not_needed_yet() -> None:
     assert _loaded_by("import rmqlab") & (HEAVY | {"pika"}) == set()
 
 
-@pytest.mark.parametrize("module", ["rmqlab.engine", "rmqlab.measure", "rmqlab.cli"])
+@pytest.mark.parametrize("module", ["rmqlab.engine", "rmqlab.measure", "rmqlab.app.cli"])
 def test_parts_load_the_heavy_libraries_only_when_used(module: str) -> None:
     # A ledger is numpy arrays, so measuring begins with numpy.
     expected = {"numpy"} if module == "rmqlab.measure" else set()

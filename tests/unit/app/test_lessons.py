@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from rmqlab import lessons
+from rmqlab.app import lessons
 from rmqlab.errors import LessonError
 
 BAR = "for i in range(4):\n    print(f'\\r{i}/3', end='', flush=True)\nprint()\nprint('done')"

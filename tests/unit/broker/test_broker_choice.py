@@ -14,7 +14,7 @@ import psutil
 import pytest
 from helpers import eventually
 
-from rmqlab import doctor
+from rmqlab.app import doctor
 from rmqlab.broker import Broker, chosen_source, start_broker
 from rmqlab.broker._connection import quiet_pika
 from rmqlab.broker._node import MARK

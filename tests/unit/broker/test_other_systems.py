@@ -111,7 +111,7 @@ def test_a_watch_on_a_terminal_needs_no_time_of_the_processor_where_it_cannot_be
                         return [(0, select.POLLNVAL)]
 
                 select.poll = Poll
-                from rmqlab.terminal import end_with_terminal
+                from rmqlab.app.terminal import end_with_terminal
 
                 end_with_terminal()
                 before_s = time.process_time()

@@ -8,13 +8,11 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from helpers import body_of
 
 from rmqlab.errors import LedgerError
-from rmqlab.measure import Ledger, Load, by_message_id
-from rmqlab.measure._account import MESSAGE
+from rmqlab.measure import Ledger, Load, Report, by_message_id
 from rmqlab.measure._header import HEADER
 
 
@@ -34,24 +32,18 @@ def _filled(count: int, *, consumers: int = 2, batch: int = 100) -> Ledger:
     return ledger
 
 
-def test_a_million_messages_take_under_64_bytes_each() -> None:
-    started_s = time.monotonic()
-    count = 1_000_000
+def test_many_messages_take_under_64_bytes_each_and_are_reported_at_once() -> None:
+    count = 200_000
     ledger = _filled(count)
-    published, (one, other) = ledger._seen_by_publishers()[0], ledger._seen_by_consumers()
-    recorded = sum(
-        array.nbytes
-        for part in (published, one, other)
-        for name in type(part).__slots__
-        if isinstance(array := getattr(part, name), np.ndarray)
-    )
-    account = ledger.account()
+    assert len(pickle.dumps(ledger)) <= 64 * count  # what recorders hold
 
-    assert MESSAGE.itemsize <= 64
-    assert recorded <= 64 * count
-    assert account.messages.nbytes <= 64 * count
-    assert account.totals().acked == count
-    assert time.monotonic() - started_s < 30
+    started_s = time.process_time()
+    report = Report.of(ledger)
+    for frame in (report.throughput, report.latency, report.deliveries, report.fairness):
+        assert len(frame())
+    assert report.totals()["acked"].item() == count
+    assert time.process_time() - started_s < 5
+    assert report.account.messages.nbytes <= 64 * count
 
 
 def test_a_message_that_is_sent_again_keeps_its_first_time() -> None:
@@ -66,7 +58,7 @@ def test_a_message_that_is_sent_again_keeps_its_first_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\0" * 7, HEADER.pack(1, 0, 0), b"\xff" * 16, b'{"engine_id": "e", ...}']
+    "body", [b"", b"\0" * 7, HEADER.pack(1, 0)[:7], b"\xff" * 16, b'{"engine_id": "e", ...}']
 )
 def test_a_message_that_is_not_of_the_run_is_counted_as_foreign(body: bytes) -> None:
     ledger = _filled(1, consumers=1)
@@ -126,7 +118,7 @@ def test_an_answer_for_what_was_not_published_is_refused(first: int, last: int, 
     for number in range(3):
         publisher.published(number)
 
-    with pytest.raises(LedgerError, match=r"'api' speaks of its message.*Next: "):
+    with pytest.raises(LedgerError, match=r"'api'.*Next: "):
         getattr(publisher, answer)(first, last)
     assert ledger.totals().published == 3
     assert ledger.totals().confirmed == ledger.totals().nacked == 0
@@ -177,18 +169,15 @@ def test_two_publishers_cannot_have_the_same_numbers() -> None:
         publisher.published(0)
         publisher.published(1)
 
-    with pytest.raises(LedgerError, match="'from 0' and 'from 1' both published the message 1"):
-        ledger.merge([other])
+    with pytest.raises(LedgerError, match="Two publishers published the message 1"):
+        ledger.merge([other]).account()
 
 
 def test_a_ledger_that_was_pickled_is_the_same_and_goes_on() -> None:
     ledger = _filled(1000)
-    pickled = pickle.dumps(ledger)
-    copy = pickle.loads(pickled)
-    late = copy.consumer("late")
-    late.delivered(1, True, None, body_of(5))
+    copy = pickle.loads(pickle.dumps(ledger))
+    copy.consumer("late").delivered(1, True, None, body_of(5))
 
-    assert len(pickled) < 64 * 1000
     assert copy.totals().received == ledger.totals().received + 1
     assert copy.totals().duplicated == 1
     assert repr(ledger) == "<Ledger of 1000 messages, 1000 deliveries>"

@@ -40,7 +40,6 @@ class Delivered:
     redelivered: bool
     settled: int = 0
     outcome: str | None = None
-    reordered: bool = False
 
 
 @dataclass
@@ -150,14 +149,6 @@ class World:
             return
         message.place = "held"
         delivered = Delivered(message, consumer, self.clock.now, flagged)
-        if not message.deliveries:
-            delivered.reordered = any(
-                before.consumer == consumer
-                and before.message.publisher == message.publisher
-                and before is before.message.deliveries[0]
-                and before.message.number > message.number
-                for before in self.deliveries
-            )
         message.deliveries.append(delivered)
         self.deliveries.append(delivered)
         channel.append(delivered)
@@ -204,7 +195,7 @@ _SETTLED: Any = Delivered(None, 0, 0, False, 1, "acked")  # type: ignore[arg-typ
 
 
 def _body(number: int) -> bytes:
-    return HEADER.pack(number, 0, 0) + b"..."
+    return HEADER.pack(number, 0) + b"..."
 
 
 publisher = st.integers(0, len(FIRSTS) - 1)
@@ -264,7 +255,6 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
         "unique": sum(len(m.deliveries) > 0 for m in messages),
         "redelivered": sum(d.redelivered for d in deliveries),
         "duplicated": sum(len(m.deliveries) > 1 for m in messages),
-        "reordered": sum(d.reordered for d in deliveries),
         "acked": sum(d.outcome == "acked" for d in deliveries),
         "rejected": sum(d.outcome == "rejected" for d in deliveries),
         "requeued": sum(d.outcome == "requeued" for d in deliveries),
@@ -327,7 +317,7 @@ def test_frames_hold_together(events: list[Any]) -> None:
     consumers = report.consumers()
     throughput = report.throughput(bin_s=1e-8).groupby("event")["messages"].sum()
 
-    for word in ("received", "redelivered", "reordered", "acked", "rejected", "requeued"):
+    for word in ("received", "redelivered", "acked", "rejected", "requeued"):
         assert consumers[word].sum() == totals[word]
     for word in ("published", "confirmed", "received", "acked", "rejected", "requeued"):
         assert throughput.get(word, 0) == totals[word]
@@ -344,4 +334,3 @@ def _assert_same(one: Account, other: Account) -> None:
     assert one.foreign == other.foreign
     np.testing.assert_array_equal(one.messages, other.messages)
     np.testing.assert_array_equal(one.deliveries, other.deliveries)
-    np.testing.assert_array_equal(one.reordered, other.reordered)

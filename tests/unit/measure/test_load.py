@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import pickle
-import time
 
 import numpy as np
 import pytest
 
-from rmqlab.measure import ConstantDuration, Load, ParetoDuration, published_ns
+from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
 
-@pytest.mark.parametrize("size_bytes", [16, 17, 256, 100_000])
-def test_a_body_has_its_size_number_and_time(size_bytes: int) -> None:
+@pytest.mark.parametrize("size_bytes", [8, 9, 256, 100_000])
+def test_a_body_has_its_size_and_number(size_bytes: int) -> None:
     load = Load(3, size_bytes)
-    before_ns = time.perf_counter_ns()
     bodies = [*load.bodies(), load.body(2)]
 
     assert {len(body) for body in bodies} == {size_bytes}
     assert [load.identify(None, body) for body in bodies] == [0, 1, 2, 2]
-    assert all(before_ns <= published_ns(body) <= time.perf_counter_ns() for body in bodies)
 
 
 def test_a_load_knows_its_own_messages() -> None:
@@ -29,8 +26,6 @@ def test_a_load_knows_its_own_messages() -> None:
     assert load.identify(None, load.again().body(0)) < 0
     assert load.identify(None, b"short") < 0
     assert pickle.loads(pickle.dumps(load)).identify(None, load.body(2)) == 2
-    with pytest.raises(ValueError, match="5 bytes"):
-        published_ns(b"short")
 
 
 def test_the_same_seed_gives_the_same_load() -> None:
@@ -58,14 +53,10 @@ def test_durations_are_what_they_say() -> None:
     ("arguments", "said"),
     [
         ({"count": 0}, "count is 0; it goes from 1"),
-        ({"count": -5}, "count is -5"),
         ({"count": 2**32 + 1}, "count is 4294967297"),
-        ({"count": 1, "size_bytes": 15}, "size_bytes is 15; it goes from 16"),
-        ({"count": 1, "size_bytes": 2**30}, "size_bytes is 1073741824"),
+        ({"count": 1, "size_bytes": 7}, "size_bytes is 7; it goes from 8"),
         ({"count": 1, "rate_msg_s": 0}, "rate_msg_s is 0"),
-        ({"count": 1, "rate_msg_s": float("inf")}, "rate_msg_s is inf"),
-        ({"count": 1, "seed": -1}, "seed is -1"),
-        ({"count": 1, "run": -1}, "run is -1"),
+        ({"count": 1, "rate_msg_s": float("nan")}, "rate_msg_s is nan"),
     ],
 )
 def test_a_load_that_cannot_be_is_refused(arguments: dict[str, float], said: str) -> None:
@@ -73,19 +64,6 @@ def test_a_load_that_cannot_be_is_refused(arguments: dict[str, float], said: str
         Load(**arguments)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
-def test_a_mean_is_above_0(value: float) -> None:
-    with pytest.raises(ValueError, match=r"must be above 0"):
-        ParetoDuration(value)
-
-
-def test_other_bad_distributions_are_refused() -> None:
-    with pytest.raises(ValueError, match="duration_s is -1"):
-        ConstantDuration(-1)
+def test_a_shape_without_a_mean_is_refused() -> None:
     with pytest.raises(ValueError, match="shape is 1"):
         ParetoDuration(1, shape=1)
-
-
-def test_there_is_no_body_for_another_number() -> None:
-    with pytest.raises(ValueError, match="number is 3; it goes from 0 to 2"):
-        Load(3).body(3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +15,8 @@ from nbformat import NotebookNode
 
 from rmqlab.errors import LessonError
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+FOLDER = Path(__file__).parents[2] / "notebooks"
 CELL_TIMEOUT_S = 120
-# What nbconvert writes for a figure, as it does not look for a description of an output.
-NO_DESCRIPTION = "No description has been provided for this image"
 KEPT_CELL_METADATA = ("tags", "jupyter")
 
 
@@ -53,9 +50,7 @@ def find_lessons(paths: list[Path]) -> list[Path]:
             raise LessonError(f"There is no notebook {path}. Next: name one of those in notebooks/")
     found = paths or sorted(FOLDER.glob("*.ipynb"))
     if not found:
-        raise LessonError(
-            "There are no notebooks beside the package. Next: run from a clone of the repository"
-        )
+        raise LessonError("There are no notebooks. Next: run from a clone of the repository")
     return found
 
 
@@ -115,7 +110,7 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
 
 
 def normalize(notebook: NotebookNode) -> None:
-    """Take out of a notebook what differs between two machines and teaches nothing."""
+    """Remove from a notebook what differs between two machines."""
     notebook.metadata = NotebookNode(
         kernelspec=NotebookNode(display_name="Python 3 (ipykernel)", language="python", name="python3"),
         language_info=NotebookNode(name="python"),
@@ -139,12 +134,12 @@ def write_report(executions: list[Execution], folder: Path) -> Path:
     from nbconvert import HTMLExporter
 
     folder.mkdir(parents=True, exist_ok=True)
-    exporter = HTMLExporter(template_name="lab", embed_images=True, require_js_url="", mathjax_url="")
-    exporter.log.setLevel(logging.ERROR)  # it warns of descriptions that we add below
+    # The template that writes descriptions of figures, without the scripts that it would load.
+    exporter = HTMLExporter(
+        template_name="classic", embed_images=True, require_js_url="", mathjax_url="", jquery_url=""
+    )
     for each in executions:
         body, _ = exporter.from_notebook_node(each.notebook, {"metadata": {"path": str(each.path.parent)}})
-        for description in _descriptions(each.notebook):
-            body = body.replace(NO_DESCRIPTION, html.escape(description, quote=True), 1)
         (folder / f"{each.path.stem}.html").write_text(body, encoding="utf-8")
     index = folder / "index.html"
     index.write_text(_index(executions), encoding="utf-8")
@@ -166,20 +161,12 @@ def _settled(output: NotebookNode) -> NotebookNode:
 
 
 def _describe_figures(cell: NotebookNode, following: NotebookNode | None) -> None:
-    """Return the description of each figure, for who cannot see it: the paragraph that reads it."""
+    """Describe each figure by the paragraph behind it, for readers who cannot see it."""
     text = following.source if following and following.cell_type == "markdown" else ""
     paragraph = text.split("\n\n")[0].replace("*", "") or "figure"
     for output in cell.outputs:
         if "image/png" in output.get("data", {}):
             output.metadata = NotebookNode({"image/png": NotebookNode(alt=paragraph)})
-
-
-def _descriptions(notebook: NotebookNode) -> list[str]:
-    """Return the descriptions of all figures, in their order."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [
-        output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})
-    ]
 
 
 def _failed_cell(notebook: NotebookNode) -> str:
@@ -205,14 +192,11 @@ def _index(executions: list[Execution]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>rmqlab: the lessons, executed</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-  table {{ border-collapse: collapse; }}
-  th, td {{ text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0; }}
-  th, td {{ border-bottom: 1px solid #ddd; }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}
+  td {{ vertical-align: top; padding: .4rem 1rem .4rem 0; }}
 </style>
 <h1>The lessons, executed</h1>
 <table>
-<tr><th>lesson</th><th>title</th><th>time</th><th>result</th></tr>
 {rows}
 </table>
 </html>

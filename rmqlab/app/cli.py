@@ -18,18 +18,18 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
+from rmqlab.app.terminal import end_with_terminal
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 from rmqlab.interrupts import exit_code_of, wait_for
-from rmqlab.terminal import end_with_terminal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-INTERRUPTED = 130
+PROGRESS = ("{task.description}", BarColumn(), MofNCompleteColumn(), "cells", TimeElapsedColumn())
 
 app = typer.Typer(
     help="A laboratory that teaches RabbitMQ in Python by measuring it.",
@@ -53,35 +53,16 @@ def main() -> None:
     )
     logging.getLogger("rmqlab").setLevel(logging.INFO)
     try:
-        # Without standalone mode, a command that leaves with an exit code has it returned here.
-        sys.exit(app(standalone_mode=False))
+        app()
     except RmqlabError as error:
         err.print(f"rmqlab: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        _explain_usage(error)
-        sys.exit(2)
-
-
-def _explain_usage(error: Exception) -> None:
-    """Return what click says of a wrong option or argument; raise again what is none of click's."""
-    context = getattr(error, "ctx", None)
-    if not hasattr(error, "format_message"):
-        raise error
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()  # type: ignore[attr-defined] # the help
-        return
-    reason = " ".join(error.format_message().split()).rstrip(".")
-    command = context.command_path if context else "rmqlab"
-    err.print(f"rmqlab: {reason}. Next: see {command} --help", style="red", markup=False, soft_wrap=True)
 
 
 @app.command()
 def doctor() -> None:
     """Show what is on this machine, and what is missing."""
-    from rmqlab import doctor
+    from rmqlab.app import doctor
 
     with err.status("looking around"):
         findings = doctor.examine()
@@ -120,7 +101,7 @@ def lab(
     ] = 8888,
 ) -> None:
     """Start a broker, and JupyterLab on the lessons, until Ctrl-C."""
-    from rmqlab.lab import run_lab
+    from rmqlab.app.lab import run_lab
 
     if not (ROOT / FIRST_LESSON).is_file():
         raise RmqlabError("There are no lessons beside the package. Next: run from a clone of the repository")
@@ -154,12 +135,12 @@ def run(
     in_place: Annotated[bool, typer.Option("--in-place", help="Rewrite the notebooks themselves.")] = False,
 ) -> None:
     """Execute the lessons from top to bottom, and report on them."""
-    from rmqlab import lessons
+    from rmqlab.app import lessons
 
     paths = lessons.find_lessons(notebooks or [])
     counts = {path: lessons.count_code_cells(lessons.read_lesson(path)) for path in paths}
     executions = []
-    with _broker() as running, _environment(running), _progress() as progress:
+    with _broker() as running, _environment(running), Progress(*PROGRESS, console=err) as progress:
         for path, count in counts.items():
             task = progress.add_task(path.stem, total=count)
             execution = lessons.execute(path, lambda task=task: progress.advance(task))  # type: ignore[misc]
@@ -171,14 +152,14 @@ def run(
             lessons.write_notebook(execution, output / "notebooks" / path.name)
     report = lessons.write_report(executions, output / "report")
     out.print(f"Report: {report}", soft_wrap=True)
-    failed = [each for each in executions if each.error]
-    if in_place:
-        for each in executions:
-            if not each.error:
-                lessons.write_notebook(each, each.path)
+    failed = [each.path.stem for each in executions if each.error]
+    for each in executions:
+        if in_place and not each.error:
+            lessons.write_notebook(each, each.path)
     if failed:
-        names = ", ".join(each.path.stem for each in failed)
-        raise RmqlabError(f"{len(failed)} of {len(executions)} lessons failed: {names}. Next: see the report")
+        raise RmqlabError(
+            f"{len(failed)} of {len(executions)} lessons failed: {', '.join(failed)}. Next: see the report"
+        )
 
 
 @contextlib.contextmanager
@@ -210,17 +191,6 @@ def _environment(running: Broker) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells"),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=err)
-
-
 def _wait_for_interrupt(running: Broker) -> None:
     """Print how to use the broker, and wait. The URL holds a password, so it is not shown."""
     with tempfile.TemporaryDirectory(prefix="rmqlab-url-") as folder:
@@ -228,18 +198,20 @@ def _wait_for_interrupt(running: Broker) -> None:
         file.touch(mode=0o600)
         file.write_text(running.url + "\n")
         out.print("In another terminal:")
-        is_windows = sys.platform == "win32"
-        order = f'$env:AMQP_URL = Get-Content "{file}"' if is_windows else f'export AMQP_URL="$(cat {file})"'
-        out.print(f"  {order}", soft_wrap=True, markup=False)
+        if sys.platform == "win32":
+            out.print(f'  $env:AMQP_URL = Get-Content "{file}"', soft_wrap=True, markup=False)
+        else:
+            out.print(f'  export AMQP_URL="$(cat {file})"', soft_wrap=True, markup=False)
         if running.management_url:
-            pages = f"Its pages are at {running.management_url}, with the user and password of that URL."
-            out.print(pages, soft_wrap=True)
+            out.print(
+                f"Its pages are at {running.management_url}, with that URL's credentials.", soft_wrap=True
+            )
         out.print("Ctrl-C stops it.")
         wait_for(threading.Event().wait)
 
 
 def _run_command(command: list[str], running: Broker) -> int:
-    """Run a command with the broker in its environment, and give its exit code."""
+    """Run a command with the broker in its environment, and return its exit code."""
     try:
         process = subprocess.Popen(command, env=os.environ | running.environment())
     except OSError as error:

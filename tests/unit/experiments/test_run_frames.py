@@ -1,4 +1,4 @@
-"""Runs of a workload and their frames, from events made by hand."""
+"""Frames of a run of a workload, from events made by hand."""
 
 from __future__ import annotations
 

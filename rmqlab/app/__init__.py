@@ -1,0 +1,1 @@
+"""The command `rmqlab`: doctor, broker, lab, run."""
