@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -12,6 +12,8 @@ from rmqlab.measure import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ class Result:
     figures: Mapping[str, Callable[..., Figure]] = field(default_factory=dict, repr=False)
     ledgers: Mapping[str, Ledger] = field(default_factory=dict, repr=False)
 
+    def __or__(self, other: Result) -> Result:
+        """Return this result with the rows, further frames and ledgers of another one behind its own."""
+        details = {
+            name: pd.concat([frame, other.details[name]], ignore_index=True)
+            for name, frame in self.details.items()
+        }
+        rows = pd.concat([self.rows, other.rows], ignore_index=True)
+        return replace(self, rows=rows, details=details, ledgers={**self.ledgers, **other.ledgers})
+
     def frame(self, name: str = "") -> pd.DataFrame:
         """Return the rows with where they were measured in columns behind them, or a further frame.
 
@@ -55,7 +66,7 @@ class Result:
         return _named(self.figures, name, "figure")(self, **options)
 
 
-def _named(found: Mapping[str, Any], name: str, what: str) -> Any:
+def _named(found: Mapping[str, T], name: str, what: str) -> T:
     if name not in found:
         raise KeyError(f"There is no {what} {name!r}. Next: name one of {', '.join(found) or 'none'}")
     return found[name]
