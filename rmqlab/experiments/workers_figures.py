@@ -65,10 +65,10 @@ def plot_depth(depth: pd.DataFrame) -> Figure:
     with new_figure(1, 1) as (figure, (axes,)):
         for number, (_, run) in enumerate(depth.groupby("workers")):
             axes.step(run["time_s"], run["ready"], where="post", color=COLORS[number % len(COLORS)])
-        for number, peak in enumerate(peaks.itertuples()):  # over all lines
+        for number, (workers, time_s, ready) in enumerate(peaks[["workers", "time_s", "ready"]].to_numpy()):
             marker, color = MARKERS[number % len(MARKERS)], COLORS[number % len(COLORS)]
-            name = f"{_workers(peak.workers)}: {peak.ready}"
-            axes.plot(peak.time_s, peak.ready, marker, color=color, label=name)
+            name = f"{_workers(workers)}: {ready:.0f}"
+            axes.plot(time_s, ready, marker, color=color, label=name)  # over all lines
         fewest, most = peaks.iloc[0], peaks.iloc[-1]
         axes.set(xlabel="time (s)", ylabel="tasks in the queue")
         axes.set_title(

@@ -25,15 +25,14 @@ FACES = {
         summarize_repeats
     """,
     "rmqlab.experiments": """
-        Broadcast ClientsConfig Failures FaultRun FaultsConfig Job Result Run Runs Subscriber Workload
-        break_everything capture_failures compare_clients compare_waits consume_load crash_after
-        crash_before crash_consumer load_workload make_workload measure_durability
-        measure_partition_detection observe_exits plot_ack_batches plot_attendance plot_backlog
-        plot_clients plot_confirm_cost plot_depth plot_fairness_and_rate plot_fates plot_faults plot_gantt
-        plot_outages plot_poison plot_rates plot_recoveries plot_sharing plot_speedup plot_spread
-        plot_survival plot_waits_by_design plot_waits_over_day publish_for publish_task round_trip_ms
-        route_workload run_broadcast run_each run_when run_with_faults run_workload table_of_keys
-        waits_by_priority
+        AckBatchesConfig Broadcast ClientsConfig Failures FaultRun FaultsConfig Job Result
+        RoutingConfig Subscriber Workload WorkloadConfig break_everything capture_failures
+        compare_clients compare_waits consume_load crash_after crash_before load_workload
+        make_workload measure_ack_batches measure_durability measure_partition_detection
+        observe_exits plot_attendance plot_backlog plot_clients plot_confirm_cost
+        plot_fairness_and_rate plot_faults plot_outages plot_rates plot_recoveries plot_spread
+        plot_survival publish_for round_trip_ms route_workload run_broadcast run_when
+        run_with_faults run_workload table_of_keys
     """,
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError
