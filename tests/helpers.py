@@ -183,3 +183,16 @@ def container(name: str) -> dict[str, Any] | None:
             if error.status_code != 404 and "no such container" not in str(error):
                 raise
             return None
+
+
+def assert_figure_is_complete(figure: Any, *titles: str) -> None:
+    """Assert that a figure can be stored, is labeled, has these titles, and is not left open in pyplot."""
+    import io
+
+    import matplotlib.pyplot as plt
+
+    figure.savefig(io.BytesIO())
+    assert plt.get_fignums() == []
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(titles)
+    assert any(axes.get_xlabel() for axes in figure.axes) or figure.get_supxlabel()
+    assert any(axes.get_ylabel() or axes.get_yticklabels() for axes in figure.axes)

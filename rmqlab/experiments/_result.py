@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -35,6 +35,15 @@ class Result:
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     figures: Mapping[str, Callable[..., Figure]] = field(default_factory=dict, repr=False)
     ledgers: Mapping[str, Ledger] = field(default_factory=dict, repr=False)
+
+    def __or__(self, other: Result) -> Result:
+        """Return this result with the rows, further frames and ledgers of another one behind its own."""
+        details = {
+            name: pd.concat([frame, other.details[name]], ignore_index=True)
+            for name, frame in self.details.items()
+        }
+        rows = pd.concat([self.rows, other.rows], ignore_index=True)
+        return replace(self, rows=rows, details=details, ledgers={**self.ledgers, **other.ledgers})
 
     def frame(self, name: str = "") -> pd.DataFrame:
         """Return the rows with where they were measured in columns behind them, or a further frame.

@@ -50,10 +50,11 @@ def call_the_engine(broker: Broker) -> list[engine.Task]:
 
 
 def run_experiments(broker: Broker) -> pd.DataFrame:
-    """Run a workload, and compare two designs."""
+    """Run a workload with one worker and with two."""
     workload = experiments.make_workload(20, measure.ConstantDuration(0.001))
-    runs = {each: experiments.run_workload(broker, workload, workers=each, progress=False) for each in (1, 2)}
-    return experiments.Runs(runs, by="workers").summary()
+    configs = {each: experiments.WorkloadConfig(workload=workload, workers=each) for each in (1, 2)}
+    result = experiments.run_workload(broker, configs, by="workers", progress=False)
+    return assert_type(result, experiments.Result).frame()
 
 
 def break_it(own: OwnBroker) -> Outage:

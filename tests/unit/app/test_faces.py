@@ -48,7 +48,7 @@ def test_a_part_offers_these_names(part: str) -> None:
 
 def test_each_experiment_is_shown_in_a_notebook_or_makes_a_reference() -> None:
     experiments = importlib.import_module("rmqlab.experiments")
-    sources = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("data/**/*.py")]
+    sources = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("data/**/*.py"), *ROOT.rglob("user_program.py")]
     named = set(re.findall(r"\w+", "".join(path.read_text() for path in sources)))
 
     assert set(experiments.__all__) - named == set()

@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from rmqlab import experiments
 from rmqlab.experiments.confirms_figures import plot_confirm_cost
 from rmqlab.experiments.durability_figures import plot_durability
-from rmqlab.experiments.prefetch_figures import plot_fairness_and_rate, plot_rates
+from rmqlab.experiments.prefetch_figures import plot_fairness_and_rate, plot_rates, plot_sharing
 from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
 
 mpl.use("agg")  # no window, whatever the machine has
 
-SUMMARY = pd.DataFrame(
-    {
-        "workers": [4, 1, 2],
-        "makespan_s": [2.5, 8.2, 4.3],
-        "ideal_s": [2.0, 8.0, 4.0],
-        "rate_msg_s": [384.0, 117.0, 223.0],
-        "acked": [960, 960, 960],
-    }
-)
-DEPTH = pd.DataFrame(
-    {
-        "workers": [1, 1, 1, 4, 4, 4],
-        "time_s": [0.0, 0.5, 1.0, 0.0, 0.5, 1.0],
-        "ready": [1, 7, 0, 1, 2, 0],
-    }
-)
-DELIVERIES = pd.DataFrame(
-    {
-        "prefetch": [1, 1, 1, 1, 0, 0, 0],
-        "consumer": ["w-2", "w-10", "w-2", "w-2", "w-2", "w-2", "w-2"],
-        "delivered_s": [0.5, 0.5, 1.0, 1.5, 0.25, 0.25, 0.25],
-        "begun_s": [0.5, 0.5, 1.0, 1.5, 0.25, 1.25, 2.25],
-        "settled_s": [1.0, 1.5, 1.5, None, 1.25, 2.25, 3.25],
-        "redelivered": [False] * 7,
-        "outcome": ["acked", "acked", "acked", None, "acked", "acked", "acked"],
-    }
-)
 THROUGHPUT = pd.DataFrame(
     [
         {"time_s": 0.25 * place, "event": event, "rate_msg_s": rate}
@@ -93,36 +61,6 @@ RATES = pd.DataFrame(
 CONSUMED = experiments.Result(RATES, plot_rates, {})
 
 
-def _tasks(outcomes: list[str | None], deliveries: list[int]) -> pd.DataFrame:
-    count = len(outcomes)
-    return pd.DataFrame(
-        {
-            "message": range(count),
-            "outcome": outcomes,
-            "deliveries": deliveries,
-            "settled_s": [0.1 * (number + 1) for number in range(count)],
-        }
-    )
-
-
-CRASHED = {
-    "auto": _tasks(["acked", None, None], [1, 1, 0]),
-    "each": _tasks(["acked", "acked", "acked"], [1, 2, 1]),
-}
-POISONED = {
-    "requeue": _tasks(["acked", "requeued", None], [1, 5000, 0]),
-    "dead-letter": _tasks(["acked", "rejected", "acked"], [1, 1, 1]),
-}
-BATCHES = pd.DataFrame(
-    {
-        "n": [1, 10, 100],
-        "acked_msg_s": [10_000.0, 20_000.0, 21_000.0],
-        "acked_msg_s_low": [9_000.0, 19_000.0, 20_000.0],
-        "acked_msg_s_high": [11_000.0, 21_000.0, 22_000.0],
-        "repeated": [0.0, 9.0, 99.0],
-    }
-)
-
 NAN = float("nan")
 FATES = {
     ("classic", "transient", "none"): (100, 0),
@@ -154,28 +92,8 @@ COSTS = pd.DataFrame(
         "confirm_p99_ms": [NAN, 2.0, 40.0] * 2,
     }
 )
-WAITS = pd.DataFrame(
-    {
-        "design": ["one queue"] * 4 + ["own queue"] * 4,
-        "priority": ["normal", "high"] * 4,
-        "published_s": [0.0, 0.1, 0.2, 0.3] * 2,
-        "wait_ms": [100.0, 100.0, 120.0, 120.0, 2000.0, 0.1, 1000.0, 30.0],
-        "matched_normal_ms": [None, 100.0, None, 120.0, None, 2000.0, None, 1000.0],
-    }
-)
 # Each with the titles of its axes.
 FIGURES = {
-    "speedup": (lambda: experiments.plot_speedup(SUMMARY), ["4 times the workers: 3.3 times as fast", ...]),
-    "depth": (lambda: experiments.plot_depth(DEPTH), [...]),
-    "gantt": (lambda: experiments.plot_gantt(DELIVERIES.query("prefetch == 1")), ["Done after 1.0 s"]),
-    "gantt of cases": (
-        lambda: experiments.plot_gantt(DELIVERIES, by="prefetch"),
-        ["prefetch 1: done after 1.0 s", "no limit: done after 3.0 s"],
-    ),
-    "gantt of nothing": (
-        lambda: experiments.plot_gantt(DELIVERIES.assign(settled_s=float("nan"), outcome=None)),
-        ["Nothing done"],
-    ),
     "outages": (
         lambda: plot_outages(FAULTS),
         ["2 faults; the longest silence is 0.9 s (restart)", ...],
@@ -184,10 +102,6 @@ FIGURES = {
         lambda: plot_recoveries(RECOVERIES),
         ["Half are back after 35 ms (closed), 255 ms (restart)"],
     ),
-    "sharing": (
-        lambda: experiments.plot_sharing(SHARING),
-        ["From prefetch 1 to 1000, fairness falls from 0.99 to 0.12", ...],
-    ),
     "rates": (
         lambda: plot_rates(RATES),
         ["More prefetch makes the distant consumer 9 times as fast, the near one 2.0 times"],
@@ -195,18 +109,6 @@ FIGURES = {
     "fairness and rate": (
         lambda: plot_fairness_and_rate(CONSUMED, sharing=SHARING, rule={0: 2, 2.5: 8}),
         ["Prefetch 10 gives 89% of the throughput, and a fairness of 0.90"],
-    ),
-    "fates": (
-        lambda: experiments.plot_fates(CRASHED),
-        ["One worker crashes: auto loses 2, each none"],
-    ),
-    "poison": (
-        lambda: experiments.plot_poison(POISONED),
-        ["requeue: 1 of 2 good tasks", "5,000 failures instead of 1"],
-    ),
-    "batches": (
-        lambda: experiments.plot_ack_batches(BATCHES),
-        ["The gain: up to 2.1 times the rate", "The price: up to 99 are done twice"],
     ),
     "survival": (
         lambda: plot_durability(SURVIVAL),
@@ -219,14 +121,6 @@ FIGURES = {
     "cost": (
         lambda: plot_confirm_cost(COSTS),
         ["window 500 is 19 times as fast as each", "A confirm takes 0.5 to 16 ms"],
-    ),
-    "waits over a day": (
-        lambda: experiments.plot_waits_over_day(WAITS[WAITS["design"] == "one queue"]),
-        [...],
-    ),
-    "waits by design": (
-        lambda: experiments.plot_waits_by_design(WAITS),
-        ["one queue:\n110 against 110 ms", "own queue:\n15 against 1,500 ms"],
     ),
 }
 
@@ -247,101 +141,6 @@ def test_a_figure_is_labelled_states_its_finding_and_does_not_stay_open(name: st
     assert all(wanted in (..., title) for wanted, title in zip(titles, shown, strict=True))
     assert any(axes.get_xlabel() for axes in figure.axes) or figure.get_supxlabel()
     assert any(axes.get_ylabel() or axes.get_yticklabels() for axes in figure.axes)
-
-
-def test_no_figure_stays_open_when_drawing_fails() -> None:
-    with pytest.raises(KeyError):
-        experiments.plot_depth(DEPTH.drop(columns="time_s"))
-
-    assert plt.get_fignums() == []
-
-
-def test_lines_of_depth_differ_by_marker_as_well_as_by_color() -> None:
-    (axes,) = experiments.plot_depth(DEPTH).axes
-    markers = [line for line in axes.get_lines() if line.get_marker() not in ("None", None, "")]
-
-    assert len({line.get_marker() for line in markers}) == 2
-    assert len({line.get_color() for line in markers}) == 2
-
-
-def test_depth_states_the_peaks() -> None:
-    (axes,) = experiments.plot_depth(DEPTH).axes
-
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["1 worker: 7", "4 workers: 2"]
-    assert "7 tasks" in axes.get_title(loc="left")
-    assert "to 2" in axes.get_title(loc="left")
-
-
-@pytest.mark.parametrize("rows", [1, 2])
-def test_one_or_two_runs_can_be_drawn_too(rows: int) -> None:
-    assert isinstance(experiments.plot_speedup(SUMMARY.head(rows)), Figure)
-    assert isinstance(experiments.plot_depth(DEPTH.head(3 * rows)), Figure)
-
-
-def _bars(axes: Axes) -> list[tuple[float, float, float]]:
-    """Give start, end and lane of each bar, in the order of starts and lanes."""
-    boxes = [path.get_extents() for path in axes.collections[0].get_paths()]
-    return sorted((box.x0, box.x1, (box.y0 + box.y1) / 2) for box in boxes)
-
-
-def _colors(axes: Axes) -> list[str]:
-    return [to_hex(color).upper() for color in axes.collections[0].get_facecolor()]
-
-
-def test_a_gantt_chart_has_a_bar_for_each_delivery_that_was_settled() -> None:
-    (axes,) = experiments.plot_gantt(DELIVERIES.query("prefetch == 1")).axes
-
-    assert _bars(axes) == [(0, 0.5, 0), (0, 1, 1), (0.5, 1, 0)]  # from the first delivery on
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["w-2", "w-10"]
-    assert axes.get_title(loc="left") == "Done after 1.0 s"
-    assert axes.get_legend() is None
-
-
-def test_cases_of_a_gantt_chart_share_their_time_and_their_lanes() -> None:
-    upper, lower = experiments.plot_gantt(DELIVERIES, by="prefetch").axes
-
-    assert upper.get_title(loc="left") == "prefetch 1: done after 1.0 s"
-    assert lower.get_title(loc="left") == "no limit: done after 3.0 s"
-    assert upper.get_xlim() == lower.get_xlim() == (0, 3)
-    assert _bars(lower) == [(0, 1, 0), (1, 2, 0), (2, 3, 0)]
-    assert upper.get_ylim() == lower.get_ylim() == (1.5, -0.5)
-    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "time from the first delivery (s)")
-
-
-def test_deliveries_that_came_back_have_colors_of_their_own() -> None:
-    came_back = DELIVERIES.query("prefetch == 0").assign(
-        redelivered=[False, False, True], outcome=["acked", "requeued", "acked"]
-    )
-    (axes,) = experiments.plot_gantt(came_back).axes
-
-    assert len(set(_colors(axes))) == 3
-    legend = axes.get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["redelivered", "requeued"]
-    assert [to_hex(patch.get_facecolor()).upper() for patch in legend.get_patches()] == [
-        *reversed(_colors(axes)[1:])
-    ]
-
-
-def test_cases_of_a_gantt_chart_may_have_names() -> None:
-    named = DELIVERIES.assign(case=DELIVERIES["prefetch"].map({1: "fair", 0: "greedy"}), workers=2)
-
-    titles = [axes.get_title(loc="left") for axes in experiments.plot_gantt(named, by="case").axes]
-    assert titles == ["fair: done after 1.0 s", "greedy: done after 3.0 s"]
-    (axes,) = experiments.plot_gantt(named, by="workers").axes
-    assert axes.get_title(loc="left") == "workers 2: done after 3.0 s"
-
-
-def test_nothing_on_a_gantt_chart_is_cut_off_or_overlaps() -> None:
-    figure = experiments.plot_gantt(DELIVERIES.assign(redelivered=True, outcome="requeued"), by="prefetch")
-    figure.draw_without_rendering()
-
-    texts = [axes._left_title for axes in figure.axes] + [figure.axes[0].get_legend()]
-    texts += [label for axes in figure.axes for label in axes.get_yticklabels()]
-    texts += [figure.axes[1].xaxis.label, figure._supylabel]
-    boxes = [text.get_window_extent() for text in texts]
-    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
-    assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_outages_are_shaded_and_named_and_what_does_not_last_is_a_line() -> None:
@@ -367,17 +166,6 @@ def test_what_the_rule_gives_is_drawn_and_written() -> None:
     assert [2, 2] in [list(line.get_xdata()) for line in axes.get_lines()]
 
 
-def test_fates_count_what_was_lost_and_what_was_delivered_again() -> None:
-    (axes,) = experiments.plot_fates(CRASHED).axes
-
-    assert axes.get_title(loc="left") == "One worker crashes: auto loses 2, each none"
-    texts = [text.get_text() for text in axes.texts]
-    assert texts == [
-        *("done: 1", "delivered again: 0", "lost: 2"),
-        *("done: 3", "delivered again: 1", "lost: 0"),
-    ]
-
-
 def test_each_cell_says_what_survived() -> None:
     (axes,) = plot_durability(SURVIVAL).axes
     texts = [text.get_text() for text in axes.texts]
@@ -391,26 +179,10 @@ def test_each_cell_says_what_survived() -> None:
     assert texts[4:] == ["refused"] * 4
 
 
-def test_each_design_has_its_two_distributions_and_the_lines_are_named_once() -> None:
-    figure = experiments.plot_waits_by_design(WAITS)
-
-    one, own = figure.axes
-    assert one.get_title(loc="left") == "one queue:\n110 against 110 ms"
-    assert own.get_title(loc="left") == "own queue:\n15 against 1,500 ms"
-    for axes in (one, own):
-        beside, high = axes.get_lines()
-        assert beside.get_marker() != high.get_marker()
-        assert list(high.get_ydata()) == [0.5, 1.0]
-    assert [len(axes.texts) for axes in (one, own)] == [0, 2]
-    assert own.get_xlim() == one.get_xlim()
-
-
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: experiments.plot_speedup(SUMMARY.head(1)),
-        lambda: experiments.plot_depth(DEPTH.head(3)),
-        lambda: experiments.plot_sharing(SHARING.head(1)),
+        lambda: plot_sharing(SHARING.head(1)),
         lambda: plot_rates(RATES.head(1)),
         lambda: plot_fairness_and_rate(
             experiments.Result(RATES.head(1), plot_rates, {}), sharing=SHARING.head(1), rule={0: 2}

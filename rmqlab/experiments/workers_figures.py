@@ -1,4 +1,4 @@
-"""Gantt charts: what each consumer worked on, and when it had nothing to do."""
+"""How workers do: makespan and throughput, the depth of the queue, and a Gantt chart."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba_array
 from matplotlib.patches import Patch
 
-from rmqlab.figures import COLORS, MEASURED, new_figure
+from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+HEADROOM = 1.2  # for the legend, over the highest point
 # Two shades in parity: where one task ends and the next begins stays visible.
 SHADES = (MEASURED, COLORS[5])
 MARKED = {"redelivered": COLORS[1], "requeued": COLORS[4]}
@@ -29,25 +30,86 @@ LABEL_IN = 0.18
 BAR = 0.8  # of a lane
 
 
-def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
-    """Draw what each consumer worked on over time, as one bar a delivery, and idle as empty.
+def plot_speedup(rows: pd.DataFrame) -> Figure:
+    """Draw makespan and throughput against the number of workers, beside the ideal lines.
 
     Args:
-        deliveries: one row a delivery, from `Report.deliveries`: consumer, begun_s,
-            settled_s, delivered_s, redelivered, outcome. What was never settled has no bar.
-        by: a column, such as `prefetch`, for whose values to draw axes below each other; None
-            draws all in one.
+        rows: one row a run: workers, makespan_s, ideal_s, rate_msg_s, acked.
+
+    Returns:
+        A figure with two axes: seconds on the left, tasks per second on the right.
+    """
+    runs = rows.sort_values("workers")
+    workers = runs["workers"]
+    with new_figure(1, 2) as (figure, (left, right)):
+        _beside_ideal(left, workers, measured=runs["makespan_s"], ideal=runs["ideal_s"])
+        left.set(ylabel="makespan (s)", title=_speedup_title(runs))
+        _beside_ideal(right, workers, measured=runs["rate_msg_s"], ideal=runs["acked"] / runs["ideal_s"])
+        right.set(ylabel="throughput (tasks/s)")
+        for axes in (left, right):
+            highest = max(float(np.max(line.get_ydata())) for line in axes.get_lines())
+            axes.set(xlabel="workers", ylim=(0, highest * HEADROOM))
+            axes.set_xticks(list(workers))
+            axes.set_xticks([], minor=True)
+        left.legend()
+    return figure
+
+
+def plot_depth(depth: pd.DataFrame) -> Figure:
+    """Draw how many tasks wait in the queue over time, one line for each number of workers.
+
+    Args:
+        depth: one row a change: workers, time_s, ready.
+    """
+    peaks = depth.loc[depth.groupby("workers")["ready"].idxmax()]
+    with new_figure(1, 1) as (figure, (axes,)):
+        for number, (_, run) in enumerate(depth.groupby("workers")):
+            axes.step(run["time_s"], run["ready"], where="post", color=COLORS[number % len(COLORS)])
+        for number, (workers, time_s, ready) in enumerate(peaks[["workers", "time_s", "ready"]].to_numpy()):
+            marker, color = MARKERS[number % len(MARKERS)], COLORS[number % len(COLORS)]
+            name = f"{_workers(workers)}: {ready:.0f}"
+            axes.plot(time_s, ready, marker, color=color, label=name)  # over all lines
+        fewest, most = peaks.iloc[0], peaks.iloc[-1]
+        axes.set(xlabel="time (s)", ylabel="tasks in the queue")
+        axes.set_title(
+            f"Up to {fewest['ready']:.0f} tasks wait for {_workers(fewest['workers'])}, "
+            f"up to {most['ready']:.0f} for {_workers(most['workers'])}"
+        )
+        axes.set_ylim(0, depth["ready"].max() * HEADROOM + 1)
+        axes.legend(title="the most that wait")
+    return figure
+
+
+def _beside_ideal(axes: Axes, workers: pd.Series, *, measured: pd.Series, ideal: pd.Series) -> None:
+    axes.plot(workers, ideal, "--", color=GREY, label="ideal")
+    axes.plot(workers, measured, marker="o", color=MEASURED, label="measured")
+
+
+def _workers(count: float) -> str:
+    return f"{count:.0f} worker{'s' if count > 1 else ''}"
+
+
+def _speedup_title(runs: pd.DataFrame) -> str:
+    first, last = runs.iloc[0], runs.iloc[-1]
+    factor = first["makespan_s"] / last["makespan_s"]
+    times = last["workers"] / first["workers"]
+    return f"{times:.0f} times the workers: {factor:.1f} times as fast"
+
+
+def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
+    """Draw what each consumer worked on over time: a bar a delivery, and idle time empty.
+
+    Deliveries that the broker flagged as redelivered, and those that were requeued, have colors
+    of their own. What was never settled has no bar.
+
+    Args:
+        deliveries: one row a delivery: consumer, begun_s, settled_s, delivered_s, redelivered,
+            outcome.
+        by: a column, such as `prefetch`: each of its values has axes of its own, below each other.
 
     Returns:
         A figure of axes that share their time, which begins at the first delivery of each.
-        Deliveries that the broker flagged as redelivered, and those that were requeued, have
-        colors of their own.
-
-    Raises:
-        ValueError: there are no deliveries.
     """
-    if deliveries.empty:
-        raise ValueError("there are no deliveries to draw")
     cases = {None: deliveries} if by is None else dict(list(deliveries.groupby(by, sort=False)))
     lanes = sorted(set(deliveries["consumer"]), key=_natural)
     lane_in = min(LANE_IN, LANES_IN / len(lanes) / len(cases))
@@ -81,7 +143,7 @@ def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
 
 
 def _bars(axes: Axes, rows: pd.DataFrame, lanes: list[str]) -> set[str]:
-    """Draw the bars of one case, all at once; and say which colors beyond the shades they have."""
+    """Draw the bars of one case, and return which kinds of MARKED are among them."""
     bars = rows[rows["settled_s"].notna()].sort_values("begun_s", kind="stable")
     start_s = rows["delivered_s"].min()
     lane = bars["consumer"].map({name: place for place, name in enumerate(lanes)}).to_numpy()

@@ -23,8 +23,8 @@ def plot_waits_over_day(waits: pd.DataFrame) -> Figure:
     """Draw how long each task waited against when it was published, for one design.
 
     Args:
-        waits: one row a task, from `experiments.waits_by_priority`: priority, published_s,
-            wait_ms, matched_normal_ms.
+        waits: one row a task, from `compare_waits`: priority, published_s, wait_ms,
+            matched_normal_ms.
 
     Returns:
         A figure with one axes.
@@ -55,8 +55,8 @@ def plot_waits_by_design(waits: pd.DataFrame) -> Figure:
     """Draw the distribution of waits in each design, of high-priority tasks and those beside them.
 
     Args:
-        waits: one row a task and design, from `experiments.waits_by_priority`: design, priority,
-            wait_ms, matched_normal_ms.
+        waits: one row a task and design, from `compare_waits`: design, priority, wait_ms,
+            matched_normal_ms.
 
     Returns:
         A figure with one axes a design: the share of tasks that waited at most so many

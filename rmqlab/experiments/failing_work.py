@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -17,22 +18,16 @@ LOGGER = logging.getLogger("rmqlab.amqp")
 
 
 def crash_before(work: Callable[[T], object], *calls: int) -> Callable[[T], None]:
-    """Make work whose worker crashes in some calls, before anything is done.
+    """Return work whose worker crashes in some calls, before anything is done.
 
     Args:
         work: does the work, such as `workload.execute`.
-        calls: which calls crash, counted from 1 over all workers that share what is returned.
-
-    Returns:
-        What does the work, and raises `engine.Crash` instead in these calls.
-
-    Raises:
-        ValueError: a call is below 1.
+        calls: which calls raise `engine.Crash`, counted from 1 over all workers.
     """
-    count = _CallCounter(calls)
+    numbers = itertools.count(1)  # one at a time, also from several threads
 
     def crash_or_work(task: T) -> None:
-        if count.is_hit():
+        if next(numbers) in calls:
             raise Crash
         work(task)
 
@@ -40,51 +35,29 @@ def crash_before(work: Callable[[T], object], *calls: int) -> Callable[[T], None
 
 
 def crash_after(work: Callable[[T], object], *calls: int) -> Callable[[T], None]:
-    """Make work whose worker crashes in some calls, when all is done and nothing acknowledged.
+    """Return work whose worker crashes in some calls, when all is done and nothing acknowledged.
 
     Args:
         work: does the work, such as `workload.execute`.
-        calls: which calls crash, counted from 1 over all workers that share what is returned.
-
-    Returns:
-        What does the work, and then raises `engine.Crash` in these calls.
-
-    Raises:
-        ValueError: a call is below 1.
+        calls: which calls raise `engine.Crash`, counted from 1 over all workers.
     """
-    count = _CallCounter(calls)
+    numbers = itertools.count(1)
 
     def work_and_crash(task: T) -> None:
-        is_hit = count.is_hit()
+        number = next(numbers)
         work(task)
-        if is_hit:
+        if number in calls:
             raise Crash
 
     return work_and_crash
 
 
-class _CallCounter:
-    """Counts the calls of several threads, and says which of them are to crash."""
-
-    def __init__(self, calls: tuple[int, ...]) -> None:
-        if any(call < 1 for call in calls):
-            raise ValueError(f"calls are {calls}; they are counted from 1")
-        self._calls = frozenset(calls)
-        self._count = 0
-        self._lock = threading.Lock()
-
-    def is_hit(self) -> bool:
-        with self._lock:
-            self._count += 1
-            return self._count in self._calls
-
-
 @dataclass(slots=True, eq=False)
 class Failures:
-    """What would have been logged of messages whose work failed.
+    """Failures of messages' work that were not logged.
 
     Attributes:
-        count: how many failures there were.
+        count: how many there were.
         first: the first one, in a line: which message, and what was raised; empty if there
             was none.
     """
@@ -109,7 +82,7 @@ def capture_failures() -> Iterator[Failures]:
     """Count the failures of messages' work instead of logging each with its traceback.
 
     For work that fails on purpose, and often: a thousand tracebacks a second hide what one
-    looks for, and cost time of their own. Whatever else is logged still is.
+    looks for, and take time. Whatever else is logged still is.
 
     Returns:
         A context manager that gives the failures, which are counted until its block is left.

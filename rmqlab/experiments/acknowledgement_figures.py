@@ -1,4 +1,4 @@
-"""What becomes of tasks when workers crash or fail, and what acknowledging many at once costs."""
+"""The outcome of tasks when workers crash or fail, and what acknowledging many at once costs."""
 
 from __future__ import annotations
 
@@ -16,36 +16,34 @@ DONE, AGAIN, LOST = "0.82", COLORS[0], COLORS[1]
 DARK = "0.2"
 
 
-def plot_fates(tasks: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_outcomes(tasks: pd.DataFrame, *, by: str | None) -> Figure:
     """Draw which tasks were done, which of them were delivered again, and which were lost.
 
     Args:
-        tasks: for each run's name, one row a task, from `Run.tasks`: message, outcome,
-            deliveries.
+        tasks: one row a task: message, outcome, deliveries.
+        by: the column that has the names of the runs; None if there is one run.
 
     Returns:
         A figure with one axes, in which each run is a band and each task a stroke.
     """
+    runs = _runs(tasks, by)
     with new_figure(1, 1) as (figure, (axes,)):
         parts = []
-        for row, (name, run) in enumerate(tasks.items()):
+        for row, (name, run) in enumerate(runs.items()):
             is_done = run["outcome"] == "acked"
-            fates = {
-                "done": (is_done, DONE, 1.0),
-                "delivered again": (is_done & (run["deliveries"] > 1), AGAIN, 2.0),
-                "lost": (~is_done, LOST, 1.2),
+            outcomes = {
+                "done": (is_done, DONE, DARK, 1.0),
+                "delivered again": (is_done & (run["deliveries"] > 1), AGAIN, AGAIN, 2.0),
+                "lost": (~is_done, LOST, LOST, 1.2),
             }
-            for which, color, width in fates.values():
-                messages = run.loc[which, "message"]
-                axes.vlines(messages, row - 0.3, row + 0.3, color=color, linewidth=width)
-            counts = {fate: int(which.sum()) for fate, (which, _, _) in fates.items()}
-            colors = {"done": DARK, "delivered again": AGAIN, "lost": LOST}
-            for place, (fate, count) in enumerate(counts.items()):
-                x = place * len(run) * 0.28
-                axes.text(x, row - 0.38, f"{fate}: {count}", color=colors[fate], va="bottom")
-            parts.append(f"{name} loses {counts['lost']}" if counts["lost"] else f"{name} none")
-        axes.set_yticks(range(len(tasks)), list(tasks))
-        axes.set_ylim(len(tasks) - 0.5, -0.75)
+            for place, (outcome, (which, color, text_color, width)) in enumerate(outcomes.items()):
+                axes.vlines(run.loc[which, "message"], row - 0.3, row + 0.3, color=color, linewidth=width)
+                text = f"{outcome}: {which.sum()}"
+                axes.text(place * len(run) * 0.28, row - 0.38, text, color=text_color, va="bottom")
+            lost = len(run) - is_done.sum()
+            parts.append(f"{name} loses {lost}" if lost else f"{name} none")
+        axes.set_yticks(range(len(runs)), list(runs))
+        axes.set_ylim(len(runs) - 0.5, -0.75)
         axes.grid(visible=False)
         axes.set(xlabel="task, in the order of publishing")
         axes.set_ylabel("acknowledgement")
@@ -53,13 +51,13 @@ def plot_fates(tasks: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_poison(tasks: pd.DataFrame, *, by: str | None) -> Figure:
     """Draw how the good tasks get on beside those that always fail, and how often these fail.
 
     Args:
-        tasks: for each run's name, one row a task, from `Run.tasks`: settled_s, outcome,
-            deliveries. What was never acknowledged counts as failing if it was delivered
-            and given back, or rejected.
+        tasks: one row a task: settled_s, outcome, deliveries. Deliveries of what was never
+            acknowledged count as failures.
+        by: the column that has the names of the runs; None if there is one run.
 
     Returns:
         A figure with two axes: good tasks done over time on the left, deliveries of failing
@@ -67,7 +65,7 @@ def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
     """
     with new_figure(1, 2) as (figure, (left, right)):
         ends, failures = {}, {}
-        for number, (name, run) in enumerate(tasks.items()):
+        for number, (name, run) in enumerate(_runs(tasks, by).items()):
             color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
             done_s = run.loc[run["outcome"] == "acked", "settled_s"].sort_values().to_numpy()
             end_s = float(run["settled_s"].max())
@@ -84,6 +82,12 @@ def plot_poison(tasks: Mapping[str, pd.DataFrame]) -> Figure:
         _bars(right, failures, [end[2] for end in ends.values()])
         right.set_title(f"{failures[worst]:,} failures instead of {min(failures.values())}")
     return figure
+
+
+def _runs(tasks: pd.DataFrame, by: str | None) -> dict[str, pd.DataFrame]:
+    if by is None:
+        return {"run": tasks}
+    return {str(name): run for name, run in tasks.groupby(by, sort=False)}
 
 
 def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:

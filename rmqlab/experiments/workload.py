@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from rmqlab.errors import DataError
 from rmqlab.measure._load import Durations
 
 ENGINE_TASKS = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
-MAKE_AGAIN = "make the file again with data/make_engine_tasks.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +97,34 @@ class Workload:
         )
 
 
-def load_workload(path: Path | str = ENGINE_TASKS, *, work_s: float = 8.0, day_s: float = 10.0) -> Workload:
+def load_workload(*, work_s: float = 8.0, day_s: float = 10.0) -> Workload:
     """Read the engine's workload: one task a flight that left New York on 2013-12-23.
 
     Each flight leaves a recording of its engines, as long as the flight, and the task is to
-    process it. Real arrivals and real proportions; the pace is the caller's.
+    process it. Arrivals and proportions are real.
 
     Args:
-        path: a CSV file with the columns of `data/engine_tasks.csv`.
         work_s: how long one worker is to be busy with all of the tasks, in seconds.
         day_s: how long the day is to be, from the first arrival to the last, in seconds.
 
     Raises:
-        DataError: the file is missing or empty, or a line is not a task; says which.
+        DataError: the file cannot be read.
         ValueError: a time is not above 0.
     """
     if not (work_s > 0 and day_s > 0):
         raise ValueError(f"work_s is {work_s} and day_s is {day_s}; both must be above 0")
-    lines = _read(Path(path))
-    first, last = lines[0][1], lines[-1][1]
-    day_min = (last - first) or 1.0
-    seconds_per_min = work_s / sum(recording_min for _, _, recording_min in lines)
-    jobs = tuple(
-        Job(task, (arrival_min - first) / day_min * day_s, recording_min * seconds_per_min)
-        for task, arrival_min, recording_min in lines
-    )
-    return Workload(jobs, seconds_per_min)
+    try:
+        flights = pd.read_csv(ENGINE_TASKS, keep_default_na=False)
+    except OSError as error:
+        raise DataError(
+            f"The workload {ENGINE_TASKS.name} cannot be read ({error.strerror}). "
+            "Next: run from a clone of the repository"
+        ) from error
+    arrival_min = flights["arrival_min"] - flights["arrival_min"].min()
+    seconds_per_min = work_s / flights["duration_min"].sum()
+    flights["arrival_s"] = arrival_min / arrival_min.max() * day_s
+    flights["duration_s"] = flights["duration_min"] * seconds_per_min
+    return Workload(tuple(_job(flight) for flight in flights.to_dict("records")), float(seconds_per_min))
 
 
 def make_workload(count: int, durations: Durations, *, seed: int = 0) -> Workload:
@@ -150,42 +150,7 @@ def make_workload(count: int, durations: Durations, *, seed: int = 0) -> Workloa
     return Workload(jobs, seconds_per_min=0.001)
 
 
-def _read(path: Path) -> list[tuple[Task, float, int]]:
-    """Read tasks with their arrival and the length of their recording, in minutes."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = [_parse(row, reader.line_num, path) for row in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"The workload {path.name} is no CSV file ({error}). Next: {MAKE_AGAIN}") from error
-    except OSError as error:
-        raise DataError(
-            f"The workload {path.name} cannot be read ({error.strerror}). Next: run from a clone of the "
-            f"repository, or {MAKE_AGAIN}"
-        ) from error
-    if not rows:
-        raise DataError(f"The workload {path.name} holds no task. Next: {MAKE_AGAIN}")
-    return sorted(rows, key=lambda each: each[1])
-
-
-def _parse(row: dict[str, str], line: int, path: Path) -> tuple[Task, float, int]:
-    try:
-        recording_min = int(row["duration_min"])
-        data = {
-            "flight": row["flight"],
-            "origin": row["origin"],
-            "destination": row["destination"],
-            "delay_min": int(row["delay_min"]),
-            "recording_min": recording_min,
-        }
-        task = Task(row["engine_id"], row["action"], data)
-        arrival_min = float(row["arrival_min"])
-        if not math.isfinite(arrival_min):
-            raise ValueError(f"arrival_min is {arrival_min}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"Line {line} of {path.name} is not a task ({error!r}). Next: {MAKE_AGAIN}"
-        ) from error
-    if recording_min <= 0:
-        raise DataError(f"Line {line} of {path.name} has no duration above 0. Next: {MAKE_AGAIN}")
-    return task, arrival_min, recording_min
+def _job(flight: dict[Any, Any]) -> Job:
+    data = {name: flight[name] for name in ("flight", "origin", "destination", "delay_min")}
+    task = Task(flight["engine_id"], flight["action"], data | {"recording_min": flight["duration_min"]})
+    return Job(task, flight["arrival_s"], flight["duration_s"])

@@ -1,0 +1,255 @@
+"""Run a workload through workers, and record what happens to each task."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NoReturn, Self
+
+from tqdm import tqdm
+
+from rmqlab import names
+from rmqlab.amqp import Acks, Topology, purge
+from rmqlab.amqp._work import FailurePolicy
+from rmqlab.broker import Broker
+from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
+from rmqlab.errors import BrokerError
+from rmqlab.experiments._config import Config
+from rmqlab.experiments._pool import WorkerPool
+from rmqlab.experiments._result import Result
+from rmqlab.experiments.workers_frames import Run, result_of
+from rmqlab.experiments.workload import Workload, load_workload
+from rmqlab.measure import Ledger, by_message_id, provenance
+from rmqlab.measure._machine import busy_core_s
+from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
+
+Publish = Callable[[EngineAPI, Task, str], object]
+
+LOOK_EVERY_S = 0.05
+# After a crash not all tasks may get done: the run ends when nobody has had any for so long.
+QUIET_S = 1.0
+
+
+def publish_task(api: EngineAPI, task: Task, message_id: str) -> None:
+    """Put a task into `engine:tasks`: the default of `WorkloadConfig.publish`."""
+    api.publish_task(task, message_id=message_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadConfig(Config):
+    """What one run does, and who does it.
+
+    Attributes:
+        workload: the tasks.
+        workers: how many workers there are for `engine:tasks`; or the name of each worker's queue.
+        prefetch_count: how many unacknowledged messages a worker has at most; 0 is no limit.
+        ack: when workers acknowledge; if None, after each task.
+        on_failure: what happens to a task whose work failed.
+        topology: exchanges and queues. The run declares them and empties the queues.
+        publish: publishes a task with a message id.
+        execute: does the work of a task; if None, it waits for as long as the recording asks.
+        replay: True publishes each task at its time of arrival, while the workers work. False
+            puts all tasks into the queue before the workers begin.
+        until: the run ends when this is true of the ledger; if None, when all tasks are
+            acknowledged or rejected.
+        for_s: the run ends after so many seconds, whatever is left; if None, it has no such end.
+        timeout_s: the run fails after so many seconds.
+    """
+
+    workload: Workload = field(default_factory=partial(load_workload, work_s=4))
+    workers: int | Sequence[str] = 4
+    prefetch_count: int = 1
+    ack: Acks | None = None
+    on_failure: FailurePolicy = "reject"
+    topology: Topology = TOPOLOGY
+    publish: Publish = publish_task
+    execute: Callable[[Task], object] | None = None
+    replay: bool = False
+    until: Callable[[Ledger], bool] | None = None
+    for_s: float | None = None
+    timeout_s: float = 120
+
+    def __post_init__(self) -> None:
+        if not self.queues:
+            raise ValueError(f"workers is {self.workers}; it goes from 1")
+        if not self.workload.jobs:
+            raise ValueError("the workload has no tasks; a run needs one at least")
+
+    @classmethod
+    def full(cls, **changes: Any) -> Self:
+        """Return the size of a reference run, with these changes."""
+        return cls(**{"workload": load_workload(work_s=60, day_s=60), "timeout_s": 600, **changes})
+
+    @property
+    def queues(self) -> Sequence[str]:
+        """The name of each worker's queue."""
+        return [names.TASKS] * self.workers if isinstance(self.workers, int) else self.workers
+
+
+def run_workload(
+    broker: Broker,
+    config: WorkloadConfig | Mapping[Any, WorkloadConfig] | None = None,
+    *,
+    by: str = "run",
+    progress: bool = True,
+) -> Result:
+    """Publish a workload and let workers do it, each in a thread with a connection of its own.
+
+    A run ends when all tasks are done. After a worker has crashed, it ends when nothing is left
+    that could be done.
+
+    Args:
+        broker: a running broker.
+        config: what the run does; several by name make several runs, one after the other.
+            `WorkloadConfig.quick()` if None.
+        by: what the names of several runs stand for, such as `workers`: the column that has them.
+        progress: whether to show a progress bar.
+
+    Returns:
+        One row a run: workers, prefetch, published, received (deliveries), acked, rejected,
+        redelivered, work_s (of all tasks), makespan_s (from the workers' beginning to the last
+        task's end), ideal_s (if the work were shared without loss), rate_msg_s (acked over
+        makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a worker's time, what
+        each task took beyond its work), busy_core_s (of all of this machine's cores), lag_p99_ms
+        (99 of 100 tasks were published no later than so long after they were due; NaN without
+        a replay), jain (Jain's index of the tasks that each worker did), jain_busy (of the time
+        that each had a task), idle_share (part of the workers' time without a task).
+
+        Times of its frames are in seconds from the workers' beginning. `tasks` has a row a task:
+        message (its number), engine_id, workers, worker (the last to have it), due_s (NaN without
+        a replay), published_s, delivered_s (first), settled_s (last), lag_ms (from due to
+        published), wait_ms (from published, or the workers' beginning if that is later, to
+        delivered), work_ms (delivered to settled), duration_s (of its work), outcome, deliveries.
+        `depth` has a row a change: workers, time_s, ready (in the queue), unacked. `deliveries`
+        has a row a delivery, as `Report.deliveries`. `workers` has a row a worker: worker, tasks
+        (that it acknowledged), and the further columns of `Report.consumers`.
+
+        Its figure shows makespan and throughput by number of workers. Further figures: `depth`,
+        `gantt`, `sharing` (by prefetch), `outcomes` (of each task), `poison` (failing tasks).
+        Its ledgers have the names of the runs; that of a single one is `run`.
+
+    Raises:
+        BrokerError: a worker failed, or the time limit passed before the end.
+        TopologyMismatchError: the broker has an exchange or a queue of the same name with
+            other properties.
+    """
+    config = config or WorkloadConfig.quick()
+    configs = config if isinstance(config, Mapping) else {"run": config}
+    total = sum(len(each.workload) for each in configs.values())
+    runs = {}
+    # On standard output, as JupyterLab paints standard error like a warning.
+    with tqdm(total=total, unit="task", file=sys.stdout, disable=not progress) as bar:
+        for name, each in configs.items():
+            size = len(each.queues)
+            bar.set_description(f"{size} worker{'s' if size > 1 else ''}")
+            runs[name] = _run(broker, each, bar)
+    return result_of(runs, by if config is configs else None, provenance(broker))
+
+
+def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[NoReturn]) -> Run:
+    run = Run(config.workload, len(config.queues), config.prefetch_count)
+    publishing = run.ledger.publisher("engine-api", identify=by_message_id)
+    consuming = [
+        run.ledger.consumer(f"worker-{number}", identify=by_message_id)
+        for number, _ in enumerate(config.queues, start=1)
+    ]
+    config.topology.declare(broker)
+    purge(broker, *(queue.name for queue in config.topology.queues))
+    if not config.replay:
+        _publish(broker, config, run, publishing, threading.Event())
+
+    def make_worker(number: int) -> EngineWorker:
+        return EngineWorker(
+            broker,
+            config.execute or config.workload.execute,
+            name=consuming[number].name,
+            queue=config.queues[number],
+            prefetch_count=config.prefetch_count,
+            ack=config.ack,
+            on_failure=config.on_failure,
+            topology=config.topology,
+            observer=consuming[number],
+        )
+
+    with WorkerPool(run.workers, make_worker) as pool:
+        run.started_ns, busy_before_s = time.perf_counter_ns(), busy_core_s()
+        pool.begin()
+        with _in_thread(partial(_publish, broker, config, run, publishing), config.replay) as publisher:
+            _wait(config, run.ledger, pool, consuming, publisher=publisher, bar=bar)
+        run.busy_core_s = busy_core_s() - busy_before_s
+    return run
+
+
+def _publish(
+    broker: Broker, config: WorkloadConfig, run: Run, recorder: PublishRecorder, left: threading.Event
+) -> None:
+    """Publish the tasks, in a replay each when it arrives, until all are published or the run is left."""
+    with EngineAPI(broker, topology=config.topology, observer=recorder) as api:
+        since_s = -math.inf
+        if config.replay:
+            since_s, run.replayed_ns = time.perf_counter(), time.perf_counter_ns()
+        for message, job in enumerate(config.workload):
+            while not left.is_set() and (wait_s := since_s + job.arrival_s - time.perf_counter()) > 0:
+                api.wait(min(wait_s, LOOK_EVERY_S))
+            if left.is_set():
+                return
+            config.publish(api, job.task, str(message))
+
+
+@contextlib.contextmanager
+def _in_thread(publish: Callable[[threading.Event], None], is_replay: bool) -> Iterator[Future[None] | None]:
+    """Publish while the block runs, if the workload is replayed."""
+    if not is_replay:
+        yield None
+        return
+    left = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread:
+        try:
+            yield thread.submit(publish, left)
+        finally:
+            left.set()
+
+
+def _wait(
+    config: WorkloadConfig,
+    ledger: Ledger,
+    pool: WorkerPool,
+    consuming: Sequence[ConsumeRecorder],
+    *,
+    publisher: Future[None] | None,
+    bar: tqdm[NoReturn],
+) -> None:
+    """Wait for the end of a run, and raise what ends a worker or the publisher before."""
+    tasks, received, shown = len(config.workload), 0, bar.n
+    until = config.until or (lambda ledger: ledger.done >= tasks)
+    started_s = quiet_since_s = time.monotonic()
+    while not until(ledger):
+        bar.update(shown + ledger.done - bar.n)
+        pool.check()
+        if publisher and publisher.done():
+            publisher.result()
+        now_s = time.monotonic()
+        if config.for_s is not None and now_s - started_s >= config.for_s:
+            break
+        is_publishing = publisher is not None and not publisher.done()
+        is_working = any(
+            each.unsettled_count for number, each in enumerate(consuming) if number not in pool.crashed
+        )
+        if not pool.crashed or is_publishing or is_working or ledger.received > received:
+            quiet_since_s, received = now_s, ledger.received
+        elif now_s - quiet_since_s >= QUIET_S:
+            break
+        if now_s - started_s > config.timeout_s:
+            raise BrokerError(
+                f"Only {ledger.done} of {tasks} tasks were done within the time limit. "
+                "Next: give more workers, fewer tasks or a longer timeout_s"
+            )
+        time.sleep(LOOK_EVERY_S)
+    bar.update(shown + ledger.done - bar.n)

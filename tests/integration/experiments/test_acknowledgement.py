@@ -1,0 +1,151 @@
+"""Consumers that crash on purpose: what comes back, and what is left of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from helpers import channel_to
+
+from rmqlab.amqp import Consumer, Crash, Publisher, Recovery, ack_each, ack_every, auto_ack
+from rmqlab.broker import Broker
+from rmqlab.errors import BrokerError
+from rmqlab.experiments import AckBatchesConfig, measure_ack_batches
+from rmqlab.measure import Ledger, Load, publish_load
+
+QUEUE = "rmqlab-test-crash"
+COUNT = 30
+
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
+
+
+@pytest.fixture
+def load(broker: Broker) -> Iterator[Load]:
+    """A load that waits in the queue, as its only messages."""
+    load = Load(count=COUNT)
+    with channel_to(broker) as channel:
+        channel.queue_delete(QUEUE)
+        channel.queue_declare(QUEUE, durable=True)
+        with Publisher(broker, routing_key=QUEUE) as publisher:
+            publish_load(publisher, load)
+        yield load
+        channel.queue_delete(QUEUE)
+
+
+def _work(load: Load, crash_with: int | None, done: list[int]) -> Callable[..., None]:
+    def work(_: Any, properties: Any, body: bytes) -> None:
+        number = load.identify(properties, body)
+        if number == crash_with:
+            raise Crash
+        done.append(number)
+
+    return work
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize(("ack", "acked"), [(ack_each(), 20), (ack_every(7), 14), (ack_every(100), 0)])
+def test_what_was_not_acknowledged_is_delivered_again(broker, load, threaded, ack, acked) -> None:
+    ledger, done = Ledger(), []
+    first, second = (ledger.consumer(name, identify=load.identify) for name in ("first", "second"))
+    options = {"ack": ack, "prefetch_count": 100, "threaded": threaded}
+    with Consumer(broker, QUEUE, _work(load, 20, done), observer=first, **options) as consumer:
+        with pytest.raises(Crash):
+            consumer.run(for_s=30)
+
+    assert done == list(range(20))
+    assert ledger.totals().acked == acked
+    broker.wait_for_queue(QUEUE, ready=COUNT - acked, consumers=0)
+    with Consumer(broker, QUEUE, _work(load, None, done), ack=ack_each(), observer=second) as consumer:
+        consumer.run(count=COUNT - acked, for_s=30)
+    assert done[20:] == list(range(acked, COUNT))
+    totals = ledger.totals()
+    assert (totals.acked, totals.redelivered) == (COUNT, COUNT - acked)
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_with_automatic_acknowledgement_what_it_held_is_gone(broker, load, threaded) -> None:
+    options = {"ack": auto_ack(), "prefetch_count": 0, "threaded": threaded}
+    with Consumer(broker, QUEUE, _work(load, 20, []), **options) as consumer, pytest.raises(Crash):
+        consumer.run(for_s=30)
+
+    broker.wait_for_queue(QUEUE, ready=0, consumers=0)
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_what_failed_before_the_crash_was_settled_and_closing_is_quick(
+    broker, load, threaded, caplog
+) -> None:
+    def fail_then_crash(_method: Any, properties: Any, body: bytes) -> None:
+        if load.identify(properties, body) == 5:
+            raise Crash
+        raise RuntimeError("broken")
+
+    consumer = Consumer(broker, QUEUE, fail_then_crash, on_failure="reject", threaded=threaded)
+    with pytest.raises(Crash):
+        consumer.run(for_s=30)
+
+    started_s = time.monotonic()
+    consumer.stop()
+    consumer.close()
+    consumer.close()
+    assert time.monotonic() - started_s < 5
+    broker.wait_for_queue(QUEUE, ready=COUNT - 5, consumers=0)
+
+
+def test_a_consumer_that_would_recover_does_not_recover_from_its_own_crash(broker, load) -> None:
+    with Consumer(broker, QUEUE, _work(load, 3, []), recovery=Recovery()) as consumer, pytest.raises(Crash):
+        consumer.run(for_s=30)
+
+    broker.wait_for_queue(QUEUE, ready=COUNT - 3, consumers=0)
+
+
+def test_a_crash_repeats_less_than_one_acknowledgement_covers(broker) -> None:
+    config = AckBatchesConfig(
+        load=Load(count=400), batches=(1, 10, 100), prefetch_count=150, crash_at=299, repeats=2
+    )
+    result = measure_ack_batches(broker, config, progress=False)
+
+    frame = result.frame()
+    assert list(frame["n"]) == [1, 10, 100] * 2
+    assert (frame[["published", "acked"]] == 400).all(axis=None)
+    assert (frame["repeated"] < frame["n"]).all()  # fewer where a slow broker made it acknowledge early
+    assert (frame["redelivered"] >= frame["repeated"]).all()
+    assert (frame["acked_msg_s"] > 0).all()
+    assert (frame["rabbitmq"] == broker.version).all()
+    assert list(result.frame("summary")["runs"]) == [2, 2, 2]
+    assert len(result.plot().axes) == 2
+
+
+def test_a_consumer_that_crashes_before_its_first_acknowledgement_has_no_rate(broker) -> None:
+    config = AckBatchesConfig(load=Load(count=100), batches=[90], prefetch_count=90, crash_at=50, repeats=1)
+    (row,) = measure_ack_batches(broker, config, progress=False).rows.to_dict("records")
+
+    assert row["acked"] == 100
+    assert math.isnan(row["acked_msg_s"]) or row["repeated"] < 50
+
+
+def test_a_message_of_somebody_else_is_not_counted_as_work(broker, monkeypatch) -> None:
+    def publish(publisher: Publisher, load: Load) -> None:
+        publisher.publish(b"somebody else's")
+        publish_load(publisher, load)
+
+    monkeypatch.setattr("rmqlab.experiments.acknowledgement.publish_load", publish)
+    config = AckBatchesConfig(load=Load(count=10), batches=[5], prefetch_count=5, crash_at=5, repeats=1)
+
+    assert measure_ack_batches(broker, config, progress=False).rows["repeated"].item() == 0
+
+
+def test_what_is_not_done_within_the_time_limit_is_an_error(broker) -> None:
+    config = AckBatchesConfig(load=Load(count=2000), timeout_s=0, batches=[1], crash_at=1500)
+
+    with pytest.raises(BrokerError, match=r"Only .* of 2000.*Next: "):
+        measure_ack_batches(broker, config, progress=False)
+
+
+@pytest.mark.parametrize("crash_at", [0, 50])
+def test_a_crash_is_within_the_load(crash_at) -> None:
+    with pytest.raises(ValueError, match="crash_at"):
+        AckBatchesConfig(load=Load(count=50), crash_at=crash_at)

@@ -1,0 +1,208 @@
+"""Workloads run through workers against a real broker."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers import channel_to
+
+from rmqlab import names
+from rmqlab.amqp import Crash, connect
+from rmqlab.broker import Broker
+from rmqlab.engine import EngineAPI, Task
+from rmqlab.errors import BrokerError
+from rmqlab.experiments import Workload, WorkloadConfig, load_workload, make_workload, run_workload
+from rmqlab.experiments.workload import Job
+from rmqlab.measure import ConstantDuration
+
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
+
+
+@pytest.fixture(scope="module")
+def config() -> WorkloadConfig:
+    return WorkloadConfig(workload=load_workload(work_s=0.6, day_s=0.3).head(40))
+
+
+def _config(*jobs: tuple[float, float], **options: object) -> WorkloadConfig:
+    """Configure a run of jobs by arrival and duration in seconds."""
+    workload = Workload(
+        tuple(
+            Job(Task(f"engine-{number}", "process", {"recording_min": duration_s}), arrival_s, duration_s)
+            for number, (arrival_s, duration_s) in enumerate(jobs)
+        ),
+        1.0,
+    )
+    return WorkloadConfig(workload=workload, **options)
+
+
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_task_is_done_once(broker, channel, config, replay: bool, workers: int) -> None:
+    config = dataclasses.replace(config, workers=workers, replay=replay)
+    result = run_workload(broker, config, progress=False)
+
+    (row,) = result.frame().to_dict("records")
+    assert row["published"] == row["received"] == row["acked"] == 40
+    assert row["rejected"] == row["redelivered"] == 0
+    assert (row["workers"], row["prefetch"], row["rabbitmq"]) == (workers, 1, broker.version)
+    assert row["makespan_s"] >= config.workload.work_s / workers
+    tasks = result.frame("tasks")
+    assert (tasks["deliveries"] == 1).all()
+    assert (tasks["outcome"] == "acked").all()
+    assert list(tasks["engine_id"]) == [job.task.engine_id for job in config.workload]
+    assert set(tasks["worker"]) <= {f"worker-{number + 1}" for number in range(workers)}
+    depth = result.frame("depth")[["ready", "unacked"]]
+    assert depth.to_numpy().min() >= 0
+    assert depth["unacked"].max() <= workers
+    assert list(depth.iloc[-1]) == [0, 0]
+    assert channel.queue_declare(names.TASKS, passive=True).method.message_count == 0
+
+
+def test_without_replay_all_tasks_wait_before_the_first_is_delivered(broker, config) -> None:
+    result = run_workload(broker, config, progress=False)
+
+    assert result.frame("tasks")["published_s"].max() < result.frame("tasks")["delivered_s"].min()
+    assert result.frame("depth")["ready"].max() == 40
+
+
+def test_with_replay_tasks_are_published_no_earlier_than_they_arrive(broker) -> None:
+    config = _config((0, 0.001), (0.2, 0.001), (0.4, 0.001), replay=True)
+    tasks = run_workload(broker, config, progress=False).frame("tasks")
+
+    assert tasks["published_s"].iloc[-1] >= 0.4
+    assert (tasks["lag_ms"] >= 0).all()
+
+
+def test_the_queue_is_emptied_first(broker, config) -> None:
+    with EngineAPI(broker) as api:
+        for _ in range(10):
+            api.publish_task(Task("left", "over"), message_id="0")
+
+    assert run_workload(broker, config, progress=False).rows["received"].item() == 40
+
+
+def test_without_a_prefetch_limit_one_worker_has_everything(broker) -> None:
+    workload = make_workload(60, ConstantDuration(0.002))
+    configs = {each: WorkloadConfig(workload=workload, prefetch_count=each) for each in (0, 1)}
+    result = run_workload(broker, configs, by="prefetch", progress=False)
+
+    hoarded, shared = result.rows.to_dict("records")
+    assert (hoarded["prefetch"], shared["prefetch"]) == (0, 1)
+    assert hoarded["jain"] == hoarded["jain_busy"] == 1 / 4
+    assert hoarded["idle_share"] > 0.7
+    assert min(shared["jain"], shared["jain_busy"]) > 0.8
+    assert hoarded["makespan_s"] > shared["makespan_s"]
+    workers = result.frame("workers")
+    assert sorted(workers.query("prefetch == 0")["tasks"]) == [0, 0, 0, 60]
+    assert workers.query("prefetch == 1")["tasks"].sum() == 60
+    assert list(result.frame("deliveries").groupby("prefetch").size()) == [60, 60]
+
+
+def test_tasks_that_fail_are_counted_as_rejected(broker, config, caplog) -> None:
+    bad = Job(Task("engine-x", "process", {"no recording": True}), 0.0, 0.001)
+    workload = Workload((*config.workload.jobs[:2], bad), config.workload.seconds_per_min)
+    result = run_workload(broker, WorkloadConfig(workload=workload), progress=False)
+
+    assert list(result.frame("tasks")["outcome"]) == ["acked", "acked", "rejected"]
+    assert "message 2 failed" in caplog.text
+
+
+def test_a_run_whose_workers_all_crashed_ends_with_what_was_done(broker) -> None:
+    def crash(_: Task) -> None:
+        raise Crash
+
+    result = run_workload(broker, _config(*[(0, 0.01)] * 5, workers=2, execute=crash), progress=False)
+
+    assert result.rows[["published", "acked"]].iloc[0].to_list() == [5, 0]
+
+
+def test_a_progress_bar_goes_to_standard_output_and_reaches_the_end(broker, capsys) -> None:
+    run_workload(broker, _config(*[(0, 0.001)] * 5, workers=2))
+
+    shown = capsys.readouterr()
+    assert "2 workers" in shown.out
+    assert "5/5" in shown.out
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize(("replay", "prefetch_count"), [(False, 0), (True, 1)])
+def test_a_time_limit_ends_the_run_with_what_was_done(broker, replay, prefetch_count) -> None:
+    # Were the rest of the tasks waited for, this would take most of a minute.
+    jobs = [(0, 0.01), *[(0, 1)] * 40, (60, 1)]
+    config = _config(*jobs, workers=1, replay=replay, prefetch_count=prefetch_count, timeout_s=0.5)
+    started_s = time.monotonic()
+
+    with pytest.raises(BrokerError, match=r"Only 1 of 42 tasks.*Next: "):
+        run_workload(broker, config, progress=False)
+
+    assert time.monotonic() - started_s < 15
+
+
+def test_a_queue_that_is_deleted_during_the_run_ends_it(broker) -> None:
+    config = _config(*[(0, 0.1)] * 100, workers=2, execute=lambda _: _delete_queue(broker), timeout_s=30)
+    with pytest.raises(BrokerError, match="its queue is gone"):
+        run_workload(broker, config, progress=False)
+
+
+def _delete_queue(broker: Broker) -> None:
+    with channel_to(broker) as channel:
+        channel.queue_delete(names.TASKS)
+
+
+def test_what_a_worker_refuses_is_raised(broker) -> None:
+    with pytest.raises(ValueError, match="prefetch_count"):
+        run_workload(broker, _config((0, 0.01), prefetch_count=-1), progress=False)
+
+
+INTERRUPTED = """
+import contextlib, os, signal, threading
+from rmqlab import names
+from rmqlab.amqp import connect
+from rmqlab.broker import start_broker
+from rmqlab.engine import Task
+from rmqlab.experiments import Workload, WorkloadConfig, run_workload
+from rmqlab.experiments.workload import Job
+
+first = threading.Lock()
+job = Job(Task("e", "a", {"recording_min": 0.05}), 0.0, 0.05)
+workload = Workload((job,) * 1000, 1.0)
+
+def execute(task):
+    if first.acquire(blocking=False):
+        os.kill(os.getpid(), signal.SIGINT)
+    workload.execute(task)
+
+with start_broker() as broker:
+    config = WorkloadConfig(workload=workload, workers=3, execute=execute, replay=REPLAY)
+    try:
+        run_workload(broker, config, progress=False)
+    except KeyboardInterrupt:
+        print("interrupted")
+    print([thread.name for thread in threading.enumerate() if thread.name != "tqdm_monitor"])
+    with contextlib.closing(connect(broker)) as connection:
+        print(connection.channel().queue_declare(names.TASKS, passive=True).method.consumer_count)
+"""
+
+
+@pytest.mark.parametrize("replay", [False, True])
+def test_an_interrupt_leaves_no_thread_and_no_consumer(broker, replay: bool) -> None:
+    # Without management, the other process shares our virtual host, and wants its name free.
+    with contextlib.closing(connect(broker)) as connection:
+        connection.channel().queue_delete(names.TASKS)
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.replace("REPLAY", str(replay))],
+        env=os.environ | broker.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert run.stdout.splitlines() == ["interrupted", "['MainThread']", "0"], run.stderr
+    assert run.returncode == 0

@@ -1,0 +1,220 @@
+"""Runs of a workload and their frames, from events made by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from rmqlab.engine import Task
+from rmqlab.experiments import Result, Workload, WorkloadConfig, load_workload
+from rmqlab.experiments.workers_frames import Run, result_of
+from rmqlab.experiments.workload import Job
+from rmqlab.measure import Ledger, by_message_id
+
+# Times are those of a clock that started long ago; the workers begin at 100.
+STARTED_S = 100.0
+NS = 1_000_000_000
+
+Event = tuple[float, str, int] | tuple[float, str, int, str] | tuple[float, str, int, str, bool]
+
+
+def _ledger(*events: Event) -> Ledger:
+    """Make a ledger of (time_s, what happened, message, worker, redelivered)."""
+    now_s = 0.0
+    ledger = Ledger(clock=lambda: int(now_s * NS))
+    publisher = ledger.publisher()
+    workers = {name: ledger.consumer(name, identify=by_message_id) for name in ("worker-1", "worker-2")}
+    tags: dict[tuple[str, int], int] = {}
+    for now_s, event, message, *rest in events:  # noqa: B007 - the clock reads it
+        if event == "published":
+            publisher.published(message)
+            continue
+        name = str(rest[0])
+        if event == "delivered":
+            tags[name, message] = len(workers[name]) + 1
+            properties = SimpleNamespace(message_id=str(message))
+            workers[name].delivered(tags[name, message], len(rest) > 1, properties, b"")
+        else:
+            workers[name].settled(tags[name, message], False, event)
+    return ledger
+
+
+def _run(*events: Event, count: int, workers: int = 1, **more: object) -> Run:
+    jobs = [Job(Task(f"engine-{number}", "process"), 0.0, 1.0) for number in range(count)]
+    ledger = _ledger(*events)
+    return Run(Workload(tuple(jobs), 1.0), workers, 1, ledger, int(STARTED_S * NS), **more)
+
+
+def _result(*events: Event, **options: object) -> Result:
+    return result_of({"run": _run(*events, **options)}, None, {"rabbitmq": "4.0.5"})
+
+
+# Message 0 is done at once; 1 is requeued and done by the other; 2 is rejected.
+EVENTS: list[Event] = [
+    (99.0, "published", 0),
+    (99.5, "published", 1),
+    (100.0, "delivered", 0, "worker-1"),
+    (100.5, "delivered", 1, "worker-2"),
+    (101.0, "acked", 0, "worker-1"),
+    (101.0, "requeued", 1, "worker-2"),
+    (101.0, "published", 2),
+    (101.5, "delivered", 1, "worker-1", True),
+    (102.0, "delivered", 2, "worker-2"),
+    (102.5, "rejected", 2, "worker-2"),
+    (104.0, "acked", 1, "worker-1", True),
+]
+
+
+@pytest.fixture
+def result() -> Result:
+    return _result(*EVENTS, count=3, workers=2)
+
+
+def test_a_task_has_its_outcome_and_its_times_from_the_workers_beginning(result: Result) -> None:
+    tasks = result.frame("tasks")
+
+    expected = {
+        "message": [0, 1, 2],
+        "engine_id": ["engine-0", "engine-1", "engine-2"],
+        "workers": [2, 2, 2],
+        "worker": ["worker-1", "worker-1", "worker-2"],
+        "published_s": [-1.0, -0.5, 1.0],
+        "delivered_s": [0.0, 0.5, 2.0],
+        "settled_s": [1.0, 4.0, 2.5],
+        "outcome": ["acked", "acked", "rejected"],
+        "deliveries": [1, 2, 1],
+        "wait_ms": [0, 500, 1000],  # from the workers' beginning, or from publishing if later
+        "work_ms": [1000, 3500, 500],
+        "duration_s": [1, 1, 1],
+    }
+    assert set(tasks.columns) == {*expected, "due_s", "lag_ms"}
+    assert tasks[list(expected)].to_dict("list") == expected
+    assert tasks[["due_s", "lag_ms"]].isna().all(axis=None)
+
+
+def test_a_replay_shows_how_late_each_task_was_published() -> None:
+    replayed_ns = int((STARTED_S - 1.25) * NS)
+    tasks = _result(*EVENTS, count=3, workers=2, replayed_ns=replayed_ns).frame("tasks")
+
+    assert list(tasks["due_s"]) == [-1.25] * 3
+    assert list(tasks["lag_ms"]) == [250, 750, 2250]
+
+
+def test_a_task_that_nobody_took_is_still_a_row() -> None:
+    tasks = _result(
+        (100.0, "published", 0),
+        (100.0, "published", 1),
+        (101.0, "delivered", 0, "worker-1"),
+        (102.0, "acked", 0, "worker-1"),
+        count=2,
+    ).frame("tasks")
+
+    assert list(tasks["message"]) == [0, 1]
+    for column in ("outcome", "worker", "delivered_s"):
+        assert list(tasks[column].isna()) == [False, True]
+    assert list(tasks["deliveries"]) == [1, 0]
+
+
+def test_a_run_is_one_row_of_counts_beside_the_ideal_with_where_it_was_measured(result: Result) -> None:
+    (row,) = result.frame().to_dict("records")
+
+    expected = {
+        "workers": 2,
+        "prefetch": 1,
+        "published": 3,
+        "received": 4,
+        "acked": 2,
+        "rejected": 1,
+        "redelivered": 1,
+        "work_s": 3,
+        "makespan_s": 4,
+        "ideal_s": 1.5,
+        "rate_msg_s": 0.5,
+        "efficiency": 0.375,
+        "overhead_ms": pytest.approx((4.0 - 1.5) * 2 / 3 * 1000),
+        "rabbitmq": "4.0.5",
+    }
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_depth_follows_the_queue(result: Result) -> None:
+    depth = result.frame("depth")
+
+    assert list(depth.columns) == ["workers", "time_s", "ready", "unacked"]
+    assert list(depth["ready"]) == [1, 2, 1, 0, 1, 1, 2, 1, 0, 0, 0]
+    assert list(depth["unacked"]) == [0, 0, 1, 2, 2, 1, 0, 1, 2, 1, 0]
+    assert depth["time_s"].iloc[0] == -1.0
+
+
+def test_depth_is_never_negative_when_all_happens_at_one_moment() -> None:
+    events: list[Event] = []
+    for message in range(100):
+        events += [
+            (100.0, "published", message),
+            (100.0, "delivered", message, "worker-1"),
+            (100.0, "requeued", message, "worker-1"),
+            (100.0, "delivered", message, "worker-2", True),
+            (100.5, "acked", message, "worker-2"),
+        ]
+    depth = _result(*events, count=100).frame("depth")
+
+    assert depth[["ready", "unacked"]].to_numpy().min() == 0
+    assert list(depth[["ready", "unacked"]].iloc[-1]) == [0, 0]
+
+
+def test_depth_shows_that_a_task_of_a_lost_worker_was_back_in_the_queue() -> None:
+    depth = _result(
+        (100.0, "published", 0),
+        (101.0, "delivered", 0, "worker-1"),
+        (103.0, "delivered", 0, "worker-2", True),
+        (104.0, "acked", 0, "worker-2"),
+        count=1,
+    ).frame("depth")
+
+    assert list(depth["time_s"]) == [0, 1, 3, 3, 4]
+    assert list(depth["ready"]) == [1, 0, 1, 0, 0]
+    assert list(depth["unacked"]) == [0, 1, 0, 1, 0]
+
+
+def test_runs_stand_side_by_side_also_when_they_were_made_one_after_the_other() -> None:
+    first, second = _run(*EVENTS, count=3, workers=2), _run(*EVENTS, count=3, workers=4)
+    together = result_of({"a": first, "b": second}, "case", {})
+    joined = result_of({"a": first}, "case", {}) | result_of({"b": second}, "case", {})
+
+    for result in (together, joined):
+        assert list(result.rows["case"]) == ["a", "b"]
+        for name in ("tasks", "depth", "deliveries", "workers"):
+            frame = result.frame(name)
+            assert list(frame.index) == list(range(len(frame)))
+            assert list(frame["case"].unique()) == ["a", "b"]
+        assert list(result.ledgers) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["", "depth", "gantt", "sharing", "outcomes", "poison"])
+@pytest.mark.parametrize("by", [None, "workers", "case"])
+def test_one_run_can_be_drawn_too(name: str, by: str | None) -> None:
+    assert result_of({1: _run(*EVENTS, count=3)}, by, {}).plot(name).axes
+
+
+def test_how_the_work_was_shared_is_drawn_by_prefetch() -> None:
+    runs = {prefetch: _run(*EVENTS, count=3, workers=2) for prefetch in (1, 1000)}
+    runs[1000].prefetch = 1000
+    left, _ = result_of(runs, "prefetch", {}).plot("sharing").axes
+
+    assert left.get_title(loc="left").startswith("From prefetch 1 to 1000, fairness falls from 0.")
+
+
+def test_there_are_a_worker_and_a_task_at_least() -> None:
+    for workers in (0, -1, []):
+        with pytest.raises(ValueError, match="workers"):
+            WorkloadConfig(workers=workers)
+    with pytest.raises(ValueError, match="no tasks"):
+        WorkloadConfig(workload=load_workload().head(0))
+
+
+def test_the_full_size_is_larger_than_the_quick_one() -> None:
+    quick, full = WorkloadConfig.quick(workers=2), WorkloadConfig.full(workers=2)
+
+    assert quick.workload.work_s < full.workload.work_s
+    assert quick.workers == full.workers == 2
