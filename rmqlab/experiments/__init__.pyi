@@ -5,7 +5,7 @@ from .broadcast import BroadcastConfig, Subscriber, run_broadcast
 from .clients.compare import ClientsConfig, compare_clients
 from .clients.figures import plot_clients
 from .confirms import ConfirmsConfig, measure_confirms
-from .connections import measure_connections
+from .connections import ConnectionsConfig, measure_connections
 from .durability import DurabilityConfig, measure_durability
 from .exits import ExitsConfig, observe_exits
 from .failing_work import capture_failures, crash_after, crash_before
@@ -26,6 +26,7 @@ __all__ = [
     "BroadcastConfig",
     "ClientsConfig",
     "ConfirmsConfig",
+    "ConnectionsConfig",
     "DurabilityConfig",
     "ExitsConfig",
     "FaultsConfig",

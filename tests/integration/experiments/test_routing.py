@@ -13,7 +13,6 @@ from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, Task
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import (
-    Job,
     RoutingConfig,
     Workload,
     WorkloadConfig,
@@ -23,6 +22,7 @@ from rmqlab.experiments import (
     run_workload,
     table_of_keys,
 )
+from rmqlab.experiments.workload import Job
 
 TASK = Task("engine-123", "process", {"param": "value"})
 OWN, PRIORITY, UNROUTED = "engine:tasks:high-priority", "engine:tasks:priority", "engine:unrouted"

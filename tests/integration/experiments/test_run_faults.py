@@ -7,7 +7,9 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from rmqlab import names
@@ -15,9 +17,8 @@ from rmqlab.amqp import Queue, Topology, ack_every, auto_ack, connect
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.experiments import (
-    Run,
-    Runs,
     Workload,
+    WorkloadConfig,
     capture_failures,
     crash_after,
     crash_before,
@@ -25,6 +26,7 @@ from rmqlab.experiments import (
     run_workload,
 )
 from rmqlab.measure import Ledger
+from rmqlab.measure._account import Totals
 
 DEAD = "rmqlab-test-dead"
 CLASSIC = "rmqlab-test-classic"
@@ -71,15 +73,22 @@ def fail(workload: Workload) -> Callable[[Task], None]:
     return work
 
 
-def _run(broker: Broker, workload: Workload, queue: str, *, workers: int = 2, **options) -> Run:
+def _run(broker: Broker, workload: Workload, **options: Any) -> tuple[Totals, pd.DataFrame]:
+    config = WorkloadConfig(workload=workload, **options)
+    result = run_workload(broker, config)
+    return result.ledgers["run"].totals(), result.frame("tasks")
+
+
+def _fail(
+    broker: Broker, workload: Workload, queue: str, *, workers: int = 2, **options: Any
+) -> tuple[Totals, pd.DataFrame]:
     with capture_failures():
-        return run_workload(
+        return _run(
             broker,
             workload,
             workers=[queue] * workers,
             topology=QUEUES,
             publish=lambda api, task, message: api.publish_task(task, queue=queue, message_id=message),
-            progress=False,
             **options,
         )
 
@@ -91,7 +100,7 @@ def _run(broker: Broker, workload: Workload, queue: str, *, workers: int = 2, **
 @pytest.mark.parametrize("ack", [None, ack_every(5)], ids=["each", "every 5"])
 def test_what_a_crashed_worker_held_is_done_by_others(broker, workload, replay, ack) -> None:
     work = crash_before(workload.execute, 20)
-    run = run_workload(
+    totals, tasks = _run(
         broker,
         workload,
         workers=3,
@@ -99,23 +108,18 @@ def test_what_a_crashed_worker_held_is_done_by_others(broker, workload, replay, 
         ack=ack,
         execute=work,
         replay=replay,
-        progress=False,
     )
 
-    totals = run.ledger.totals()
     assert totals.published == totals.acked == len(workload)
     assert 1 <= totals.redelivered <= 10
-    assert (run.tasks()["outcome"] == "acked").all()
+    assert (tasks["outcome"] == "acked").all()
 
 
 def test_with_automatic_acknowledgement_it_is_lost_and_the_run_ends_all_the_same(broker, workload) -> None:
     work = crash_before(workload.execute, 20)
     started_s = time.monotonic()
-    run = run_workload(
-        broker, workload, workers=3, ack=auto_ack(), execute=work, progress=False, timeout_s=60
-    )
+    totals, _ = _run(broker, workload, workers=3, ack=auto_ack(), execute=work, timeout_s=60)
 
-    totals = run.ledger.totals()
     assert totals.acked < totals.published == len(workload)
     assert totals.redelivered == 0
     assert time.monotonic() - started_s < 30
@@ -128,10 +132,10 @@ def test_work_done_before_a_crash_is_done_again(broker, workload) -> None:
     def work(task: Task) -> None:
         done.append(task.data["flight"])
 
-    run = run_workload(broker, workload, workers=3, execute=crash_after(work, 20, 40), progress=False)
+    totals, _ = _run(broker, workload, workers=3, execute=crash_after(work, 20, 40))
 
-    assert run.ledger.totals().acked == len(workload)
-    assert run.ledger.totals().redelivered == 2
+    assert totals.acked == len(workload)
+    assert totals.redelivered == 2
     assert len(done) == len(workload) + 2
     assert len(set(done)) == len(workload)
 
@@ -139,18 +143,17 @@ def test_work_done_before_a_crash_is_done_again(broker, workload) -> None:
 @pytest.mark.parametrize("replay", [False, True])
 def test_a_run_whose_workers_have_all_crashed_ends_with_what_was_done(broker, workload, replay) -> None:
     work = crash_before(workload.execute, 5, 10)
-    run = run_workload(broker, workload, workers=2, execute=work, replay=replay, progress=False, timeout_s=60)
+    totals, _ = _run(broker, workload, workers=2, execute=work, replay=replay, timeout_s=60)
 
-    assert run.ledger.totals().acked == 8
+    assert totals.acked == 8
     broker.wait_for_queue(names.TASKS, ready=len(workload) - 8, consumers=0)
 
 
 def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
     work = crash_before(fail, 20)
     with capture_failures() as failures:
-        run = run_workload(broker, workload, workers=2, execute=work, progress=False)
+        totals, _ = _run(broker, workload, workers=2, execute=work)
 
-    totals = run.ledger.totals()
     assert (totals.acked, totals.rejected) == (57, 3)
     assert failures.count == 3
     assert failures.first == "message 10 failed: ValueError: damaged"
@@ -160,30 +163,29 @@ def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
 
 
 def test_requeued_tasks_come_back_until_the_run_ends(broker, workload, fail) -> None:
-    run = _run(broker, workload, CLASSIC, workers=4, on_failure="requeue", execute=fail, until=_good_are_done)
+    totals, tasks = _fail(
+        broker, workload, CLASSIC, workers=4, on_failure="requeue", execute=fail, until=_good_are_done
+    )
 
-    totals = run.ledger.totals()
     assert (totals.acked, totals.rejected) == (57, 0)
     assert totals.redelivered >= 3
-    tasks = run.tasks()
     assert (tasks.loc[10::20, "outcome"] == "requeued").all()
     assert tasks.loc[10::20, "deliveries"].min() > 1
 
 
 def test_as_many_failing_tasks_as_workers_stop_everything(broker, workload, fail) -> None:
-    run = _run(broker, workload, CLASSIC, on_failure="requeue", execute=fail, for_s=2)
+    totals, _ = _fail(broker, workload, CLASSIC, on_failure="requeue", execute=fail, for_s=2)
 
     # Number 10 captures one worker and number 30 the other: 29 of the 30 before it are good.
-    assert run.ledger.totals().acked <= 29
-    assert run.ledger.totals().redelivered > 20
+    assert totals.acked <= 29
+    assert totals.redelivered > 20
 
 
 @pytest.mark.parametrize("queue", [CLASSIC, QUORUM])
 @pytest.mark.parametrize("on_failure", ["dead-letter", "reject"])
 def test_failed_tasks_go_to_the_dead_letters(broker, workload, fail, queue, on_failure) -> None:
-    run = _run(broker, workload, queue, on_failure=on_failure, execute=fail)
+    totals, _ = _fail(broker, workload, queue, on_failure=on_failure, execute=fail)
 
-    totals = run.ledger.totals()
     assert (totals.acked, totals.rejected, totals.redelivered) == (57, 3, 0)
     broker.wait_for_queue(DEAD, ready=3)
     broker.wait_for_queue(queue, ready=0)
@@ -191,7 +193,7 @@ def test_failed_tasks_go_to_the_dead_letters(broker, workload, fail, queue, on_f
 
 def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, fail) -> None:
     deliveries = 57 + 3 * (1 + LIMIT)
-    run = _run(
+    totals, _ = _fail(
         broker,
         workload,
         QUORUM,
@@ -200,7 +202,6 @@ def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, 
         until=lambda ledger: ledger.received >= deliveries,
     )
 
-    totals = run.ledger.totals()
     assert (totals.acked, totals.requeued) == (57, 3 * (1 + LIMIT))
     assert totals.redelivered == 3 * LIMIT
     broker.wait_for_queue(DEAD, ready=3)
@@ -264,40 +265,20 @@ def test_a_run_ends_when_enough_is_done(broker, workload) -> None:
         if next(done) > ENOUGH:
             others_last.wait(0.5)
 
-    run = run_workload(
+    totals, _ = _run(
         broker,
         workload,
         execute=quick_until_enough,
         until=lambda ledger: ledger.done >= ENOUGH,
-        progress=False,
     )
 
-    assert ENOUGH <= run.ledger.totals().acked < len(workload)
+    assert ENOUGH <= totals.acked < len(workload)
 
 
 def test_a_run_ends_after_its_time(broker) -> None:
     slow = load_workload(work_s=400).head(60)
     started_s = time.monotonic()
-    run = run_workload(broker, slow, for_s=0.5, progress=False)
+    totals, _ = _run(broker, slow, for_s=0.5)
 
-    assert run.ledger.totals().acked < 60
+    assert totals.acked < 60
     assert time.monotonic() - started_s < 15
-
-
-def test_a_run_says_how_busy_the_machine_was(broker, workload) -> None:
-    run = run_workload(broker, workload, progress=False)
-
-    assert run.busy_core_s > 0
-    assert run.summary()["busy_core_s"].item() == run.busy_core_s
-
-
-def test_runs_of_several_designs_are_put_below_each_other(broker, workload) -> None:
-    runs = {
-        "each": run_workload(broker, workload.head(5), progress=False),
-        "auto": run_workload(broker, workload.head(3), ack=auto_ack(), progress=False),
-    }
-
-    summary = Runs(runs, by="ack").summary()
-    assert list(summary["ack"]) == ["each", "auto"]
-    assert list(summary["acked"]) == [5, 3]
-    assert list(Runs(runs, by="ack").tasks()["ack"]) == ["each"] * 5 + ["auto"] * 3
