@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ KNOWN = sorted(name.removeprefix(PREFIX) for name in dir(pika.URLParameters) if 
 # In pika's `ssl_options`; the second of each pair is another name for the same.
 CA = ("ca_certs", "cafile", "ca_path", "capath", "ca_data", "cadata")
 ENCRYPTED = b"ENCRYPTED"
+# Python 3.11's `ast.literal_eval`, which pika calls, now and then raises SystemError in several threads.
+_PARSING = threading.Lock()
 
 
 def capitalized(text: str) -> str:
@@ -140,12 +143,15 @@ class Address:
     def parameters(self) -> pika.URLParameters:
         """The address as pika's connection parameters; raises AddressError, which names a wrong option."""
         parameters = None
-        problem = _find_problem(self.scheme, self.query)
-        if not problem:
-            try:
-                parameters = pika.URLParameters(self.url)
-            except (ValueError, TypeError) as error:  # raised below: its text may hold a secret
-                problem = f"options that do not fit together ({type(error).__name__}). Next: leave out one"
+        with _PARSING:
+            problem = _find_problem(self.scheme, self.query)
+            if not problem:
+                try:
+                    parameters = pika.URLParameters(self.url)
+                except (ValueError, TypeError) as error:  # raised below: its text may hold a secret
+                    problem = (
+                        f"options that do not fit together ({type(error).__name__}). Next: leave out one"
+                    )
         if parameters is None:
             raise AddressError(f"{capitalized(self.setting or 'the URL')} has {problem}")
         return parameters

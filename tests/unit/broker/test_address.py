@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -213,3 +216,28 @@ def test_the_urls_own_options_go_before_ours() -> None:
 )
 def test_a_url_is_shown_without_its_user(url: str, shown: str) -> None:
     assert without_user(url) == shown
+
+
+def test_threads_that_read_their_options_at_the_same_time_do_not_disturb_each_other() -> None:
+    address = Address.parse("amqp://localhost?" + urlencode({"tcp_options": "{'TCP_KEEPIDLE': 60}"}))
+    thresholds, interval_s = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(10)  # Python switches threads in its parser when it collects garbage
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            read = list(threads.map(lambda _: (Cycle(), address.parameters.tcp_options)[1], range(1000)))
+    finally:
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(interval_s)
+
+    assert read == [{"TCP_KEEPIDLE": 60}] * 1000
+
+
+class Cycle:
+    """Garbage that runs Python when it is collected."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        sum(range(20))
