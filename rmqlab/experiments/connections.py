@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pika
 from matplotlib.figure import Figure
 
 from rmqlab.broker import Broker
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.compare import clients_queue
 from rmqlab.figures import COLORS, MARKERS, label, new_figure
@@ -23,8 +24,8 @@ BODY = b"." * 256
 STAYS_OPEN, FOR_EACH = "one connection, which stays open", "a connection for each message"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionsConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionsConfig(Config):
     """How much is published.
 
     Attributes:
@@ -32,18 +33,10 @@ class ConnectionsConfig:
         rounds: how often each way has its turn.
     """
 
-    messages: int = 200
-    rounds: int = 9
+    FULL: ClassVar[Mapping[str, Any]] = {"messages": 200, "rounds": 9}
 
-    @classmethod
-    def quick(cls, **changes: Any) -> ConnectionsConfig:
-        """Return what takes about two seconds, but for these changes."""
-        return replace(cls(messages=20, rounds=5), **changes)
-
-    @classmethod
-    def full(cls, **changes: Any) -> ConnectionsConfig:
-        """Return what takes about half a minute, but for these changes."""
-        return cls(**changes)
+    messages: int = 20
+    rounds: int = 5
 
 
 def measure_connections(broker: Broker, config: ConnectionsConfig | None = None) -> Result:

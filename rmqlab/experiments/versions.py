@@ -6,9 +6,9 @@ import contextlib
 import datetime
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pika
@@ -16,6 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
 
 from rmqlab.broker import OwnBroker
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.versions_figures import plot_versions
 from rmqlab.measure import provenance
@@ -29,28 +30,20 @@ Try = Callable[["_Lab"], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionsConfig:
+class VersionsConfig(Config):
     """What is tried.
 
     Attributes:
-        behaviors: names of behaviors, from `BEHAVIORS`; all if empty.
+        slow: True tries what needs a restart or a timeout, too.
         deliveries: how often a message is given back before that counts as without end.
         timeout_s: the broker's acknowledgement timeout, for as long as it is tried, in seconds.
     """
 
-    behaviors: tuple[str, ...] = ()
+    FULL: ClassVar[Mapping[str, Any]] = {"slow": True}
+
+    slow: bool = False
     deliveries: int = 100
     timeout_s: int = 5
-
-    @classmethod
-    def quick(cls) -> VersionsConfig:
-        """Return what takes a few seconds: all that needs neither a restart nor a timeout."""
-        return cls(behaviors=tuple(name for name, each in BEHAVIORS.items() if each.is_quick))
-
-    @classmethod
-    def full(cls) -> VersionsConfig:
-        """Return everything, for about a minute."""
-        return cls()
 
 
 def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) -> Result:
@@ -65,13 +58,13 @@ def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) ->
 
     Raises:
         BrokerError: the broker does not come back after a restart.
-        KeyError: there is no such behavior.
     """
     config = config or VersionsConfig.quick()
     lab = _Lab(broker, config)
     rows = [
-        {"behavior": name, "observed": BEHAVIORS[name].observe(lab)}
-        for name in (config.behaviors or tuple(BEHAVIORS))
+        {"behavior": name, "observed": each.observe(lab)}
+        for name, each in BEHAVIORS.items()
+        if config.slow or each.is_quick
     ]
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     return Result(

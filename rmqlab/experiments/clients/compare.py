@@ -14,11 +14,11 @@ import contextlib
 import random
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from tqdm import tqdm
@@ -26,6 +26,7 @@ from tqdm import tqdm
 from rmqlab.amqp import connect, purge
 from rmqlab.broker import Broker
 from rmqlab.errors import RmqlabError
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
 from rmqlab.experiments.clients.rmqlab import publish_all
@@ -42,10 +43,15 @@ CALIBRATIONS = 3  # of a first count, which grows twice before it is exact
 MAX_BODIES_BYTES = 128 * 2**20  # what a broker holds with ease
 RUN_TIMEOUT_S = 60
 SETTLE_S = 10
+# Of the quick size.
+A_FEW = (
+    *("pika SelectConnection, window", "aio-pika, window", "rmqlab publish, window"),
+    *("rmqlab publish_all, window", "aio-pika", "rmqlab"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientsConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientsConfig(Config):
     """What is compared, and how long.
 
     Attributes:
@@ -58,24 +64,14 @@ class ClientsConfig:
         window: how many messages a publisher with a window has unconfirmed.
     """
 
-    variants: tuple[str, ...] = ()
-    rounds: int = 6
-    seconds: float = 1.0
+    FULL: ClassVar[Mapping[str, Any]] = {"variants": (), "rounds": 6, "seconds": 1.0}
+
+    variants: tuple[str, ...] = A_FEW
+    rounds: int = 5
+    seconds: float = 0.2
     body_bytes: int = 256
     processes: int = 1
     window: int = 500
-
-    @classmethod
-    def quick(cls, **changes: Any) -> ClientsConfig:
-        """Return a first look, but for these changes: a few variants, for about twenty seconds in all."""
-        windows = ("pika SelectConnection", "aio-pika", "rmqlab publish", "rmqlab publish_all")
-        names = (*(f"{each}, window" for each in windows), "aio-pika", "rmqlab")
-        return replace(cls(variants=names, rounds=5, seconds=0.2), **changes)
-
-    @classmethod
-    def full(cls, **changes: Any) -> ClientsConfig:
-        """Return the reference run, but for these changes: all variants, for about five minutes."""
-        return cls(**changes)
 
 
 def compare_clients(

@@ -7,17 +7,19 @@ import itertools
 import logging
 import random
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from tqdm import tqdm
 
 from rmqlab.broker import OwnBroker
 from rmqlab.broker._own_broker import require_own
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.faults.figures import plot_faults
 from rmqlab.experiments.faults.kinds import FAULTS
@@ -36,8 +38,8 @@ QUEUE_TYPES = ("classic", "quorum")
 MS = 3  # digits of a second
 
 
-@dataclass(frozen=True, slots=True)
-class FaultsConfig:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultsConfig(Config):
     """Which faults happen, to which clients, and how often.
 
     Attributes:
@@ -51,10 +53,17 @@ class FaultsConfig:
         ValueError: there is no such fault, client or type of queue.
     """
 
-    faults: tuple[str, ...] = tuple(FAULTS)
-    clients: tuple[str, ...] = tuple(CLIENTS)
-    queue_types: tuple[str, ...] = QUEUE_TYPES
-    repeats: int = 3
+    FULL: ClassVar[Mapping[str, Any]] = {
+        "faults": tuple(FAULTS),
+        "clients": tuple(CLIENTS),
+        "queue_types": QUEUE_TYPES,
+        "repeats": 3,
+    }
+
+    faults: tuple[str, ...] = ("dropped connections", "kill")
+    clients: tuple[str, ...] = ("rmqlab", "aio-pika")
+    queue_types: tuple[str, ...] = ("quorum",)
+    repeats: int = 1
     csv: Path | str | None = None
 
     def __post_init__(self) -> None:
@@ -62,17 +71,6 @@ class FaultsConfig:
             for name in getattr(self, what):
                 if name not in known:
                     raise ValueError(f"{what} has {name!r}; it takes some of {', '.join(map(repr, known))}")
-
-    @classmethod
-    def quick(cls, **changes: Any) -> FaultsConfig:
-        """Return half a minute, but for these changes: two faults, two clients, quorum queues, once."""
-        few = cls(("dropped connections", "kill"), ("rmqlab", "aio-pika"), ("quorum",), 1)
-        return replace(few, **changes)
-
-    @classmethod
-    def full(cls, **changes: Any) -> FaultsConfig:
-        """Return the reference run, but for these changes: everything three times, in 45 minutes."""
-        return cls(**changes)
 
 
 def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> Result:
