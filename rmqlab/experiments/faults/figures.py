@@ -45,7 +45,7 @@ def plot_faults(trials: pd.DataFrame) -> Figure:
                 counts.plot(mean[seen], rows[seen], mark, color=color, ms=5)
         times.set(xscale="log", xlim=(SHORTEST_S * 0.8, max(1.0, trials["recover_s"].max()) * 1.3))
         times.set(xlabel="time to recover (s)")
-        most = trials.groupby(["fault", "client"])[["duplicated", "lost"]].mean().max(axis=None)
+        most = float(trials.groupby(["fault", "client"])[["duplicated", "lost"]].mean().to_numpy().max())
         counts.set(xscale="symlog", xlim=(0, max(2.0, most) * 1.5))
         counts.set(xlabel="messages a trial: twice, or lost (x)")
         for axes in (times, counts):
