@@ -134,7 +134,7 @@ class TopologyMismatchError(BrokerError):
         name: name of the exchange or queue.
         field: name of the first setting that differs, as the topology spells it.
         wanted: value that the topology has for it.
-        found: value that the broker has; None where there is none, or the broker does not say.
+        found: what the broker says it has; None if it does not say.
     """
 
     def __init__(

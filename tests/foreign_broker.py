@@ -19,7 +19,7 @@ SHARED = "shared"
 METHODS = ("queue_declare", "exchange_declare", "queue_delete", "exchange_delete", "queue_purge")
 
 
-class Site:
+class ForeignBroker:
     """A broker that somebody else runs, as its administrator sees it, with a virtual host `shared`."""
 
     def __init__(self, host: Broker) -> None:

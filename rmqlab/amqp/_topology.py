@@ -22,7 +22,7 @@ from rmqlab.interrupts import deferred
 
 # Calls one of a channel's methods by name, and gives the broker's answer.
 Call = Callable[..., Any]
-Where: TypeAlias = Broker | str | BlockingChannel | Session
+Target: TypeAlias = Broker | str | BlockingChannel | Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -47,13 +47,13 @@ class Topology(Described):
         for each in dataclasses.fields(self):
             object.__setattr__(self, each.name, tuple(getattr(self, each.name)))
 
-    def declare(self, where: Where) -> Topology:
+    def declare(self, broker: Target) -> Topology:
         """Declare the exchanges, then the queues, then the bindings.
 
         A second call changes nothing.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, or an open channel, which stays open:
+            broker: a broker of `start_broker`, an AMQP URL, or an open channel, which stays open:
                 another one of its connection does the work. A topology with an exclusive queue
                 needs a channel, as the queue ends with its connection.
 
@@ -70,14 +70,14 @@ class Topology(Described):
         Source: https://www.rabbitmq.com/docs/queues (property equivalence)
         """
         exclusive = next((each.name for each in self.queues if each.exclusive), None)
-        if exclusive is not None and not isinstance(where, BlockingChannel | Session):
+        if exclusive is not None and not isinstance(broker, BlockingChannel | Session):
             raise ValueError(
                 f"Queue {exclusive!r} is exclusive, and would end with the connection that this call opens "
                 "and closes; give a channel, or set exclusive to False"
             )
         done: list[str] = []
         named: dict[str, str] = {}
-        with _calls_to(where) as call:
+        with _calls_to(broker) as call:
             for exchange in self.exchanges:
                 with step("declare", exchange, done):
                     call(
@@ -110,7 +110,7 @@ class Topology(Described):
         queues = tuple(dataclasses.replace(each, name=named[each.name]) for each in self.queues)
         return dataclasses.replace(self, queues=queues, bindings=bindings)
 
-    def delete(self, where: Where) -> None:
+    def delete(self, broker: Target) -> None:
         """Delete what the topology names, and nothing else. Safe to call twice.
 
         Queues are deleted with their messages, also while they have consumers; bindings with
@@ -118,7 +118,7 @@ class Topology(Described):
         `declare` returned.
 
         Args:
-            where: a broker of `start_broker`, an AMQP URL, or an open channel.
+            broker: a broker of `start_broker`, an AMQP URL, or an open channel.
 
         Raises:
             BrokerError: the broker refuses, or is gone; names what was deleted before.
@@ -126,7 +126,7 @@ class Topology(Described):
         Source: https://www.rabbitmq.com/docs/queues
         """
         done: list[str] = []
-        with _calls_to(where) as call:
+        with _calls_to(broker) as call:
             for queue in self.queues:
                 if queue.name:
                     with step("delete", queue, done):
@@ -158,12 +158,12 @@ def _bind(call: Call, binding: Binding) -> None:
 
 
 @contextlib.contextmanager
-def _calls_to(where: Where) -> Iterator[Call]:
+def _calls_to(broker: Target) -> Iterator[Call]:
     """Return a function that calls a channel's method by name, and returns the broker's answer."""
-    if isinstance(where, BlockingChannel):
+    if isinstance(broker, BlockingChannel):
         # Another one: the broker closes a channel with the first thing that it refuses.
         try:
-            channel = where.connection.channel()
+            channel = broker.connection.channel()
         except amqp_errors.AMQPError as error:
             raise BrokerError(f"The connection is gone ({error!r}). Next: open a new one") from error
         try:
@@ -173,9 +173,9 @@ def _calls_to(where: Where) -> Iterator[Call]:
                 channel.close()
         return
     with deferred, contextlib.ExitStack() as stack:
-        if not isinstance(where, Session):
-            where = stack.enter_context(contextlib.closing(Session(where, name="rmqlab-topology")))
-        session = where
+        if not isinstance(broker, Session):
+            broker = stack.enter_context(contextlib.closing(Session(broker, name="rmqlab-topology")))
+        session = broker
         yield lambda method, **arguments: session.call(getattr(session.channel, method), **arguments)
 
 

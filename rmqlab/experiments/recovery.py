@@ -187,13 +187,13 @@ def recovery_result(
     faults: Sequence[tuple[int, Outage]],
     events: Sequence[ConnectionEvent],
     republished: int,
-    where: Mapping[str, object],
+    environment: Mapping[str, object],
 ) -> Result:
     """Return the result of a run: of each fault, when it began on the ledger's clock and its outage."""
     account = ledger.account()
     messages, delivered_ns = account.messages, np.sort(account.deliveries["delivered_ns"])
     started_ns = int(messages["published_ns"].min())
-    told = pd.DataFrame(
+    log = pd.DataFrame(
         [((each.at_ns - started_ns) / 1e9, each.name, each.kind, each.detail) for each in events],
         columns=["time_s", "client", "event", "detail"],
     ).sort_values("time_s", kind="stable", ignore_index=True)
@@ -204,8 +204,8 @@ def recovery_result(
         first, last = np.searchsorted(delivered_ns, [begin_ns, end_ns])
         silent_ns = np.diff(delivered_ns[max(first - 1, 0) : last]).max(initial=0)
         outages.append((outage.fault, down_s, up_s, silent_ns / 1e9))
-        is_during = told["time_s"].between((begin_ns - started_ns) / 1e9, (end_ns - started_ns) / 1e9, "left")
-        for client, mine in told[is_during].groupby("client"):
+        is_during = log["time_s"].between((begin_ns - started_ns) / 1e9, (end_ns - started_ns) / 1e9, "left")
+        for client, mine in log[is_during].groupby("client"):
             lost_s = mine.loc[mine["event"].isin(LOSSES), "time_s"]
             if len(lost_s):
                 back_s = mine.loc[mine["event"] == "recovered", "time_s"].max()  # NaN if there is none
@@ -219,10 +219,10 @@ def recovery_result(
     return Result(
         rows=pd.DataFrame(recoveries, columns=["fault", "number", "client", "recover_s"]),
         draw=plot_recoveries,
-        provenance=where,
+        provenance=environment,
         details={
             "outages": pd.DataFrame(outages, columns=["fault", "down_s", "up_s", "silent_s"]),
-            "events": told,
+            "events": log,
             "throughput": Report(account).throughput(RATES_BIN_S),
             "tasks": pd.DataFrame(tasks).assign(interrupted=np.isin(messages["number"], list(held))),
             "totals": pd.DataFrame([totals]),

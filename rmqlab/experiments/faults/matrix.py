@@ -114,7 +114,7 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
     config = config or FaultsConfig.quick()
     # Before threads do.
     modules = {name: import_module(f"{__package__}.{CLIENTS[name][1]}") for name in config.clients}
-    where = provenance(broker)
+    environment = provenance(broker)
     repeats = range(1, config.repeats + 1)
     cells = list(itertools.product(config.faults, config.clients, config.queue_types, repeats))
     shuffled = random.Random(1).sample(cells, len(cells))  # noqa: S311 the order is no secret
@@ -136,8 +136,8 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
             trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
             which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
             rows[cell] = {**which, **trial, "version": version(library)}
-            _keep(config.csv, to_frame().assign(**where))
-    return Result(to_frame(), plot_faults, where)
+            _keep(config.csv, to_frame().assign(**environment))
+    return Result(to_frame(), plot_faults, environment)
 
 
 def _keep(csv: Path | str | None, frame: pd.DataFrame) -> None:

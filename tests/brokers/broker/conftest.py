@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from foreign_broker import Site
+from foreign_broker import ForeignBroker
 from helpers import OWN, require
 
 from rmqlab.broker import Broker, check_sources, start_broker
@@ -40,13 +40,13 @@ def host(started: Callable[[str], Broker]) -> Broker:
 
 
 @pytest.fixture
-def site(host: Broker) -> Iterator[Site]:
-    with contextlib.closing(Site(host)) as site:
+def site(host: Broker) -> Iterator[ForeignBroker]:
+    with contextlib.closing(ForeignBroker(host)) as site:
         yield site
 
 
 @pytest.fixture
-def as_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+def as_user(site: ForeignBroker, monkeypatch: pytest.MonkeyPatch) -> ForeignBroker:
     """The site, with the settings of a user who has no tag."""
     for name, value in site.environment("user").items():
         monkeypatch.setenv(name, value)
@@ -54,7 +54,7 @@ def as_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 @pytest.fixture
-def as_administrator(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+def as_administrator(site: ForeignBroker, monkeypatch: pytest.MonkeyPatch) -> ForeignBroker:
     """The site, with the settings of a user who may do everything."""
     for name, value in site.environment("administrator").items():
         monkeypatch.setenv(name, value)

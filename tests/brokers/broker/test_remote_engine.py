@@ -72,11 +72,11 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
         return
 
 
-def _start(engine: str, where: str) -> dict[str, object]:
+def _start(engine: str, target: str) -> dict[str, object]:
     settings = {name: value for name, value in os.environ.items() if not name.startswith("TESTCONTAINERS_")}
     settings |= {"DOCKER_HOST": engine}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, where],
+        [sys.executable, "-c", PROGRAM, target],
         env=settings,
         capture_output=True,
         text=True,

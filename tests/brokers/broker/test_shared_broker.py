@@ -23,7 +23,7 @@ from urllib.parse import quote
 import nbformat
 import pika
 import pytest
-from foreign_broker import METHODS, SHARED, Site
+from foreign_broker import METHODS, SHARED, ForeignBroker
 from helpers import channel_to, eventually, read_until, running
 from nbformat import v4
 from pika.channel import Channel
@@ -84,7 +84,9 @@ while not pathlib.Path("go").exists() and time.monotonic() < deadline_s:
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_have_stays_beside_an_administrators_lab(site: Site, tmp_path: Path, end: str) -> None:
+def test_what_others_have_stays_beside_an_administrators_lab(
+    site: ForeignBroker, tmp_path: Path, end: str
+) -> None:
     site.furnish()
     before = site.definitions()
 
@@ -101,7 +103,7 @@ def _arguments(command: str, folder: Path) -> list[str]:
     }[command]
 
 
-def _run_and_end(site: Site, who: str, commands: list[str], end: str, folder: Path) -> None:
+def _run_and_end(site: ForeignBroker, who: str, commands: list[str], end: str, folder: Path) -> None:
     """Run labs side by side, see that what they make is there, and end them."""
     settings = site.environment(who) | {"JUPYTER_RUNTIME_DIR": str(folder)}
     _write_lesson(folder / "lesson.ipynb")
@@ -128,7 +130,9 @@ def _run_and_end(site: Site, who: str, commands: list[str], end: str, folder: Pa
             assert end == "killed" or lab.returncode == 0, f"{command}: {shown}"
 
 
-def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Site, tmp_path: Path) -> None:
+def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(
+    site: ForeignBroker, tmp_path: Path
+) -> None:
     site.furnish()
     before = site.definitions()
     _write_lesson(tmp_path / "lesson.ipynb")
@@ -147,7 +151,7 @@ def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(site: Si
 
 
 @pytest.mark.parametrize("kind", ["queue", "exclusive queue", "exchange"])
-def test_each_name_of_the_lessons_is_looked_for(as_user: Site, kind: str) -> None:
+def test_each_name_of_the_lessons_is_looked_for(as_user: ForeignBroker, kind: str) -> None:
     name = (names.EXCHANGES if kind == "exchange" else names.QUEUES)[-1]
     with as_user.stranger() as channel:
         if kind == "exchange":
@@ -162,7 +166,7 @@ def test_each_name_of_the_lessons_is_looked_for(as_user: Site, kind: str) -> Non
         assert kind == "exclusive queue" or name in as_user.names()
 
 
-def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Site, monkeypatch) -> None:
+def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: ForeignBroker, monkeypatch) -> None:
     monkeypatch.setattr(_external, "TAKEN_TIMEOUT_S", 30)
     with as_user.stranger() as channel:
         channel.queue_declare(names.TASKS)
@@ -179,7 +183,7 @@ def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: Site, monke
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 @pytest.mark.parametrize("commands", [["run"], ["lab", "start_broker"]])
-def test_what_the_lab_made_goes(site: Site, tmp_path: Path, commands: list[str], end: str) -> None:
+def test_what_the_lab_made_goes(site: ForeignBroker, tmp_path: Path, commands: list[str], end: str) -> None:
     before = site.definitions()
 
     _run_and_end(site, "user", commands, end, tmp_path)
@@ -187,7 +191,7 @@ def test_what_the_lab_made_goes(site: Site, tmp_path: Path, commands: list[str],
     assert eventually(lambda: site.definitions() == before)
 
 
-def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: Site) -> None:
+def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: ForeignBroker) -> None:
     dying = f"""
 import os
 from rmqlab.broker import _claims
@@ -207,7 +211,9 @@ _claims.make = make_and_die
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: Site, end: str) -> None:
+def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(
+    site: ForeignBroker, end: str
+) -> None:
     with _process("-c", OWNER, **site.environment("user")) as process:
         read_until(process.stdout, "ready")
         with site.stranger() as channel:
@@ -239,7 +245,7 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(site: 
         lambda _, broker: Topology(exchanges=(Exchange(name=names.EVENTS, type="fanout"),)).delete(broker),
     ],
 )
-def test_what_appeared_first_is_refused_and_not_touched(as_user: Site, touch) -> None:
+def test_what_appeared_first_is_refused_and_not_touched(as_user: ForeignBroker, touch) -> None:
     with start_broker() as broker:
         with as_user.stranger() as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -257,7 +263,7 @@ def test_what_appeared_first_is_refused_and_not_touched(as_user: Site, touch) ->
     assert as_user.definitions() == before
 
 
-def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Site) -> None:
+def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: ForeignBroker) -> None:
     with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         channel.exchange_declare(names.EVENTS, "fanout")
@@ -272,7 +278,7 @@ def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: Site) -> 
     assert as_user.names() == {names.TASKS, names.EVENTS}
 
 
-def test_a_name_can_be_made_deleted_and_made_again(as_user: Site) -> None:
+def test_a_name_can_be_made_deleted_and_made_again(as_user: ForeignBroker) -> None:
     with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_delete(names.TASKS)  # which is not there yet
         for _ in range(2):
@@ -287,7 +293,7 @@ def test_a_name_can_be_made_deleted_and_made_again(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Site) -> None:
+def test_own_exchanges_that_are_bound_to_each_other_go(as_user: ForeignBroker) -> None:
     with start_broker() as broker, channel_to(broker) as channel:
         for name in ("a", "b", "c"):
             channel.exchange_declare(name, "fanout", durable=True)
@@ -297,7 +303,7 @@ def test_own_exchanges_that_are_bound_to_each_other_go(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: Site) -> None:
+def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: ForeignBroker) -> None:
     broker = start_broker()
     connection = pika.BlockingConnection(broker.parameters)
     channel = connection.channel()
@@ -314,13 +320,13 @@ def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user
         channel.queue_declare(private, passive=True)
 
 
-def test_predefined_exchanges_are_declared_as_ever(as_user: Site) -> None:
+def test_predefined_exchanges_are_declared_as_ever(as_user: ForeignBroker) -> None:
     with start_broker() as broker, channel_to(broker) as channel:
         channel.exchange_declare("amq.topic", "topic", durable=True)
         assert broker._source.resources()["claims"] == []
 
 
-def test_what_goes_over_a_link_is_the_same_broker(as_user: Site) -> None:
+def test_what_goes_over_a_link_is_the_same_broker(as_user: ForeignBroker) -> None:
     with start_broker() as broker:
         with Link(broker) as link, channel_to(link.url) as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -328,7 +334,7 @@ def test_what_goes_over_a_link_is_the_same_broker(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_another_virtual_host_is_none_of_the_labs_business(as_user: Site, host: Broker) -> None:
+def test_another_virtual_host_is_none_of_the_labs_business(as_user: ForeignBroker, host: Broker) -> None:
     with start_broker(), channel_to(host) as channel:
         channel.queue_declare("elsewhere", durable=True)
         channel.queue_delete("elsewhere")
@@ -338,7 +344,7 @@ def test_another_virtual_host_is_none_of_the_labs_business(as_user: Site, host: 
         channel.queue_delete("elsewhere")
 
 
-def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Site) -> None:
+def test_other_settings_are_refused_by_the_broker_as_ever(as_user: ForeignBroker) -> None:
     with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
         with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
@@ -348,14 +354,14 @@ def test_other_settings_are_refused_by_the_broker_as_ever(as_user: Site) -> None
 
 
 @pytest.mark.parametrize("arguments", [{"x-max-length": "many"}, {"x-max-length": object()}])
-def test_what_cannot_be_made_is_not_claimed(as_user: Site, arguments: dict[str, object]) -> None:
+def test_what_cannot_be_made_is_not_claimed(as_user: ForeignBroker, arguments: dict[str, object]) -> None:
     with start_broker() as broker, channel_to(broker) as channel:
         with pytest.raises(pika.exceptions.AMQPError):
             channel.queue_declare(names.TASKS, durable=True, arguments=arguments)
         assert broker._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Site) -> None:
+def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: ForeignBroker) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
     with start_broker() as broker, channel_to(broker) as channel:
         channel.queue_declare(names.TASKS, durable=True)
@@ -367,7 +373,7 @@ def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: Site) -> N
 
 
 def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
-    as_user: Site, monkeypatch
+    as_user: ForeignBroker, monkeypatch
 ) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
     look = _claims.look
@@ -385,7 +391,7 @@ def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
         assert broker._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Site, caplog) -> None:
+def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: ForeignBroker, caplog) -> None:
     with caplog.at_level(logging.WARNING, "rmqlab"):
         with start_broker() as broker, channel_to(broker) as channel:
             channel.queue_declare(names.TASKS, durable=True)
@@ -399,7 +405,7 @@ def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Site,
 
 @pytest.mark.parametrize("at", ["look", "make"])
 def test_a_connection_that_is_lost_while_a_name_is_claimed_is_an_error_of_pikas(
-    as_user: Site, monkeypatch, at: str
+    as_user: ForeignBroker, monkeypatch, at: str
 ) -> None:
     def lost(*_: object, **__: object) -> None:
         raise pika.exceptions.StreamLostError("as if it were lost")
@@ -437,7 +443,7 @@ with start_broker() as broker:
 """
 
 
-def test_of_two_labs_exactly_one_makes_each_name(site: Site) -> None:
+def test_of_two_labs_exactly_one_makes_each_name(site: ForeignBroker) -> None:
     won = []
     with contextlib.ExitStack() as stack:
         settings = site.environment("user")
@@ -457,7 +463,7 @@ def test_of_two_labs_exactly_one_makes_each_name(site: Site) -> None:
     assert site.names() == set()
 
 
-def test_threads_declare_at_the_same_time(as_user: Site) -> None:
+def test_threads_declare_at_the_same_time(as_user: ForeignBroker) -> None:
     barrier = threading.Barrier(4)
 
     def declare(broker: Broker) -> None:
@@ -473,7 +479,7 @@ def test_threads_declare_at_the_same_time(as_user: Site) -> None:
     assert as_user.names() == set()
 
 
-def test_brokers_of_one_process_share_what_they_made(as_user: Site) -> None:
+def test_brokers_of_one_process_share_what_they_made(as_user: ForeignBroker) -> None:
     originals = [getattr(Channel, name) for name in METHODS]
     first = start_broker()
     first.start()
@@ -497,7 +503,7 @@ def test_brokers_of_one_process_share_what_they_made(as_user: Site) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_leaves_the_labs_things_alone(site: Site) -> None:
+def test_a_forked_child_leaves_the_labs_things_alone(site: ForeignBroker) -> None:
     forking = OWNER.replace(
         '    print("ready"',
         """
@@ -517,7 +523,7 @@ def test_a_forked_child_leaves_the_labs_things_alone(site: Site) -> None:
     assert site.names() == {"child's"}
 
 
-def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: Site) -> None:
+def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: ForeignBroker) -> None:
     forking = OWNER.replace(
         '    print("ready"',
         """
@@ -542,14 +548,14 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: 
 # --- what it says, and shows --------------------------------------------------------------
 
 
-def test_a_shared_virtual_host_is_said(as_user: Site) -> None:
+def test_a_shared_virtual_host_is_said(as_user: ForeignBroker) -> None:
     with start_broker() as broker:
         assert repr(broker).endswith(", shared virtual host 'shared'>")
     assert broker.shared_virtual_host is None
 
 
 @pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])
-def test_the_command_says_that_the_virtual_host_is_shared(site: Site, who: str, says: bool) -> None:
+def test_the_command_says_that_the_virtual_host_is_shared(site: ForeignBroker, who: str, says: bool) -> None:
     with _process("-m", "rmqlab", "broker", sys.executable, "-c", "", **site.environment(who)) as process:
         shown, _ = process.communicate()
 
@@ -558,7 +564,7 @@ def test_the_command_says_that_the_virtual_host_is_shared(site: Site, who: str, 
 
 
 @pytest.mark.parametrize("case", ["no tag", "management", "an administrator without an API"])
-def test_only_the_labs_own_queues_are_shown(as_user: Site, monkeypatch, case: str) -> None:
+def test_only_the_labs_own_queues_are_shown(as_user: ForeignBroker, monkeypatch, case: str) -> None:
     as_user.let_in(tags={"no tag": "", "management": case}.get(case, "administrator"))
     if case == "management":
         monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", as_user.management_url)
@@ -578,7 +584,9 @@ def test_only_the_labs_own_queues_are_shown(as_user: Site, monkeypatch, case: st
 # --- an administrator's virtual host ------------------------------------------------------
 
 
-def test_a_virtual_host_without_rights_in_it_is_deleted_again(as_administrator: Site, monkeypatch) -> None:
+def test_a_virtual_host_without_rights_in_it_is_deleted_again(
+    as_administrator: ForeignBroker, monkeypatch
+) -> None:
     before = as_administrator.definitions()
     call = Management._call
 
@@ -598,7 +606,7 @@ def test_a_virtual_host_without_rights_in_it_is_deleted_again(as_administrator: 
 # --- waiting ------------------------------------------------------------------------------
 
 
-def test_a_wait_opens_one_connection(as_user: Site, monkeypatch) -> None:
+def test_a_wait_opens_one_connection(as_user: ForeignBroker, monkeypatch) -> None:
     opened = []
     connect = pika.BlockingConnection.__init__
 
@@ -618,7 +626,7 @@ def test_a_wait_opens_one_connection(as_user: Site, monkeypatch) -> None:
 @pytest.mark.parametrize(
     "look", [lambda broker: broker.queues(), lambda broker: broker.wait_for_queue(names.TASKS, ready=0)]
 )
-def test_a_broker_that_is_gone_is_one_sentence(as_user: Site, monkeypatch, look) -> None:
+def test_a_broker_that_is_gone_is_one_sentence(as_user: ForeignBroker, monkeypatch, look) -> None:
     with start_broker() as broker:
         as_user.let_in(password="changed")
         with pytest.raises(BrokerUnavailableError, match="Next: "):
@@ -626,7 +634,7 @@ def test_a_broker_that_is_gone_is_one_sentence(as_user: Site, monkeypatch, look)
         as_user.let_in()
 
 
-def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: Site, monkeypatch) -> None:
+def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: ForeignBroker, monkeypatch) -> None:
     with start_broker() as broker, Link(broker) as link:
         address = Address.parse(link.url)
         monkeypatch.setattr(broker, "_endpoint", dataclasses.replace(broker._running, address=address))

@@ -249,8 +249,8 @@ def test_a_forked_child_that_ends_stops_nothing(owner, site) -> None:
 
 def test_an_owner_that_exits_without_stop_leaves_nothing(owner, site) -> None:
     before = site.virtual_hosts()
-    leave = "    broker.__class__.__exit__ = lambda *_: None\n"
-    process = owner("external", leave, **site.environment("administrator"))
+    stay = "    broker.__class__.__exit__ = lambda *_: None\n"
+    process = owner("external", stay, **site.environment("administrator"))
     process.communicate(timeout=30)
 
     assert process.returncode == 0

@@ -71,14 +71,14 @@ def _exists(channel: BlockingChannel, *, queue: str = "", exchange: str = "") ->
 
 @pytest.mark.parametrize("by", ["broker", "url", "channel"])
 def test_declare_and_delete_twice(broker, channel, by: str) -> None:
-    where = {"broker": broker, "url": broker.url, "channel": channel}[by]
-    assert EVERYTHING.declare(where) == EVERYTHING
-    assert EVERYTHING.declare(where) == EVERYTHING
+    target = {"broker": broker, "url": broker.url, "channel": channel}[by]
+    assert EVERYTHING.declare(target) == EVERYTHING
+    assert EVERYTHING.declare(target) == EVERYTHING
     assert _exists(channel, queue="t:work")
     assert _exists(channel, exchange="t:orders")
 
-    EVERYTHING.delete(where)
-    EVERYTHING.delete(where)
+    EVERYTHING.delete(target)
+    EVERYTHING.delete(target)
     assert not any(_exists(channel, queue=each.name) for each in EVERYTHING.queues)
     assert not any(_exists(channel, exchange=each.name) for each in EVERYTHING.exchanges)
 

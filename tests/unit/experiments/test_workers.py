@@ -180,9 +180,9 @@ def test_depth_shows_that_a_task_of_a_lost_worker_was_back_in_the_queue() -> Non
 def test_runs_stand_side_by_side_also_when_they_were_made_one_after_the_other() -> None:
     first, second = _run(*EVENTS, count=3, workers=2), _run(*EVENTS, count=3, workers=4)
     together = result_of({"a": first, "b": second}, "case", {})
-    joined = result_of({"a": first}, "case", {}) | result_of({"b": second}, "case", {})
+    both = result_of({"a": first}, "case", {}) | result_of({"b": second}, "case", {})
 
-    for result in (together, joined):
+    for result in (together, both):
         assert list(result.rows["case"]) == ["a", "b"]
         for name in ("tasks", "depth", "deliveries", "workers"):
             frame = result.frame(name)
