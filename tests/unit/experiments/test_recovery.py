@@ -46,7 +46,7 @@ def _run(*events: ConnectionEvent) -> Result:
         clock.now_ns = int(at_s * S)
         consumer.delivered(tag, False, pika.BasicProperties(message_id=str(number)), b"")
     faults = [(int(1.9 * S), Outage("restart", 2 * S, 5 * S)), (7 * S, Outage("closed", 7 * S, 7 * S))]
-    return recovery_result(ledger, faults, events, republished=3, where={})
+    return recovery_result(ledger, faults, events, republished=3, environment={})
 
 
 def test_outages_count_from_the_first_task_and_have_the_longest_silence() -> None:
