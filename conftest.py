@@ -31,6 +31,7 @@ SHORT_HEARTBEAT_S = 2
 LONGEST = (
     "A2_break_everything",
     "06_reconnect_after_failures",
+    "test_programs_under_faults",
     "test_faults",
     "test_fault_matrix",
     "test_cli",

@@ -1,65 +1,20 @@
-"""The programs to take home: each does its work, ends when told to, and loses nothing under any fault."""
+"""The programs to take home: each does its work, ends when told to, and says what went wrong."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import signal
-import subprocess
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import channel_to, eventually, running, take_all
+from helpers import channel_to, eventually, take_all
+from take_home import MANY, started
 
 from rmqlab.broker import Broker, Link, OwnBroker
-from rmqlab.experiments.faults.kinds import FAULTS
 
-PROGRAMS = Path(__file__).parents[2] / "notebooks" / "programs"
-# An endless supply of tasks, through a link that lets about 500 a second by with a window of 100.
-MANY, DELAY_MS, HEARTBEAT_S = "1000000", 100, 2
-
-
-class Program:
-    """A program of the lessons, and what it logs."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.log = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.log += line
-
-    def engines(self, verb: str) -> list[str]:
-        """Return the engines of the tasks of which it logged this, in order."""
-        return re.findall(rf"{verb} (engine-\d+)", self.log)
-
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60) -> int:
-        """Send a signal, and return the exit code."""
-        self.process.send_signal(number)
-        code = self.process.wait(seconds)
-        self._reader.join(10)
-        return code
-
-    def exit_code(self) -> int:
-        """Wait for its own end."""
-        code = self.process.wait(60)
-        self._reader.join(10)
-        return code
-
-
-@contextlib.contextmanager
-def started(name: str, broker: Broker | Link | str, *arguments: str) -> Iterator[Program]:
-    url = broker if isinstance(broker, str) else broker.url
-    with running(str(PROGRAMS / f"{name}.py"), *arguments, AMQP_URL=url) as process:
-        yield Program(process)
+HEARTBEAT_S = 2
 
 
 @pytest.fixture
@@ -202,28 +157,3 @@ def test_a_recovering_program_gives_up_only_what_no_retry_can_mend(broker: Broke
         program.end(signal.SIGKILL)
     with started(name, re.sub(r":[^:@]*@", ":wrong@", broker.url), MANY) as program:
         assert program.exit_code() == 1
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_confirmed_is_lost(own_broker: OwnBroker, fault: str) -> None:
-    kind = FAULTS[fault]
-    with Link(own_broker, delay_ms=DELAY_MS) as link:
-        url = f"{link.url}?heartbeat={HEARTBEAT_S}"
-        with (
-            started("confirming_publisher", url, MANY) as publisher,
-            started("recovering_worker", url) as worker,
-        ):
-            assert eventually(lambda: len(worker.engines("done")) > 10)
-            threading.Event().wait(kind.warmup_s)
-            kind.happen(own_broker, link, "engine:tasks")
-            done = len(worker.engines("done"))
-            assert eventually(lambda: len(worker.engines("done")) > done + 10, seconds=60)
-            assert publisher.end() == 0
-            with Link(own_broker) as fast, started("recovering_worker", fast) as helper:
-                own_broker.wait_for_queue("engine:tasks", ready=0, timeout_s=60)
-                assert worker.end() == helper.end() == 0
-
-    confirmed = set(publisher.engines("confirmed"))
-    missing = confirmed - set(worker.engines("done")) - set(helper.engines("done"))
-    assert len(confirmed) > 100
-    assert not missing or kind.takes_queue
