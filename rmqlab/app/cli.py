@@ -26,6 +26,8 @@ from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 from rmqlab.interrupts import exit_code_of, wait_for
 
+INTERRUPTED = 130  # as a shell says it of SIGINT
+
 ROOT = Path(__file__).parents[2]
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
@@ -53,10 +55,29 @@ def main() -> None:
     )
     logging.getLogger("rmqlab").setLevel(logging.INFO)
     try:
-        app()
+        # Without standalone mode, a command that leaves with an exit code has it returned here.
+        sys.exit(app(standalone_mode=False))
     except RmqlabError as error:
         err.print(f"rmqlab: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        _explain_usage(error)
+        sys.exit(2)
+
+
+def _explain_usage(error: Exception) -> None:
+    """Print what click says of a wrong option or argument; raise again what is none of click's."""
+    context = getattr(error, "ctx", None)
+    if not hasattr(error, "format_message"):
+        raise error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined] # the help
+        return
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    command = context.command_path if context else "rmqlab"
+    err.print(f"rmqlab: {reason}. Next: see {command} --help", style="red", markup=False, soft_wrap=True)
 
 
 @app.command()
