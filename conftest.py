@@ -30,7 +30,7 @@ SHORT_HEARTBEAT_S = 2
 # The files that take longest come first, so that all processes end at about the same time.
 LONGEST = (
     "A2_break_everything",
-    "06_reconnect_after_failures",
+    "08_reconnect_after_failures",
     "test_programs_under_faults",
     "test_faults",
     "test_fault_matrix",

@@ -2,7 +2,7 @@
 
     AMQP_URL=amqp://guest:guest@localhost:5672/ python confirming_publisher.py 100000
 
-Plain pika, from lessons 06 and 07. Up to WINDOW tasks are unconfirmed at a time. A lost connection is
+Plain pika, from lessons 07 and 08. Up to WINDOW tasks are unconfirmed at a time. A lost connection is
 opened again, after a random wait. What the broker has not confirmed by then is published again, so a
 task may be in the queue twice, and none is missing. SIGTERM and Ctrl-C wait for the last confirms.
 """

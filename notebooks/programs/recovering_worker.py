@@ -2,7 +2,7 @@
 
     AMQP_URL=amqp://guest:guest@localhost:5672/ python recovering_worker.py
 
-Plain pika, from lesson 06. The work is done in a thread, so heartbeats go on during a long task. A lost
+Plain pika, from lesson 08. The work is done in a thread, so heartbeats go on during a long task. A lost
 connection is opened again, after a random wait, and so is one whose queue was deleted. A task that was
 in hand comes again: do it twice without harm. SIGTERM and Ctrl-C let the task in hand end first.
 """

@@ -2,7 +2,7 @@
 
     AMQP_URL=amqp://guest:guest@localhost:5672/ python worker.py
 
-Plain pika, from lesson 04. A task is acknowledged when its work is done, and not before. A task whose
+Plain pika, from lesson 05. A task is acknowledged when its work is done, and not before. A task whose
 work fails is logged and rejected: it goes to the queue's dead letters, if the queue has any. SIGTERM
 and Ctrl-C let the task in hand end first. When its connection is lost it ends with exit code 1.
 """

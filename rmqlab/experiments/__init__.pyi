@@ -1,3 +1,4 @@
+from ._exercise import check_answer
 from ._result import Result
 from ._run_when import run_when
 from .acknowledgement import AckBatchesConfig, measure_ack_batches
@@ -15,7 +16,7 @@ from .heartbeat import HeartbeatConfig, measure_partition_detection
 from .prefetch import PrefetchConfig, consume_load, round_trip_ms
 from .priority import compare_waits
 from .recovery import RecoveryConfig, run_with_faults
-from .routing import RoutingConfig, route_workload, table_of_keys
+from .routing import table_of_keys
 from .versions import VersionsConfig, observe_versions
 from .versions_figures import plot_versions
 from .workers import WorkloadConfig, run_workload
@@ -34,13 +35,13 @@ __all__ = [
     "PrefetchConfig",
     "RecoveryConfig",
     "Result",
-    "RoutingConfig",
     "Subscriber",
     "VersionsConfig",
     "Workload",
     "WorkloadConfig",
     "break_everything",
     "capture_failures",
+    "check_answer",
     "compare_clients",
     "compare_waits",
     "consume_load",
@@ -59,7 +60,6 @@ __all__ = [
     "plot_faults",
     "plot_versions",
     "round_trip_ms",
-    "route_workload",
     "run_broadcast",
     "run_when",
     "run_with_faults",

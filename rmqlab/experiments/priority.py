@@ -36,7 +36,7 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
         its publishing, or from the workers' beginning if that is later, until it was settled,
         less the time of its work), matched_normal_ms (of a task of high priority).
 
-        Its figure shows the distributions by design; `day` shows the waits over time.
+        Its figure shows the medians by design; `day` shows the waits over time.
     """
     tasks = runs.frame("tasks")
     is_high_task = [is_high(job.task) for job in workload]
@@ -52,7 +52,7 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
     rows = pd.DataFrame([_compare(design, tasks) for design, tasks in waits.groupby("design", sort=False)])
     return Result(
         rows,
-        lambda _: plot_waits_by_design(waits),
+        plot_waits_by_design,
         runs.provenance,
         {"waits": waits},
         {"day": lambda result: plot_waits_over_day(result.frame("waits"))},

@@ -4,6 +4,7 @@ A figure is not pyplot's any more when it is returned: a notebook shows it once,
 its cell, and it is freed when nobody holds it.
 """
 
+from rmqlab.figures._guess import mark_guess
 from rmqlab.figures._style import COLORS, GREY, MARKERS, MEASURED, label, new_figure
 
-__all__ = ["COLORS", "GREY", "MARKERS", "MEASURED", "label", "new_figure"]
+__all__ = ["COLORS", "GREY", "MARKERS", "MEASURED", "label", "mark_guess", "new_figure"]

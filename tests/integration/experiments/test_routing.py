@@ -13,19 +13,16 @@ from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, Task
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import (
-    RoutingConfig,
     Workload,
     WorkloadConfig,
     compare_waits,
-    load_workload,
-    route_workload,
     run_workload,
     table_of_keys,
 )
 from rmqlab.experiments.workload import Job
 
 TASK = Task("engine-123", "process", {"param": "value"})
-OWN, PRIORITY, UNROUTED = "engine:tasks:high-priority", "engine:tasks:priority", "engine:unrouted"
+OWN, PRIORITY = "engine:tasks:high-priority", "engine:tasks:priority"
 OWN_QUEUE = Topology(
     exchanges=[Exchange(name=names.ROUTING, type="direct")],
     queues=[Queue(name=names.TASKS), Queue(name=OWN)],
@@ -44,22 +41,8 @@ WORKLOAD = Workload(
 
 @pytest.fixture(autouse=True)
 def _no_queue_stays(broker: Broker) -> None:
-    for topology in (TOPOLOGY, OWN_QUEUE, PRIORITY_QUEUE, _airports(None)):
+    for topology in (TOPOLOGY, OWN_QUEUE, PRIORITY_QUEUE):
         topology.delete(broker)
-
-
-def _airports(alternate: str | None) -> Topology:
-    return Topology(
-        exchanges=[
-            Exchange(name="engine:airports", type="direct", alternate_exchange=alternate),
-            Exchange(name=UNROUTED, type="fanout"),
-        ],
-        queues=[Queue(name=names.TASKS), Queue(name=UNROUTED)],
-        bindings=[
-            Binding(exchange="engine:airports", queue=names.TASKS, routing_key="EWR"),
-            Binding(exchange=UNROUTED, queue=UNROUTED),
-        ],
-    )
 
 
 def _ready(channel: Any, queue: str) -> int:
@@ -170,31 +153,6 @@ def test_a_queue_that_the_topology_does_not_have_is_a_broker_error(broker) -> No
     config = WorkloadConfig(workload=WORKLOAD, workers=["engine:unrouted"], timeout_s=20)
     with pytest.raises(BrokerError, match="engine:unrouted"):
         run_workload(broker, config, progress=False)
-
-
-@pytest.mark.parametrize(
-    ("alternate", "mandatory", "where"),
-    [
-        (None, False, "lost"),
-        (None, True, "returned"),
-        (UNROUTED, False, UNROUTED),
-        (UNROUTED, True, UNROUTED),
-    ],
-)
-def test_all_is_confirmed_and_what_no_queue_wants_is_counted(broker, alternate, mandatory, where) -> None:
-    def publish(api: EngineAPI, task: Task, message_id: str) -> None:
-        api.route_task(task, task.data["origin"], exchange="engine:airports", message_id=message_id)
-
-    config = RoutingConfig(
-        workload=load_workload(), topology=_airports(alternate), publish=publish, mandatory=mandatory
-    )
-    for _ in range(2):  # a second time, with what the first has left
-        result = route_workload(broker, config)
-
-        nowhere = {"returned": 0, UNROUTED: 0, "lost": 0}
-        expected = {"published": 960, "confirmed": 960, names.TASKS: 346} | nowhere | {where: 614}
-        assert result.rows.to_dict("records") == [expected]
-    assert result.plot().axes
 
 
 def test_a_table_shows_which_queue_got_which_key_and_empties_them(broker) -> None:

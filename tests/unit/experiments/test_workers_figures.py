@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from rmqlab.experiments.acknowledgement_figures import plot_ack_batches, plot_outcomes, plot_poison
-from rmqlab.experiments.routing_figures import plot_routes
 from rmqlab.experiments.workers_figures import plot_depth, plot_gantt, plot_speedup
 
 ROWS = pd.DataFrame(
@@ -68,7 +67,6 @@ BATCHES = pd.DataFrame(
         "repeated": [0.0, 9.0, 99.0],
     }
 )
-ROUTES = pd.DataFrame([{"published": 960, "confirmed": 960, "returned": 0, "engine:tasks": 647, "lost": 313}])
 # Each with the titles of its axes.
 FIGURES = {
     "speedup": (lambda: plot_speedup(ROWS), ["4 times the workers: 3.3 times as fast", ""]),
@@ -96,7 +94,6 @@ FIGURES = {
         lambda: plot_ack_batches(BATCHES),
         ["The gain: up to 2.1 times the rate", "The price: up to 99 are done twice"],
     ),
-    "routes": (lambda: plot_routes(ROUTES), ["313 of 960 messages are lost"]),
 }
 
 
