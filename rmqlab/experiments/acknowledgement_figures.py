@@ -79,7 +79,7 @@ def plot_poison(tasks: pd.DataFrame, *, by: str | None) -> Figure:
         most = max(end[1] for end in ends.values())
         left.set(xlabel="time (s)", ylabel="good tasks done", ylim=(0, most * 1.3), xlim=(0, None))
         left.set_title(f"{worst}: {ends[worst][1]} of {most} good tasks")
-        _bars(right, failures, [end[2] for end in ends.values()])
+        _dots(right, failures, [end[2] for end in ends.values()])
         right.set_title(f"{failures[worst]:,} failures instead of {min(failures.values())}")
     return figure
 
@@ -105,17 +105,17 @@ def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:
             label(axes, name, time_s, count, color, offset=(9, 8 + 13 * row if is_above else -4))
 
 
-def _bars(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
+def _dots(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
     rows = range(len(counts))
-    axes.barh(rows, list(counts.values()), color=colors, height=0.55)
+    for row, count, color in zip(rows, counts.values(), colors, strict=True):
+        axes.plot(count, row, MARKERS[row % len(MARKERS)], color=color, ms=9)
+        label(axes, f"{count:,}", count, row, color, offset=(9, -4))
     axes.set_xscale("log")
     axes.set_xlim(1, max(counts.values()) * 12)
-    for row, count in zip(rows, counts.values(), strict=True):
-        axes.annotate(f"{count:,}", (count, row), (5, 0), textcoords="offset points", va="center")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_yticks(rows, list(counts))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    axes.set(xlabel="failed deliveries (log scale)", ylabel="")
+    axes.set_ylim(len(counts) - 0.5, -0.5)
+    axes.set(xlabel="failed deliveries", ylabel="")
 
 
 def plot_ack_batches(batches: pd.DataFrame) -> Figure:
@@ -139,12 +139,14 @@ def plot_ack_batches(batches: pd.DataFrame) -> Figure:
         left.yaxis.set_major_formatter("{x:,.0f}")
         factor = rates.max() / rates.iloc[0]
         left.set_title(f"The gain: up to {factor:.1f} times the rate")
-        right.plot(sizes, repeated, marker=MARKERS[1], color=COLORS[1])
-        right.set_yscale("symlog", linthresh=1)
-        right.set(ylabel="messages done twice after a crash", ylim=(-0.3, repeated.max() * 4 + 1))
-        right.yaxis.set_major_formatter("{x:,.0f}")
+        # A logarithmic axis has no place for none.
+        right.plot(sizes[repeated > 0], repeated[repeated > 0], marker=MARKERS[1], color=COLORS[1])
+        right.set(yscale="log", ylabel="messages done twice after a crash")
+        right.set_ylim(0.5, max(repeated.max(), 1) * 4)
+        right.yaxis.set_major_formatter("{x:,g}")
         for size, count in zip(sizes, repeated, strict=True):
-            label(right, f"{count:,.0f}", size, count, COLORS[1], offset=(-7, 4) if count else (7, 4))
+            text, at = (f"{count:,.0f}", count) if count else ("none", 0.55)
+            label(right, text, size, at, COLORS[1], offset=(-7, 4) if count else (7, 4))
         right.set_title(f"The price: up to {repeated.max():,.0f} are done twice")
         for axes in (left, right):
             axes.set_xscale("log")

@@ -17,7 +17,7 @@ from rmqlab.broker import Broker, Link
 from rmqlab.engine import TOPOLOGY
 from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.prefetch_figures import plot_fairness_and_rate, plot_rates
+from rmqlab.experiments.prefetch_figures import plot_rates
 from rmqlab.measure import ConstantDuration, Ledger, Load, Report, provenance, publish_load
 
 IDLE_S = 5.0
@@ -79,7 +79,7 @@ def consume_load(broker: Broker, config: PrefetchConfig | None = None, *, progre
         One row a run: delay_ms, prefetch, repeat (from 0), task_ms (mean time of a message's
         work), published, acked, redelivered, rate_msg_s (acknowledged messages over the time
         from the first delivery to the last acknowledgement), idle_share (part of that time
-        without a message in hand). Figures: the throughput; `fairness`, with that of several workers.
+        without a message in hand).
 
     Raises:
         BrokerError: the broker is gone.
@@ -92,9 +92,7 @@ def consume_load(broker: Broker, config: PrefetchConfig | None = None, *, progre
         with Link(broker, delay_ms=delay_ms) as link:
             measured = _consume(broker, link, config.load.again(), prefetch)
         rows.append({"delay_ms": delay_ms, "prefetch": prefetch, "repeat": repeat, **measured})
-    return Result(
-        pd.DataFrame(rows), plot_rates, provenance(broker), figures={"fairness": plot_fairness_and_rate}
-    )
+    return Result(pd.DataFrame(rows), plot_rates, provenance(broker))
 
 
 def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dict[str, Any]:

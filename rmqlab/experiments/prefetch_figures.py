@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from rmqlab.experiments._result import Result
-
 FAIR, IDLE, MAKESPAN = COLORS[2], COLORS[3], COLORS[4]
 RATES = (COLORS[0], COLORS[1], COLORS[5])  # one for each delay
 
@@ -22,7 +20,7 @@ def plot_sharing(sharing: pd.DataFrame) -> Figure:
     """Draw how workers share a workload, by their prefetch.
 
     Args:
-        sharing: one row a run: prefetch, jain_busy, idle_share, makespan_s, ideal_s.
+        sharing: one row a run: prefetch, workers, published, jain_busy, idle_share, makespan_s, ideal_s.
     """
     runs = sharing.sort_values("prefetch")
     first, last = runs.iloc[0], runs.iloc[-1]
@@ -33,7 +31,7 @@ def plot_sharing(sharing: pd.DataFrame) -> Figure:
         label(left, "idle share", last["prefetch"], last["idle_share"], IDLE, offset=(-4, -18))
         left.set(ylabel="fairness (Jain), idle share", ylim=(0, 1.05))
         left.set_title(
-            f"From prefetch {first['prefetch']:.0f} to {last['prefetch']:.0f}, fairness falls "
+            f"From prefetch {first['prefetch']:.0f} to {last['prefetch']:.0f}, fairness goes "
             f"from {first['jain_busy']:.2f} to {last['jain_busy']:.2f}"
         )
         right.plot(runs["prefetch"], runs["makespan_s"], marker=MARKERS[4], color=MAKESPAN)
@@ -41,8 +39,11 @@ def plot_sharing(sharing: pd.DataFrame) -> Figure:
         label(right, "ideal", first["prefetch"], first["ideal_s"], GREY, offset=(6, -14))
         label(right, "measured", first["prefetch"], first["makespan_s"], MAKESPAN, offset=(6, 10))
         right.set(ylabel="makespan (s)", ylim=(0, None))
+        dealt_out = first["published"] / first["workers"]
         for axes in (left, right):
             _against_prefetch(axes, runs["prefetch"])
+            axes.axvline(dealt_out, linestyle=":", color=GREY)
+        label(left, f"{first['workers']:.0f} x {dealt_out:g} = all", dealt_out, 0.05, GREY, offset=(-5, 0))
     return figure
 
 
@@ -60,37 +61,6 @@ def plot_rates(rows: pd.DataFrame) -> Figure:
         )
         axes.set(ylabel="throughput (messages/s)", ylim=(0, rows["rate_msg_s"].max() * 1.15))
         _against_prefetch(axes, rows["prefetch"])
-    return figure
-
-
-def plot_fairness_and_rate(result: Result, *, sharing: pd.DataFrame, rule: Mapping[float, int]) -> Figure:
-    """Draw fairness and throughput together against the prefetch, with what a rule says.
-
-    Args:
-        result: of `consume_load`.
-        sharing: one row a run of several workers: prefetch, jain_busy.
-        rule: the prefetch that the rule gives for each delay_ms.
-    """
-    fair = sharing.groupby("prefetch")["jain_busy"].median()
-    with new_figure(1, 1) as (figure, (axes,)):
-        axes.plot(fair.index, fair, marker="o", color=FAIR)
-        middle = max(len(fair) - 2, 0)
-        label(axes, "fairness", float(fair.index[middle]), fair.iloc[middle], FAIR, offset=(8, 8))
-        prefetches = [rule[delay_ms] for delay_ms in sorted(rule)]
-        for (name, color, marker, rate), prefetch in zip(_rates(result.rows), prefetches, strict=True):
-            share = rate / rate.max()
-            axes.plot(share.index, share, marker=marker, color=color)
-            _name_line(axes, name, share, color)
-            axes.axvline(prefetch, linestyle=":", color=color)
-            label(axes, f"rule: {prefetch}", prefetch, 0.62, color, offset=(4, 0))
-        # The smallest measured prefetch that is enough by the rule of the farthest.
-        enough = min((each for each in fair.index if each >= prefetches[-1]), default=fair.index[-1])
-        axes.set_title(
-            f"Prefetch {enough} gives {share.get(enough, float('nan')):.0%} of the throughput, "
-            f"and a fairness of {fair[enough]:.2f}"
-        )
-        axes.set(ylabel="fairness; part of top throughput", ylim=(0, 1.08))
-        _against_prefetch(axes, fair.index.to_series())
     return figure
 
 

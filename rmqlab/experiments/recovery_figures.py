@@ -29,16 +29,17 @@ def plot_outages(result: Result) -> Figure:
     with new_figure(2, 1, height_in=4.6, share_x=True) as (figure, (rates, marks)):
         if grid := rates.get_gridspec():
             grid.set_height_ratios([4, 1])
-        width_s = np.diff(np.unique(throughput["time_s"])).min()
         for name, color in LINES.items():
             line = throughput[throughput["event"] == name]
-            middle_s = line["time_s"] + width_s / 2
-            rates.plot(middle_s, line["rate_msg_s"], color=color, lw=WIDTHS[name], label=name)
+            rates.step(
+                line["time_s"], line["rate_msg_s"], where="post", color=color, lw=WIDTHS[name], label=name
+            )
         shown = throughput.loc[throughput["event"].isin(LINES), "rate_msg_s"]
         # What had waited comes at once when an outage is over: its peak is cut where it would
         # press everything else flat.
         top = 1.3 * min(float(shown.max()), 4 * max(float(np.percentile(shown, STEADY_PERCENTILE)), 1.0))
         rates.set(ylabel="messages per second", ylim=(0, top))
+        _mark_cut(rates, throughput, top)
         for each in faults:
             for axes in (rates, marks):
                 if each["up_s"] > each["down_s"]:
@@ -62,6 +63,14 @@ def plot_outages(result: Result) -> Figure:
             f"{len(faults)} faults; the longest silence is {worst['silent_s']:.1f} s ({worst['fault']})"
         )
     return figure
+
+
+def _mark_cut(axes: Axes, throughput: pd.DataFrame, top: float) -> None:
+    """Say how high the highest peak is that goes beyond the top."""
+    shown = throughput[throughput["event"].isin(LINES)]
+    time_s, event, rate = shown.sort_values("rate_msg_s")[["time_s", "event", "rate_msg_s"]].to_numpy()[-1]
+    if rate > top:
+        label(axes, f"▲ {rate:,.0f}", time_s, 0.87 * top, LINES[event], offset=(12, 0))
 
 
 def _mark_events(axes: Axes, events: pd.DataFrame) -> None:
@@ -91,12 +100,13 @@ def plot_recoveries(rows: pd.DataFrame) -> Figure:
             # A distribution climbs from left to right: above it on the left, and below it on the
             # right, there is room.
             place = (len(times_s) - 1) * (1 if number else 3) // 4
-            text = f"{fault}\n({len(times_s)} times)"
+            faults = found["number"].nunique()
+            text = f"{fault}: {len(times_s)} losses\nin {faults} {'faults' if faults > 1 else 'fault'}"
             offset = (10, -36) if number else (-12, 0)
             label(axes, text, times_s[place], share[place], color, offset=offset)
             parts.append(f"{_time(float(np.median(times_s)))} ({fault})")
         axes.set(xscale="log", xlabel="time to recover (s)", ylabel="clients that are back", ylim=(0, 1.03))
-        axes.set_xlim(SHORTEST_S, max(2.0, float(rows["recover_s"].max())) * 3)
+        axes.margins(x=0.06)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         axes.set_title(f"Half are back after {', '.join(parts)}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEXT = "your guess"
-GUESS_COLOR = "#CC79A7"  # no figure uses it for what was measured
+GUESS_COLOR = "black"  # no figure uses it for what was measured
 LINE: dict[str, Any] = {"linestyle": (0, (1, 1)), "linewidth": 2.5}
 WORDS: dict[str, Any] = {
     "color": GUESS_COLOR,

@@ -13,7 +13,14 @@ from rmqlab.app import lessons
 
 PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LESSONS = [path for path in PATHS if path.stem[0].isdigit()]  # the others are appendices
-TAGS = {"nbval-ignore-output", "nbval-check-output", "nbval-skip", "raises-exception", "hide-cell"}
+TAGS = {
+    "nbval-ignore-output",
+    "nbval-check-output",
+    "nbval-skip",
+    "raises-exception",
+    "hide-cell",
+    "hide-input",
+}
 SETUP_LINES = 6
 CELL_LINES = 20
 UNWANTED = {

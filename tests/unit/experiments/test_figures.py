@@ -10,7 +10,7 @@ import pytest
 from rmqlab import experiments
 from rmqlab.experiments.confirms_figures import plot_confirm_cost
 from rmqlab.experiments.durability_figures import plot_durability
-from rmqlab.experiments.prefetch_figures import plot_fairness_and_rate, plot_rates, plot_sharing
+from rmqlab.experiments.prefetch_figures import plot_rates, plot_sharing
 from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
 
 mpl.use("agg")  # no window, whatever the machine has
@@ -35,6 +35,7 @@ EVENTS = pd.DataFrame(
 RECOVERIES = pd.DataFrame(
     {
         "fault": ["closed"] * 4 + ["restart"] * 3,
+        "number": [0, 0, 1, 1, 2, 2, 2],
         "recover_s": [0.02, 0.03, 0.04, 0.05, 0.0, 0.5, float("nan")],
     }
 )
@@ -44,6 +45,8 @@ FAULTS = experiments.Result(
 SHARING = pd.DataFrame(
     {
         "prefetch": [1000, 1, 10],
+        "workers": [8, 8, 8],
+        "published": [160, 160, 160],
         "jain_busy": [0.125, 0.99, 0.9],
         "idle_share": [0.88, 0.1, 0.2],
         "makespan_s": [8.1, 1.2, 1.4],
@@ -57,9 +60,6 @@ RATES = pd.DataFrame(
         "rate_msg_s": [500.0, 900.0, 1000.0, 800.0, 100.0, 900.0],
     }
 )
-
-CONSUMED = experiments.Result(RATES, plot_rates, {})
-
 
 NAN = float("nan")
 FATES = {
@@ -88,7 +88,6 @@ COSTS = pd.DataFrame(
         "strategy": ["none", "each", "window 500"] * 2,
         "rate_msg_s": [30_000.0, 1_000.0, 20_000.0, 34_000.0, 1_200.0, 22_000.0],
         "confirm_median_ms": [NAN, 0.5, 16.0] * 2,
-        "confirm_p95_ms": [NAN, 1.0, 30.0] * 2,
         "confirm_p99_ms": [NAN, 2.0, 40.0] * 2,
     }
 )
@@ -106,9 +105,9 @@ FIGURES = {
         lambda: plot_rates(RATES),
         ["More prefetch makes the distant consumer 9 times as fast, the near one 2.0 times"],
     ),
-    "fairness and rate": (
-        lambda: plot_fairness_and_rate(CONSUMED, sharing=SHARING, rule={0: 2, 2.5: 8}),
-        ["Prefetch 10 gives 89% of the throughput, and a fairness of 0.90"],
+    "sharing": (
+        lambda: plot_sharing(SHARING),
+        ["From prefetch 1 to 1000, fairness goes from 0.99 to 0.12", ""],
     ),
     "survival": (
         lambda: plot_durability(SURVIVAL),
@@ -147,7 +146,7 @@ def test_outages_are_shaded_and_named_and_what_does_not_last_is_a_line() -> None
     rates, events = plot_outages(FAULTS).axes
 
     assert rates.get_title(loc="left") == "2 faults; the longest silence is 0.9 s (restart)"
-    assert [text.get_text() for text in rates.texts] == ["closed", "restart"]
+    assert [text.get_text() for text in rates.texts] == ["▲ 2,000", "closed", "restart"]
     assert len(rates.patches) == len(events.patches) == 1
     assert [line.get_label() for line in rates.get_lines()][:3] == ["published", "confirmed", "received"]
     assert [tick.get_text() for tick in events.get_yticklabels()] == ["lost", "recovered"]
@@ -159,11 +158,12 @@ def test_a_peak_after_an_outage_does_not_press_the_rest_flat() -> None:
     assert 100 < rates.get_ylim()[1] < 1000
 
 
-def test_what_the_rule_gives_is_drawn_and_written() -> None:
-    (axes,) = plot_fairness_and_rate(CONSUMED, sharing=SHARING, rule={0: 2, 2.5: 8}).axes
+def test_a_line_marks_the_prefetch_that_deals_out_all_tasks() -> None:
+    left, right = plot_sharing(SHARING).axes
 
-    assert {"rule: 2", "rule: 8"} <= {text.get_text() for text in axes.texts}
-    assert [2, 2] in [list(line.get_xdata()) for line in axes.get_lines()]
+    assert "8 x 20 = all" in {text.get_text() for text in left.texts}
+    for axes in (left, right):
+        assert [20, 20] in [list(line.get_xdata()) for line in axes.get_lines()]
 
 
 def test_each_cell_says_what_survived() -> None:
@@ -184,9 +184,6 @@ def test_each_cell_says_what_survived() -> None:
     [
         lambda: plot_sharing(SHARING.head(1)),
         lambda: plot_rates(RATES.head(1)),
-        lambda: plot_fairness_and_rate(
-            experiments.Result(RATES.head(1), plot_rates, {}), sharing=SHARING.head(1), rule={0: 2}
-        ),
     ],
 )
 def test_one_run_can_be_drawn_too(draw) -> None:

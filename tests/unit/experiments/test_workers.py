@@ -202,7 +202,7 @@ def test_how_the_work_was_shared_is_drawn_by_prefetch() -> None:
     runs[1000].prefetch = 1000
     left, _ = result_of(runs, "prefetch", {}).plot("sharing").axes
 
-    assert left.get_title(loc="left").startswith("From prefetch 1 to 1000, fairness falls from 0.")
+    assert left.get_title(loc="left").startswith("From prefetch 1 to 1000, fairness goes from 0.")
 
 
 def test_there_are_a_worker_and_a_task_at_least() -> None:

@@ -1,0 +1,130 @@
+"""Make the site: gather its pages in build/site-source, and let Sphinx write build/site.
+
+    python docs/build.py
+
+Needs the extra `site`; `make site` installs it. Nothing is executed: the lessons show the outputs that are stored.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+DOCS, NOTEBOOKS = ROOT / "docs", ROOT / "notebooks"
+SOURCE, SITE = ROOT / "build" / "site-source", ROOT / "build" / "site"
+PARTS = ["rmqlab", "rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmqlab.experiments"]
+
+
+def main() -> int:
+    """Write the site, and return Sphinx's exit code: a warning is an error."""
+    gather()
+    SITE.mkdir(parents=True, exist_ok=True)
+    sphinx = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-j", "auto"]
+    code = subprocess.run([*sphinx, "-E", "-b", "html", SOURCE, SITE], check=False).returncode
+    if code == 0:
+        print(f"The site is in {SITE.relative_to(ROOT)}: open index.html")
+    return code
+
+
+def gather() -> None:
+    """Copy what the site is made of, and fill in what comes from the lessons and the package."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(DOCS, SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
+    shutil.copytree(NOTEBOOKS, SOURCE / "notebooks", ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    for name in ("data/README.md", "data/reference/README.md"):
+        (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, SOURCE / name)
+    instructors = (ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
+    (SOURCE / "instructors.md").write_text(_without_readme(instructors), encoding="utf-8")
+    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
+    lessons = [path for path in paths if path.stem[0].isdigit()]
+    parts = {
+        "EXECUTED": executed(paths),
+        "COURSE": course(paths),
+        "LESSONS": "\n".join(f"notebooks/{path.stem}" for path in lessons),
+        "APPENDICES": "\n".join(f"notebooks/{path.stem}" for path in paths if path not in lessons),
+        "VERSIONS": versions(),
+        "REFERENCE": "\n\n".join(map(reference, PARTS)),
+    }
+    for page in SOURCE.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(re.sub(r"%([A-Z]+)%", lambda found: parts[found[1]], text), encoding="utf-8")
+
+
+def executed(paths: list[Path]) -> str:
+    """Return a sentence on the run whose outputs are stored."""
+    notebooks = [nbformat.read(path, as_version=4) for path in paths]
+    cells = [cell for notebook in notebooks for cell in notebook.cells if cell.cell_type == "code"]
+    checked = [cell for cell in cells if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
+    claims = sum(str(cell.outputs).count("': True") for cell in checked)
+    run = notebooks[0].metadata.get("rmqlab", {})
+    where = (
+        f"Executed on {run['date']} with RabbitMQ {run['rabbitmq']} and pika {run['pika']}"
+        if run
+        else "Executed"
+    )
+    return f"{where}: {len(checked)} cells compared, {claims} claims checked."
+
+
+def course(paths: list[Path]) -> str:
+    """Return a table of the lessons: what each is about, and how long it takes."""
+    rows = ["| lesson | what you'll do | time |", "|---|---|---|"]
+    for path in paths:
+        cells = nbformat.read(path, as_version=4).cells
+        title, _, rest = cells[0].source.partition("\n")
+        first = rest.strip().split("\n")[0]
+        time = re.search(r"\*\*Time\*\*: (.*?)\.?$", cells[1].source, re.MULTILINE)
+        number = path.stem.split("_")[0]
+        link = f"[{number} {title.removeprefix('# ')}](notebooks/{path.name})"
+        rows.append(f"| {link} | {first} | {time[1] if time else ''} |")
+    return "\n".join(rows)
+
+
+def versions() -> str:
+    """Return the table of what differs between versions of RabbitMQ."""
+    frame = pd.read_csv(ROOT / "data" / "reference" / "versions.csv", dtype=str).fillna("")
+    table = frame.pivot(index="behavior", columns="rabbitmq", values="observed")
+    header = "| behavior | " + " | ".join(table.columns) + " |"
+    rows = [
+        f"| {name} | " + " | ".join(map(str, row)) + " |"
+        for name, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+    return "\n".join([header, "|---" * (len(table.columns) + 1) + "|", *rows])
+
+
+def reference(part: str) -> str:
+    """Return the section of a part of the package, with all that it exports."""
+    module = importlib.import_module(part)
+    lines = [
+        f"## {part}",
+        "",
+        (module.__doc__ or "").strip(),
+        "",
+        "```{eval-rst}",
+        f".. currentmodule:: {part}",
+        "",
+    ]
+    for name in sorted(module.__all__):
+        value = getattr(module, name)
+        kind = "autoclass" if isinstance(value, type) else "autofunction" if callable(value) else "autodata"
+        if part == "rmqlab" and not name[0].islower() and not name.endswith("Error"):
+            continue  # in its own part
+        lines += [f".. {kind}:: {name}", *(["   :members:"] if kind == "autoclass" else []), ""]
+    return "\n".join([*lines, "```"])
+
+
+def _without_readme(text: str) -> str:
+    """Return the instructors' notes with links that lead to pages of the site."""
+    return re.sub(r"\[([^\]]*)\]\((?:README|CONTRIBUTING)\.md[^)]*\)", r"\1", text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
