@@ -1,7 +1,7 @@
 # Each target sets up what it needs, once. More options go in as ARGS="…".
 run := .venv/bin/python -m
 
-.PHONY: help lab test test-brokers check rehearse run notebooks reference lint clean
+.PHONY: help lab test test-brokers check rehearse run notebooks reference site browser lint clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,14 @@ reference: ## execute the notebooks as above, and keep what they measure as the 
 	@./setup.sh test
 	@$(if $(ARGS),,.venv/bin/python data/reference/make_bench.py)
 	@RMQLAB_KEEP_REFERENCE=1 $(MAKE) --no-print-directory notebooks
+
+site: ## make the site of the lessons with their stored outputs, in build/site
+	@./setup.sh site
+	@.venv/bin/python docs/build.py
+
+browser: site ## look at the site in a real browser: errors, other hosts, width, links, accessibility
+	@./setup.sh browser
+	@$(run) pytest -q -n auto tests/browser $(ARGS)
 
 lint: ## check style, types, layers, spelling and shell scripts
 	@./setup.sh dev

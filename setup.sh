@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets everything up, once: a virtual environment in .venv, and a broker where there is none.
 #
-#     ./setup.sh [test|dev]
+#     ./setup.sh [test|dev|site|browser]
 #
 # A second call finds that there is nothing to do, and takes a moment.
 set -euo pipefail
@@ -131,6 +131,19 @@ keep_from_starting() {
     fi
 }
 
+# --- browser ----------------------------------------------------------------------------
+
+has_browser() { [[ -n ${CHROMIUM:-} ]] || command -v chromium google-chrome >/dev/null; }
+
+install_browser() {
+    may_install || stop "there is no Chromium. Next: install it (Debian: apt-get install chromium), or name it with CHROMIUM=…"
+    install chromium
+}
+
 check_python
 if [[ ! -e $stamp || $(<"$stamp") != "$(fingerprint)" ]]; then make_environment; fi
-if needs_node; then install_node; fi
+case $extra in
+site) ;; # nothing is executed
+browser) has_browser || install_browser ;;
+*) if needs_node; then install_node; fi ;;
+esac

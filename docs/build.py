@@ -2,7 +2,8 @@
 
     python docs/build.py
 
-Needs the extra `site`; `make site` installs it. Nothing is executed: the lessons show the outputs that are stored.
+Needs the extra `site`, which `make site` installs. Nothing is executed: the lessons show the
+outputs that are stored.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 DOCS, NOTEBOOKS = ROOT / "docs", ROOT / "notebooks"
 SOURCE, SITE = ROOT / "build" / "site-source", ROOT / "build" / "site"
-PARTS = ["rmqlab", "rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmqlab.experiments"]
+PARTS = ["rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmqlab.experiments", "rmqlab"]
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     sphinx = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-j", "auto"]
     code = subprocess.run([*sphinx, "-E", "-b", "html", SOURCE, SITE], check=False).returncode
     if code == 0:
-        print(f"The site is in {SITE.relative_to(ROOT)}: open index.html")
+        sys.stdout.write(f"The site is in {SITE.relative_to(ROOT)}: open index.html\n")
     return code
 
 
@@ -39,6 +40,11 @@ def gather() -> None:
     shutil.rmtree(SOURCE, ignore_errors=True)
     shutil.copytree(DOCS, SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
     shutil.copytree(NOTEBOOKS, SOURCE / "notebooks", ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    for path in (SOURCE / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.reads(_with_small_anchors(path.read_text(encoding="utf-8")), as_version=4)
+        for cell in notebook.cells:
+            _keep_description(cell)
+        nbformat.write(notebook, path)
     for name in ("data/README.md", "data/reference/README.md"):
         (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, SOURCE / name)
@@ -52,7 +58,7 @@ def gather() -> None:
         "LESSONS": "\n".join(f"notebooks/{path.stem}" for path in lessons),
         "APPENDICES": "\n".join(f"notebooks/{path.stem}" for path in paths if path not in lessons),
         "VERSIONS": versions(),
-        "REFERENCE": "\n\n".join(map(reference, PARTS)),
+        "REFERENCE": reference(),
     }
     for page in SOURCE.glob("*.md"):
         text = page.read_text(encoding="utf-8")
@@ -100,8 +106,13 @@ def versions() -> str:
     return "\n".join([header, "|---" * (len(table.columns) + 1) + "|", *rows])
 
 
-def reference(part: str) -> str:
-    """Return the section of a part of the package, with all that it exports."""
+def reference() -> str:
+    """Return a section for each part of the package, with what it exports; a name stands in one of them."""
+    told: set[str] = set()
+    return "\n\n".join(_part(part, told) for part in PARTS)
+
+
+def _part(part: str, told: set[str]) -> str:
     module = importlib.import_module(part)
     lines = [
         f"## {part}",
@@ -114,11 +125,24 @@ def reference(part: str) -> str:
     ]
     for name in sorted(module.__all__):
         value = getattr(module, name)
+        if f"{getattr(value, '__module__', part)}.{name}" in told:
+            continue  # as where an upper layer offers a name of a lower one
+        told.add(f"{getattr(value, '__module__', part)}.{name}")
         kind = "autoclass" if isinstance(value, type) else "autofunction" if callable(value) else "autodata"
-        if part == "rmqlab" and not name[0].islower() and not name.endswith("Error"):
-            continue  # in its own part
         lines += [f".. {kind}:: {name}", *(["   :members:"] if kind == "autoclass" else []), ""]
     return "\n".join([*lines, "```"])
+
+
+def _keep_description(cell: nbformat.NotebookNode) -> None:
+    """Give a figure's alternative text to the page as well."""
+    for output in cell.get("outputs", []):
+        if text := output.get("metadata", {}).get("image/png", {}).get("alt"):
+            cell.metadata["mystnb"] = {"image": {"alt": text}}
+
+
+def _with_small_anchors(text: str) -> str:
+    """Return a page whose links to headings are written as Sphinx writes these: in small letters."""
+    return re.sub(r"\]\((?:[\w.-]+\.md|)#[^)]+\)", lambda found: found[0].lower(), text)
 
 
 def _without_readme(text: str) -> str:

@@ -27,7 +27,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_heading_anchors = 3
 # A page loads nothing from another host.
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
-mathjax_path = ""
+mathjax_path = "no-page-has-a-formula.js"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # signatures stay short; the docstrings name each argument
@@ -40,6 +40,8 @@ html_theme = "sphinx_book_theme"
 html_title = "rmqlab: RabbitMQ in Python, measured"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}
+html_use_index = False
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -48,6 +50,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "navigation_with_keys": False,
+    "navbar_persistent": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
