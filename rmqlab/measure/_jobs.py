@@ -1,4 +1,4 @@
-"""Run jobs in other processes: through any `Executor`, with a limit, and leaving no process behind."""
+"""Run jobs in other processes, with a time limit, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import multiprocessing.connection
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, ProcessPoolExecutor, wait
 from typing import TypeVar
@@ -42,17 +41,13 @@ def process_pool(size: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def run_jobs(
-    jobs: Sequence[Callable[[], T]], *, timeout_s: float, executor: Executor | None = None
-) -> list[T]:
-    """Run jobs at the same time, each in a process.
+def run_jobs(jobs: Sequence[Callable[[], T]], *, timeout_s: float, executor: Executor) -> list[T]:
+    """Run jobs at the same time.
 
     Args:
         jobs: what to do; functions, and what they return and raise, can be pickled.
         timeout_s: give up after so many seconds, starting processes included.
-        executor: what runs the jobs, and stays open; it needs room for all of them at once.
-            None makes a pool of processes, and closes it. Dask serves with
-            `distributed.Client(…).get_executor()`, also on several machines.
+        executor: what runs the jobs, such as a `process_pool`; it needs room for all of them at once.
 
     Returns:
         What the jobs returned, in their order.
@@ -62,35 +57,24 @@ def run_jobs(
         RmqlabError: a process ended before its job.
         Exception: what the first job that failed has raised.
     """
-    with contextlib.nullcontext(executor) if executor else process_pool(len(jobs)) as running:
-        assert running is not None
-        futures = []
-        try:
-            futures += [running.submit(_call, job, uuid.uuid4()) for job in jobs]
-            deadline_s = time.monotonic() + timeout_s
-            waiting = set(futures)
-            while waiting and (left_s := deadline_s - time.monotonic()) > 0:
-                done, waiting = wait(waiting, min(left_s, WAKE_EVERY_S), FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            if waiting:
+    deadline_s = time.monotonic() + timeout_s
+    futures = [executor.submit(job) for job in jobs]
+    try:
+        while True:
+            done, waiting = wait(futures, WAKE_EVERY_S, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if not waiting:
+                return [future.result() for future in futures]
+            if time.monotonic() > deadline_s:
                 raise TimeLimitError(
                     f"{len(waiting)} of {len(jobs)} jobs had not ended after {timeout_s:g} s. "
-                    "Next: give fewer messages, more room in the executor, or a longer time limit"
+                    "Next: give fewer messages, or a longer time limit"
                 )
-            return [future.result() for future in futures]
-        except BrokenExecutor as error:
-            raise RmqlabError(
-                f"A process ended before its job ({error}). Next: see whether memory ran out, and try again"
-            ) from error
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-def _call(job: Callable[[], T], _: uuid.UUID) -> T:
-    """Do a job in another process; Dask would not do the same one twice, so each has an id."""
-    return job()
+    except BrokenExecutor as error:
+        raise RmqlabError(
+            f"A process ended before its job ({error}). Next: see whether memory ran out, and try again"
+        ) from error
 
 
 def _end_with_parent() -> None:

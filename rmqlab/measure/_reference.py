@@ -8,14 +8,13 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from rmqlab.broker import Broker
 from rmqlab.errors import DataError
 from rmqlab.measure._report import provenance
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FOLDER = Path(__file__).parents[2] / "data" / "reference"
 KEEP_SETTING = "RMQLAB_KEEP_REFERENCE"
@@ -59,8 +58,6 @@ def compare_to_reference(
         KeyError: there is no such column.
         DataError: the stored reference run cannot be read.
     """
-    import pandas as pd
-
     if not re.fullmatch(r"[0-9a-z_]+", name):
         raise ValueError(f"name is {name!r}; it has digits, small letters and underscores only")
     by = [by] if isinstance(by, str) else list(by)
@@ -112,8 +109,6 @@ def _keep(frame: pd.DataFrame, path: Path, columns: Sequence[str], broker: Broke
 
 def _read(name: str, by: Sequence[str]) -> pd.DataFrame:
     """Return a reference run as text, its rows named by what tells them apart; empty where there is none."""
-    import pandas as pd
-
     path = FOLDER / f"{name}.csv"
     if not path.exists():
         logger.info("there is no reference run %s", path.name)
@@ -127,8 +122,6 @@ def _read(name: str, by: Sequence[str]) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    import pandas as pd
-
     try:
         frame: pd.DataFrame = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
@@ -141,8 +134,6 @@ def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
 
 def _keys(frame: pd.DataFrame, by: Sequence[str]) -> pd.Index:
     """Return what tells rows apart, the same whether it comes from a run or from a file."""
-    import pandas as pd
-
     return pd.Index(
         ["|".join(map(_key, row)) for row in frame[list(by)].astype(object).to_numpy()], dtype=object
     )

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -28,6 +29,11 @@ if __name__ == "__main__":
 pytestmark = pytest.mark.usefixtures("no_process_stays")
 
 
+def _run(*jobs: Callable[[], object], timeout_s: float) -> None:
+    with process_pool(len(jobs)) as pool:
+        run_jobs(jobs, timeout_s=timeout_s, executor=pool)
+
+
 def test_jobs_run_in_processes_of_their_own_and_results_keep_their_order() -> None:
     with process_pool(2) as pool:
         jobs = [functools.partial(pow, 2, 3), os.getpid, functools.partial(pow, 3, 2)]
@@ -41,19 +47,19 @@ def test_jobs_run_in_processes_of_their_own_and_results_keep_their_order() -> No
 def test_what_a_job_raises_ends_the_others() -> None:
     started_s = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        run_jobs([functools.partial(time.sleep, 60), functools.partial(divmod, 1, 0)], timeout_s=60)
+        _run(functools.partial(time.sleep, 60), functools.partial(divmod, 1, 0), timeout_s=60)
 
     assert time.monotonic() - started_s < 30
 
 
 def test_a_job_that_takes_too_long_is_ended() -> None:
     with pytest.raises(TimeLimitError, match=r"1 of 1 jobs had not ended after 0\.2 s.*Next: "):
-        run_jobs([functools.partial(time.sleep, 60)], timeout_s=0.2)
+        _run(functools.partial(time.sleep, 60), timeout_s=0.2)
 
 
 def test_a_process_that_dies_is_an_error_with_a_next_step() -> None:
     with pytest.raises(RmqlabError, match=r"A process ended before its job.*Next: "):
-        run_jobs([functools.partial(os._exit, 1)], timeout_s=30)
+        _run(functools.partial(os._exit, 1), timeout_s=30)
 
 
 def test_a_killed_program_leaves_no_process_of_its_pool() -> None:
