@@ -19,8 +19,6 @@ from rmqlab.measure._report import provenance
 FOLDER = Path(__file__).parents[2] / "data" / "reference"
 KEEP_SETTING = "RMQLAB_KEEP_REFERENCE"
 PROVENANCE = ("rabbitmq", "pika", "python", "cores")
-SHOWN_DIGITS = 3
-KEPT_DIGITS = 6
 
 logger = logging.getLogger("rmqlab.measure")
 
@@ -72,8 +70,8 @@ def compare_to_reference(
             compared[value] = frame[value]
             compared[f"{value}_reference"] = then.round().astype("int64") if then.notna().all() else then
         else:
-            compared[value] = _round(frame[value], SHOWN_DIGITS)
-            compared[f"{value}_reference"] = _round(then, SHOWN_DIGITS)
+            compared[value] = _round(frame[value])
+            compared[f"{value}_reference"] = _round(then)
     if os.environ.get(KEEP_SETTING) == "1":
         if keys.has_duplicates:
             raise ValueError(f"{', '.join(by)} do not tell all rows apart; a reference run has one of each")
@@ -96,14 +94,12 @@ def read_reference(name: str) -> pd.DataFrame:
 def _keep(frame: pd.DataFrame, path: Path, columns: Sequence[str], broker: Broker | None) -> None:
     """Make a frame the reference run."""
     kept = frame[list(dict.fromkeys(columns))].copy()
-    for column in kept.select_dtypes("float"):
-        kept[column] = _round(kept[column], KEPT_DIGITS)
     here = provenance(broker)
     for column in PROVENANCE:
         if column not in kept:
             kept[column] = frame[column] if column in frame else here.get(column)
     kept["measured"] = datetime.now(UTC).date().isoformat()
-    kept.to_csv(path, index=False, lineterminator="\n")
+    kept.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     logger.info("kept %s as the reference run", path.name)
 
 
@@ -148,6 +144,6 @@ def _key(value: Any) -> str:
     return "" if text in ("nan", "None") else text
 
 
-def _round(values: pd.Series, digits: int) -> pd.Series:
-    """Round to a number of significant digits."""
-    return values.map(lambda value: float(f"{value:.{digits}g}"), na_action="ignore").astype(float)
+def _round(values: pd.Series) -> pd.Series:
+    """Round to three significant digits."""
+    return values.map(lambda value: float(f"{value:.3g}"), na_action="ignore").astype(float)
