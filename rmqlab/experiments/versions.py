@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import pika
@@ -18,15 +18,18 @@ from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
 from rmqlab.broker import OwnBroker
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.versions_figures import plot_versions
+from rmqlab.figures import COLORS, new_figure
 from rmqlab.measure import provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 QUEUE = "rmqlab:versions"
 EXCHANGE = "rmqlab:versions:transient"
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 MIB = 2**20
 
-Try = Callable[["_Lab"], str]
+ROW_IN, MARGIN_IN = 0.3, 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,8 @@ def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) ->
     config = config or VersionsConfig.quick()
     lab = _Lab(broker, config)
     rows = [
-        {"behavior": name, "observed": each.observe(lab)}
-        for name, each in BEHAVIORS.items()
-        if config.slow or each.is_quick
+        {"behavior": name, "observed": observe(lab)}
+        for name, observe in ({**QUICK, **SLOW} if config.slow else QUICK).items()
     ]
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     return Result(
@@ -221,34 +223,47 @@ def _ack_timeout(lab: _Lab, kind: str) -> str:
         lab.broker.evaluate(environment.format("channel_tick_interval", tick))
 
 
-@dataclass(frozen=True, slots=True)
-class Behavior:
-    """A behavior that differs between versions.
-
-    Attributes:
-        observe: tries it, and returns what was seen in a few words.
-        is_quick: whether that takes a second or two.
-    """
-
-    observe: Try
-    is_quick: bool = True
-
-
-BEHAVIORS = {
-    "nack and requeue, classic queue": Behavior(lambda lab: _give_back(lab, "classic", "basic_nack")),
-    "nack and requeue, quorum queue": Behavior(lambda lab: _give_back(lab, "quorum", "basic_nack")),
-    "reject and requeue, quorum queue": Behavior(lambda lab: _give_back(lab, "quorum", "basic_reject")),
-    "place of a requeued message, quorum queue": Behavior(_place_of_requeued),
-    "priorities of a quorum queue": Behavior(_priorities),
-    "no prefetch limit, quorum queue": Behavior(_prefetch_without_limit, is_quick=False),
-    "a message of 17 MiB": Behavior(_largest_message),
-    "a queue neither durable nor exclusive": Behavior(_transient_queue),
-    "a prefetch for the whole channel, quorum queue": Behavior(_global_prefetch),
-    "an exchange that is not durable, after a restart": Behavior(_transient_exchange, is_quick=False),
-    "no acknowledgement in time, classic queue": Behavior(
-        lambda lab: _ack_timeout(lab, "classic"), is_quick=False
-    ),
-    "no acknowledgement in time, quorum queue": Behavior(
-        lambda lab: _ack_timeout(lab, "quorum"), is_quick=False
-    ),
+# What tries each behavior, and returns what was seen in a few words, within a second or two.
+QUICK: dict[str, Callable[[_Lab], str]] = {
+    "nack and requeue, classic queue": lambda lab: _give_back(lab, "classic", "basic_nack"),
+    "nack and requeue, quorum queue": lambda lab: _give_back(lab, "quorum", "basic_nack"),
+    "reject and requeue, quorum queue": lambda lab: _give_back(lab, "quorum", "basic_reject"),
+    "place of a requeued message, quorum queue": _place_of_requeued,
+    "priorities of a quorum queue": _priorities,
+    "a message of 17 MiB": _largest_message,
+    "a queue neither durable nor exclusive": _transient_queue,
+    "a prefetch for the whole channel, quorum queue": _global_prefetch,
 }
+# The same, with a restart or a long wait.
+SLOW: dict[str, Callable[[_Lab], str]] = {
+    "no prefetch limit, quorum queue": _prefetch_without_limit,
+    "an exchange that is not durable, after a restart": _transient_exchange,
+    "no acknowledgement in time, classic queue": lambda lab: _ack_timeout(lab, "classic"),
+    "no acknowledgement in time, quorum queue": lambda lab: _ack_timeout(lab, "quorum"),
+}
+
+
+def plot_versions(rows: pd.DataFrame) -> Figure:
+    """Draw behaviors as rows and versions as columns; what is alike has one color in its row.
+
+    Args:
+        rows: one row a behavior and version: behavior, observed, and rabbitmq where there are several.
+    """
+    table = rows.assign(rabbitmq=rows.get("rabbitmq", "observed")).pivot(
+        index="behavior", columns="rabbitmq", values="observed"
+    )
+    table = table.loc[rows["behavior"].unique()]
+    with new_figure(1, 1, height_in=MARGIN_IN + ROW_IN * len(table)) as (figure, (axes,)):
+        for y, (_, row) in enumerate(table.iterrows()):
+            seen = list(dict.fromkeys(row))
+            for x, observed in enumerate(row):
+                color = COLORS[seen.index(observed)]
+                axes.text(x, y, str(observed), ha="center", va="center", color=color, fontsize="small")
+        axes.set(xlim=(-0.5, len(table.columns) - 0.5), ylim=(len(table) - 0.5, -0.5))
+        axes.set_xticks(range(len(table.columns)), [str(each) for each in table.columns])
+        axes.set_yticks(range(len(table)), list(table.index))
+        axes.tick_params(length=0, labeltop=True, labelbottom=False)
+        axes.grid(visible=False)
+        differ = int((table.nunique(axis=1) > 1).sum())
+        axes.set_title(f"{differ} of {len(table)} behaviors differ")
+    return figure

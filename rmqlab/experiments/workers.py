@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,7 +20,7 @@ from rmqlab.amqp._work import FailurePolicy
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config
+from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.workers_frames import Run, result_of
@@ -82,11 +81,6 @@ class WorkloadConfig(Config):
         if not self.workload.jobs:
             raise ValueError("the workload has no tasks; a run needs one at least")
 
-    @classmethod
-    def full(cls, **changes: Any) -> Self:
-        """Return the size of a reference run, with these changes."""
-        return cls(**{"workload": load_workload(work_s=60, day_s=60), "timeout_s": 600, **changes})
-
     @property
     def queues(self) -> Sequence[str]:
         """The name of each worker's queue."""
@@ -144,8 +138,7 @@ def run_workload(
     configs = config if isinstance(config, Mapping) else {"run": config}
     total = sum(len(each.workload) for each in configs.values())
     runs = {}
-    # On standard output, as JupyterLab paints standard error like a warning.
-    with tqdm(total=total, unit="task", file=sys.stdout, disable=not progress) as bar:
+    with bar_of(range(total), "task", progress=progress) as bar:
         for name, each in configs.items():
             size = len(each.queues)
             bar.set_description(f"{size} worker{'s' if size > 1 else ''}")
@@ -153,7 +146,7 @@ def run_workload(
     return result_of(runs, by if config is configs else None, provenance(broker))
 
 
-def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[NoReturn]) -> Run:
+def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
     run = Run(config.workload, len(config.queues), config.prefetch_count)
     publishing = run.ledger.publisher("engine-api", identify=by_message_id)
     consuming = [
@@ -224,7 +217,7 @@ def _wait(
     consuming: Sequence[ConsumeRecorder],
     *,
     publisher: Future[None] | None,
-    bar: tqdm[NoReturn],
+    bar: tqdm[int],
 ) -> None:
     """Wait for the end of a run, and raise what ends a worker or the publisher before."""
     tasks, received, shown = len(config.workload), 0, bar.n

@@ -211,10 +211,3 @@ def test_there_are_a_worker_and_a_task_at_least() -> None:
             WorkloadConfig(workers=workers)
     with pytest.raises(ValueError, match="no tasks"):
         WorkloadConfig(workload=load_workload().head(0))
-
-
-def test_the_full_size_is_larger_than_the_quick_one() -> None:
-    quick, full = WorkloadConfig.quick(workers=2), WorkloadConfig.full(workers=2)
-
-    assert quick.workload.work_s < full.workload.work_s
-    assert quick.workers == full.workers == 2
