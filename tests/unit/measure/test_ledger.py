@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from helpers import body_of
@@ -149,14 +149,7 @@ def test_a_run_has_one_publisher() -> None:
 def test_a_ledger_may_be_asked_while_recorders_write() -> None:
     ledger = Ledger()
     publisher, consumer = ledger.publisher(), ledger.consumer()
-    failures: list[BaseException] = []
     asked = threading.Event()
-
-    def guard(write: Any) -> None:
-        try:
-            write()
-        except BaseException as error:
-            failures.append(error)
 
     def publish() -> None:
         for number in range(50_000):
@@ -174,17 +167,15 @@ def test_a_ledger_may_be_asked_while_recorders_write() -> None:
             if tag % 100 == 0:
                 consumer.settled(tag, True, "acked")
 
-    threads = [threading.Thread(target=guard, args=[write]) for write in (publish, consume)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        totals = ledger.totals()
-        assert totals.confirmed <= totals.published
-        assert totals.acked <= 50_000
-        asked.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        writing = [threads.submit(publish), threads.submit(consume)]
+        while not all(each.done() for each in writing):
+            totals = ledger.totals()
+            assert totals.confirmed <= totals.published
+            assert totals.acked <= 50_000
+            asked.set()
+        for each in writing:
+            each.result()
 
-    assert failures == []
     assert ledger.totals().acked == 50_000
     assert ledger.done == 50_000
