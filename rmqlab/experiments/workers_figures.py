@@ -31,14 +31,7 @@ BAR = 0.8  # of a lane
 
 
 def plot_speedup(rows: pd.DataFrame) -> Figure:
-    """Draw makespan and throughput against the number of workers, beside the ideal lines.
-
-    Args:
-        rows: one row a run: workers, makespan_s, ideal_s, rate_msg_s, acked.
-
-    Returns:
-        A figure with two axes: seconds on the left, tasks per second on the right.
-    """
+    """Draw makespan and throughput against the number of workers, beside the ideal lines."""
     runs = rows.sort_values("workers")
     workers = runs["workers"]
     with new_figure(1, 2) as (figure, (left, right)):
@@ -56,11 +49,7 @@ def plot_speedup(rows: pd.DataFrame) -> Figure:
 
 
 def plot_depth(depth: pd.DataFrame) -> Figure:
-    """Draw how many tasks wait in the queue over time, one line for each number of workers.
-
-    Args:
-        depth: one row a change: workers, time_s, ready.
-    """
+    """Draw how many tasks wait in the queue over time, one line for each number of workers."""
     peaks = depth.loc[depth.groupby("workers")["ready"].idxmax()]
     with new_figure(1, 1) as (figure, (axes,)):
         for number, (_, run) in enumerate(depth.groupby("workers")):
@@ -101,14 +90,8 @@ def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
 
     Deliveries that the broker flagged as redelivered, and those that were requeued, have colors
     of their own. What was never settled has no bar.
-
-    Args:
-        deliveries: one row a delivery: consumer, begun_s, settled_s, delivered_s, redelivered,
-            outcome.
-        by: a column, such as `prefetch`: each of its values has axes of its own, below each other.
-
-    Returns:
-        A figure of axes that share their time, which begins at the first delivery of each.
+    Each value of the column `by`, such as `prefetch`, has axes of its own, below each other; their
+    time begins at the first delivery of each.
     """
     cases = {None: deliveries} if by is None else dict(list(deliveries.groupby(by, sort=False)))
     lanes = sorted(set(deliveries["consumer"]), key=_natural)

@@ -18,6 +18,8 @@ from rmqlab.measure import Ledger, Report
 from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
 from rmqlab.measure._snapshots import REQUEUED
 
+COUNTS = ("published", "received", "acked", "rejected", "redelivered")
+
 
 @dataclass(slots=True)
 class Run:
@@ -43,13 +45,7 @@ class Run:
 
 
 def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, Any]) -> Result:
-    """Return runs side by side, as `run_workload` describes it.
-
-    Args:
-        runs: the runs by name.
-        by: the column that has the names; None is for one run, which needs none.
-        provenance: where they were measured.
-    """
+    """Return runs by name side by side, as `run_workload` describes it; `by` has the names, if any."""
     reports = {name: Report.of(run.ledger) for name, run in runs.items()}
     tasks = {name: _tasks(run) for name, run in runs.items()}
     details = {
@@ -89,11 +85,7 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
     return {
         "workers": run.workers,
         "prefetch": run.prefetch,
-        "published": totals.published,
-        "received": totals.received,
-        "acked": totals.acked,
-        "rejected": totals.rejected,
-        "redelivered": totals.redelivered,
+        **{name: getattr(totals, name) for name in COUNTS},
         "work_s": run.workload.work_s,
         "makespan_s": makespan_s,
         "ideal_s": ideal_s,
@@ -109,31 +101,29 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
 
 
 def _tasks(run: Run) -> pd.DataFrame:
-    account = run.ledger.account()
-    messages = account.messages
-    workers = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
-    known = pd.DataFrame(
-        {
-            "worker": workers[messages["consumer"]],
-            "published_s": messages["published_ns"],
-            "delivered_s": messages["delivered_ns"],
-            "settled_s": messages["settled_ns"],
-            "outcome": OUTCOME_WORDS[messages["outcome"]],
-            "deliveries": messages["deliveries"].astype(np.int64),
-        },
-        index=messages["number"],
-    )
-    times = ["published_s", "delivered_s", "settled_s"]
-    known[times] = (known[times].where(known[times] > 0) - run.started_ns) / NS_PER_S
-    tasks = known.reindex(range(len(run.workload))).fillna({"deliveries": 0}).astype({"deliveries": int})
-    tasks.insert(0, "engine_id", [job.task.engine_id for job in run.workload])
-    tasks.insert(1, "workers", run.workers)
+    account, jobs = run.ledger.account(), run.workload.jobs
+    seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
+    names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
     since_ns = float("nan") if run.replayed_ns is None else run.replayed_ns - run.started_ns
-    tasks.insert(3, "due_s", [since_ns / NS_PER_S + job.arrival_s for job in run.workload])
+    times_ns = seen[["published_ns", "delivered_ns", "settled_ns"]]
+    times_s = (times_ns.where(times_ns > 0) - run.started_ns) / NS_PER_S
+    tasks = pd.DataFrame(
+        {
+            "engine_id": [job.task.engine_id for job in jobs],
+            "workers": run.workers,
+            "worker": names[seen["consumer"].where(seen["deliveries"] > 0, -1)],
+            "due_s": [since_ns / NS_PER_S + job.arrival_s for job in jobs],
+            "published_s": times_s["published_ns"],
+            "delivered_s": times_s["delivered_ns"],
+            "settled_s": times_s["settled_ns"],
+            "outcome": OUTCOME_WORDS[seen["outcome"]],
+            "deliveries": seen["deliveries"].astype(np.int64),
+        }
+    )
     tasks["lag_ms"] = (tasks["published_s"] - tasks["due_s"]) * 1000
     tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
     tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
-    tasks["duration_s"] = [job.duration_s for job in run.workload]
+    tasks["duration_s"] = [job.duration_s for job in jobs]
     return tasks.rename_axis("message").reset_index()
 
 

@@ -27,7 +27,7 @@ from rmqlab.measure._snapshots import OUTCOMES, Int64s, Table
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 QUANTILES = {"min_ms": 0, "median_ms": 0.5, "p75_ms": 0.75, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1}
-OUTCOME_WORDS = np.array([None, "requeued", "rejected", "acked"], dtype=object)
+OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
 
 
 def provenance(broker: Broker | None = None) -> dict[str, Any]:
