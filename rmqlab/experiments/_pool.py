@@ -22,15 +22,12 @@ class Member(Protocol):
 
     def run(self) -> object:
         """Consume until `stop` is called."""
-        ...
 
     def stop(self) -> None:
         """Let `run` return soon; called from another thread."""
-        ...
 
     def close(self) -> None:
         """Close the connection."""
-        ...
 
 
 class WorkerPool(Closing):

@@ -57,7 +57,7 @@ class Ledger:
                 f"This run has a publisher already: {self._publisher.name!r}. "
                 "Next: make a new ledger for each run"
             )
-        self._publisher = PublishRecorder(name, identify=identify, clock=self._clock)
+        self._publisher = PublishRecorder(name, identify, self._clock)
         return self._publisher
 
     def consumer(self, name: str = "consumer", *, identify: Identify = by_header) -> ConsumeRecorder:
@@ -68,7 +68,7 @@ class Ledger:
             identify: returns the number of a message; below 0, or a ValueError, for one that is
                 not of the run.
         """
-        recorder = ConsumeRecorder(name, identify=identify, clock=self._clock)
+        recorder = ConsumeRecorder(name, identify, self._clock)
         self._consumers.append(recorder)
         return recorder
 

@@ -32,7 +32,6 @@ class Durations(Protocol):
 
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:
         """Return the durations of so many messages' work, in seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,13 @@ clock for all processes of a machine, and it never goes back.
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rmqlab.errors import LedgerError
-from rmqlab.measure._header import Identify, by_header, number_of
+from rmqlab.measure._header import Identify, number_of
 from rmqlab.measure._snapshots import CONSUMED, NACKED, OUTCOMES, PUBLISHED, REJECTED, RETURNED, Table
 
 Clock = Callable[[], int]
@@ -45,13 +44,7 @@ class PublishRecorder:
         foreign: how many messages came back to it that it had not published.
     """
 
-    def __init__(
-        self,
-        name: str = "publisher",
-        *,
-        identify: Identify = by_header,
-        clock: Clock = time.perf_counter_ns,
-    ) -> None:
+    def __init__(self, name: str, identify: Identify, clock: Clock) -> None:
         self.name = name
         self.foreign = 0
         self._identify = identify
@@ -137,9 +130,7 @@ class ConsumeRecorder:
         clock: returns the time in nanoseconds.
     """
 
-    def __init__(
-        self, name: str = "consumer", *, identify: Identify = by_header, clock: Clock = time.perf_counter_ns
-    ) -> None:
+    def __init__(self, name: str, identify: Identify, clock: Clock) -> None:
         self.name = name
         self._identify = identify
         self._clock = clock
