@@ -85,7 +85,7 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
         ratio with the lowest and the highest.
 
     Raises:
-        ClientError: a variant failed, took too long, or lost messages.
+        ClientError: a variant failed, took too long, or lost messages; or its library is not installed.
         BrokerError: the broker is gone.
         ValueError: there is no such variant.
     """
