@@ -25,6 +25,7 @@ from rmqlab.experiments import (
     load_workload,
     run_workload,
 )
+from rmqlab.measure import Ledger, by_message_id
 from rmqlab.measure._account import Totals
 
 DEAD = "rmqlab-test-dead"
@@ -190,29 +191,23 @@ def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, 
 
 
 def test_a_worker_that_gives_back_by_reject_does_a_task_that_fails_once(broker) -> None:
-    failures = [RuntimeError("once")]
-    outcomes: list[str] = []
+    failures, ledger = [RuntimeError("once")], Ledger()
+    recorder = ledger.consumer(identify=by_message_id)
 
     def fail_once(_: Task) -> None:
         if failures:
             raise failures.pop()
 
     with EngineAPI(broker) as api:
-        api.publish_task(Task("engine-1", "process"))
-
-    class Record:
-        def delivered(self, *_: object) -> None: ...
-
-        def settled(self, _tag: int, _multiple: bool, outcome: str) -> None:
-            outcomes.append(outcome)
-
+        api.publish_task(Task("engine-1", "process"), message_id="0")
     with (
         capture_failures(),
-        EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=Record()) as worker,
+        EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=recorder) as worker,
     ):
         worker.run(count=2, for_s=30)
 
-    assert outcomes == ["requeued", "acked"]
+    totals = ledger.totals()
+    assert (totals.requeued, totals.acked, totals.redelivered) == (1, 1, 1)
     broker.wait_for_queue(names.TASKS, ready=0)
 
 
