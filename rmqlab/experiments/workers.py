@@ -363,10 +363,7 @@ def _workers(report: Report) -> pd.DataFrame:
 
 
 def _depth(run: Run) -> pd.DataFrame:
-    """Follow the queue: a task that is delivered again was in it just before, even if nobody saw it return.
-
-    Its worker may have been lost.
-    """
+    """Follow the queue: a task that is delivered again was in it just before (its worker may be lost)."""
     account = run.ledger.account()
     published_ns = account.messages["published_ns"]
     # Each message's deliveries in the order of time.

@@ -95,14 +95,12 @@ class Account:
             REDELIVERED).
         deliveries: one row a delivery of these, in the order of time: delivered_ns, settled_ns,
             outcome, redelivered (1 if flagged), number, consumer.
-        place: row in `messages` of each delivery's message.
         foreign: deliveries and returns of messages that are not of this run.
         consumers: names.
     """
 
     messages: Table
     deliveries: Table
-    place: Int64s
     foreign: int
     consumers: tuple[str, ...]
 
@@ -121,7 +119,7 @@ class Account:
         deliveries = deliveries[is_known]
         place = np.searchsorted(messages["number"], deliveries["number"])
         _add_deliveries(messages, deliveries, place)
-        return cls(messages, deliveries, place, foreign, names)
+        return cls(messages, deliveries, foreign, names)
 
     def totals(self) -> Totals:
         """Count what happened."""

@@ -33,12 +33,7 @@ FLAGS = OUTCOME = 16  # where in a row flags and outcome stand
 
 
 class PublishRecorder:
-    """Notes the outcome of the messages of one publisher: a `PublishObserver`.
-
-    Args:
-        name: who publishes.
-        identify: returns the number of a message that comes back.
-        clock: returns the time in nanoseconds.
+    """Notes the outcome of the messages of one publisher: a `PublishObserver`. A `Ledger` makes it.
 
     Attributes:
         foreign: how many messages came back to it that it had not published.
@@ -118,16 +113,11 @@ class PublishRecorder:
 
 
 class ConsumeRecorder:
-    """Notes the outcome of the deliveries of one consumer: a `ConsumeObserver`.
+    """Notes the outcome of the deliveries of one consumer: a `ConsumeObserver`. A `Ledger` makes it.
 
     Delivery tags count from 1 on each channel, so the tag gives the place of a delivery. A
     tag that begins again at 1 means a new channel: what the old one had not settled never
     will be.
-
-    Args:
-        name: who consumes.
-        identify: returns the number, in the run, of a message; below 0 for one not of the run.
-        clock: returns the time in nanoseconds.
     """
 
     def __init__(self, name: str, identify: Identify, clock: Clock) -> None:

@@ -157,7 +157,7 @@ class Report:
             {
                 "message": deliveries["number"],
                 "consumer": np.array(self.account.consumers, dtype=object)[deliveries["consumer"]],
-                "delivery": 1 + pd.Series(self.account.place).groupby(self.account.place).cumcount(),
+                "delivery": 1 + pd.Series(deliveries["number"]).groupby(deliveries["number"]).cumcount(),
                 "redelivered": deliveries["redelivered"] > 0,
                 "delivered_s": (deliveries["delivered_ns"] - start_ns) / NS_PER_S,
                 "begun_s": (_begun_ns(deliveries) - start_ns) / NS_PER_S,
