@@ -17,8 +17,7 @@ from .prefetch import PrefetchConfig, consume_load, round_trip_ms
 from .priority import compare_waits
 from .recovery import RecoveryConfig, run_with_faults
 from .routing import table_of_keys
-from .versions import VersionsConfig, observe_versions
-from .versions_figures import plot_versions
+from .versions import VersionsConfig, observe_versions, plot_versions
 from .workers import WorkloadConfig, run_workload
 from .workload import Workload, load_workload, make_workload
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from rmqlab.amqp import Crash
+from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError
 
 READY_TIMEOUT_S = 30
@@ -21,23 +22,19 @@ class Member(Protocol):
 
     def run(self) -> object:
         """Consume until `stop` is called."""
-        ...
 
     def stop(self) -> None:
         """Let `run` return soon; called from another thread."""
-        ...
 
     def close(self) -> None:
         """Close the connection."""
-        ...
 
 
-class WorkerPool:
+class WorkerPool(Closing):
     """Workers that connect one by one and then begin to consume together.
 
-    Use it as a context manager: entering waits until every worker is connected, leaving
-    lets each finish the task in hand and closes it. A worker that crashes is gone; one that
-    fails otherwise ends the pool.
+    Use it as a context manager: entering waits until every worker is connected. A worker that
+    crashes is gone; one that fails otherwise ends the pool.
 
     Args:
         size: how many workers.
@@ -70,15 +67,9 @@ class WorkerPool:
                     )
             self.check()
         except BaseException:
-            self._stop_all()
+            self.close()
             raise
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stop_all()
-
-    def __len__(self) -> int:
-        return self._size
 
     def begin(self) -> None:
         """Let all workers consume."""
@@ -104,7 +95,8 @@ class WorkerPool:
                 except Crash:
                     self.crashed.add(number)
 
-    def _stop_all(self) -> None:
+    def close(self) -> None:
+        """Let each worker finish the task in hand, and close it. Safe to call twice."""
         self._stopping.set()
         self._begin.set()
         interrupt: KeyboardInterrupt | None = None

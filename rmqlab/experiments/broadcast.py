@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -69,7 +68,6 @@ class BroadcastConfig(Config):
     rate_msg_s: float | None = None
     repeats: int = 1
     timeout_s: float = 60
-    FULL: ClassVar = {"repeats": 10}
 
     def __post_init__(self) -> None:
         if not self.events:
@@ -136,10 +134,7 @@ def _publish(
     ledger = Ledger()
     publisher = ledger.publisher("engine-api", identify=by_message_id)
     deadline_s = time.monotonic() + config.timeout_s
-    with (
-        _Audience(broker, subscribers, ledger) as audience,
-        EngineAPI(broker, observer=publisher) as api,
-    ):
+    with _Audience(broker, subscribers, ledger) as audience, EngineAPI(broker, observer=publisher) as api:
 
         def wait_until(is_so: Callable[[], bool]) -> None:
             while not is_so():
@@ -180,7 +175,7 @@ class _Audience(contextlib.ExitStack):
         self._keys: list[str | int] = [each.queue or place for place, each in enumerate(subscribers)]
         self._queues: set[str | int] = set()  # those that there are
         self._expected: Counter[str | int] = Counter()  # events published to each queue so far
-        self._there: dict[int, tuple[WorkerPool, contextlib.ExitStack]] = {}
+        self._there: dict[int, WorkerPool] = {}
         durable = dict.fromkeys(each.queue for each in subscribers if each.queue)
         topology = Topology(queues=tuple(Queue(name=name) for name in durable))
         topology.delete(broker)
@@ -188,7 +183,7 @@ class _Audience(contextlib.ExitStack):
 
     def has_handled_all(self) -> bool:
         """Return True if nothing is in the queues of those who are there, nor in their hands."""
-        for pool, _ in self._there.values():
+        for pool in self._there.values():
             pool.check()
         settled: Counter[str | int] = Counter()
         for key, recorder in zip(self._keys, self._recorders, strict=True):
@@ -202,15 +197,12 @@ class _Audience(contextlib.ExitStack):
     def change(self, number: int | None) -> None:
         """Let those be there who are to be when this event is published; all if None."""
         for place in self.leaving(number):
-            _, stack = self._there.pop(place)
-            stack.close()
+            self._there.pop(place).close()
             self._queues.discard(place)  # a queue of its own goes with its connection
         for place, subscriber in enumerate(self._subscribers):
             if place not in self._there and number not in subscriber.away:
-                stack = self.enter_context(contextlib.ExitStack())
-                pool = stack.enter_context(WorkerPool(1, partial(self._make_worker, place)))
-                pool.begin()
-                self._there[place] = pool, stack
+                self._there[place] = self.enter_context(WorkerPool(1, partial(self._make_worker, place)))
+                self._there[place].begin()
                 self._queues.add(self._keys[place])
 
     def expect(self) -> None:

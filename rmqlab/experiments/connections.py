@@ -100,14 +100,7 @@ def _time_ms(publish: Callable[[], object], messages: int) -> float:
 
 
 def plot_connections(runs: pd.DataFrame) -> Figure:
-    """Draw the time of one message: the median of the rounds, and the lowest to the highest.
-
-    Args:
-        runs: one row a variant and round, from `measure_connections`.
-
-    Returns:
-        A figure with one axes, a row a variant.
-    """
+    """Draw the time of one message: the median of the rounds, and the lowest to the highest."""
     times = summarize_repeats(runs, "variant", ["message_ms"])
     ratio = runs.loc[runs["variant"] == FOR_EACH, "ratio"].median()
     with new_figure(1, 1, height_in=2.0) as (figure, (axes,)):

@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import pika
@@ -18,15 +18,20 @@ from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
 from rmqlab.broker import OwnBroker
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.versions_figures import plot_versions
+from rmqlab.figures import COLORS, new_figure
 from rmqlab.measure import provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 QUEUE = "rmqlab:versions"
 EXCHANGE = "rmqlab:versions:transient"
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 MIB = 2**20
+WITHOUT_END = 100  # deliveries of a message that is given back again and again
+ACK_TIMEOUT_S = 5  # the broker's, for as long as it is tried
 
-Try = Callable[["_Lab"], str]
+ROW_IN, MARGIN_IN = 0.3, 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +40,11 @@ class VersionsConfig(Config):
 
     Attributes:
         slow: True tries what needs a restart or a timeout, too.
-        deliveries: how often a message is given back before that counts as without end.
-        timeout_s: the broker's acknowledgement timeout, for as long as it is tried, in seconds.
     """
 
     FULL: ClassVar[Mapping[str, Any]] = {"slow": True}
 
     slow: bool = False
-    deliveries: int = 100
-    timeout_s: int = 5
 
 
 def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) -> Result:
@@ -60,11 +61,9 @@ def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) ->
         BrokerError: the broker does not come back after a restart.
     """
     config = config or VersionsConfig.quick()
-    lab = _Lab(broker, config)
     rows = [
-        {"behavior": name, "observed": each.observe(lab)}
-        for name, each in BEHAVIORS.items()
-        if config.slow or each.is_quick
+        {"behavior": name, "observed": observe(broker)}
+        for name, observe in ({**QUICK, **SLOW} if config.slow else QUICK).items()
     ]
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     return Result(
@@ -72,73 +71,68 @@ def observe_versions(broker: OwnBroker, config: VersionsConfig | None = None) ->
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Lab:
-    """A broker, and channels on it with one queue that is new."""
+@contextlib.contextmanager
+def _channel(broker: OwnBroker) -> Iterator[BlockingChannel]:
+    """Open a channel with confirms; what the broker closes before the end is closed already."""
+    connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+    try:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
+    finally:
+        with contextlib.suppress(AMQPError):  # lost, or closed by the broker
+            connection.close()
 
-    broker: OwnBroker
-    config: VersionsConfig
 
-    @contextlib.contextmanager
-    def channel(self) -> Iterator[BlockingChannel]:
-        """Open a channel with confirms; what the broker closes before the end is closed already."""
-        connection = pika.BlockingConnection(pika.URLParameters(self.broker.url))
-        try:
-            channel = connection.channel()
-            channel.confirm_delivery()
+@contextlib.contextmanager
+def _queue(broker: OwnBroker, kind: str) -> Iterator[BlockingChannel]:
+    """Declare a durable queue of this type, which is deleted at the end."""
+    with _channel(broker) as channel:
+        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": kind})
+    try:
+        with _channel(broker) as channel:
             yield channel
-        finally:
-            with contextlib.suppress(AMQPError):  # lost, or closed by the broker
-                connection.close()
-
-    @contextlib.contextmanager
-    def queue(self, kind: str, **arguments: Any) -> Iterator[BlockingChannel]:
-        """Declare a durable queue of this type, which is deleted at the end."""
-        with self.channel() as channel:
-            channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": kind, **arguments})
-        try:
-            with self.channel() as channel:
-                yield channel
-        finally:
-            with self.channel() as channel:
-                channel.queue_delete(QUEUE)
-
-    def is_refused(self, call: Callable[[BlockingChannel], object]) -> bool:
-        """Return True if the broker closes the channel, or the connection, over a call."""
-        try:
-            with self.channel() as channel:
-                call(channel)
-        except (AMQPChannelError, AMQPConnectionError):
-            return True
-        return False
+    finally:
+        with _channel(broker) as channel:
+            channel.queue_delete(QUEUE)
 
 
-def _give_back(lab: _Lab, kind: str, method_name: str) -> str:
+def _is_refused(broker: OwnBroker, call: Callable[[BlockingChannel], object]) -> bool:
+    """Return True if the broker closes the channel, or the connection, over a call."""
+    try:
+        with _channel(broker) as channel:
+            call(channel)
+    except (AMQPChannelError, AMQPConnectionError):
+        return True
+    return False
+
+
+def _give_back(broker: OwnBroker, kind: str, method_name: str) -> str:
     """Give a message back again and again, and count its deliveries."""
-    with lab.queue(kind) as channel:
+    with _queue(broker, kind) as channel:
         channel.basic_publish("", QUEUE, b"poison", PERSISTENT)
         count = 0
         for method, _, _ in channel.consume(QUEUE, inactivity_timeout=1):
-            if method is None or count == lab.config.deliveries:
+            if method is None or count == WITHOUT_END:
                 break
             count += 1
             getattr(channel, method_name)(method.delivery_tag, requeue=True)
-    return "without end" if count == lab.config.deliveries else f"gone after {count} deliveries"
+    return "without end" if count == WITHOUT_END else f"gone after {count} deliveries"
 
 
-def _place_of_requeued(lab: _Lab) -> str:
-    with lab.queue("quorum") as channel:
+def _place_of_requeued(broker: OwnBroker) -> str:
+    with _queue(broker, "quorum") as channel:
         for body in (b"a", b"b", b"c"):
             channel.basic_publish("", QUEUE, body, PERSISTENT)
         channel.basic_reject(channel.basic_get(QUEUE)[0].delivery_tag, requeue=True)
-        lab.broker.wait_for_queue(QUEUE, ready=3)
+        broker.wait_for_queue(QUEUE, ready=3)
         order = b"".join(channel.basic_get(QUEUE, auto_ack=True)[2] for _ in range(3))
     return {b"abc": "at the head", b"bca": "at the end"}.get(order, "elsewhere")
 
 
-def _priorities(lab: _Lab) -> str:
+def _priorities(broker: OwnBroker) -> str:
     """Publish messages of priority 0, then 1, then 5, and say which come first."""
-    with lab.queue("quorum") as channel:
+    with _queue(broker, "quorum") as channel:
         for priority, _ in itertools.product((0, 1, 5), range(6)):
             channel.basic_publish("", QUEUE, str(priority).encode(), pika.BasicProperties(priority=priority))
         taken = [channel.basic_get(QUEUE, auto_ack=True)[2].decode() for _ in range(18)]
@@ -152,8 +146,8 @@ def _priorities(lab: _Lab) -> str:
     return f"as {order}"
 
 
-def _prefetch_without_limit(lab: _Lab) -> str:
-    with lab.queue("quorum") as channel:
+def _prefetch_without_limit(broker: OwnBroker) -> str:
+    with _queue(broker, "quorum") as channel:
         for _ in range(2200):
             channel.basic_publish("", QUEUE, b"", PERSISTENT)
         channel.basic_qos(prefetch_count=0)
@@ -162,93 +156,106 @@ def _prefetch_without_limit(lab: _Lab) -> str:
     return "no limit" if count == 2200 else f"{count} at a time"  # noqa: PLR2004
 
 
-def _largest_message(lab: _Lab) -> str:
-    with lab.queue("classic"):
-        refused = lab.is_refused(lambda channel: channel.basic_publish("", QUEUE, b"." * 17 * MIB))
+def _largest_message(broker: OwnBroker) -> str:
+    with _queue(broker, "classic"):
+        refused = _is_refused(broker, lambda channel: channel.basic_publish("", QUEUE, b"." * 17 * MIB))
     return "refused" if refused else "accepted"
 
 
-def _transient_queue(lab: _Lab) -> str:
+def _transient_queue(broker: OwnBroker) -> str:
     def declare(channel: BlockingChannel) -> None:
         channel.queue_declare(QUEUE, durable=False, exclusive=False)
         channel.queue_delete(QUEUE)
 
-    return "refused" if lab.is_refused(declare) else "accepted"
+    return "refused" if _is_refused(broker, declare) else "accepted"
 
 
-def _global_prefetch(lab: _Lab) -> str:
+def _global_prefetch(broker: OwnBroker) -> str:
     def consume(channel: BlockingChannel) -> None:
         channel.basic_qos(prefetch_count=1, global_qos=True)
         channel.basic_consume(QUEUE, lambda *_: None)
 
-    with lab.queue("quorum"):
-        return "refused" if lab.is_refused(consume) else "accepted"
+    with _queue(broker, "quorum"):
+        return "refused" if _is_refused(broker, consume) else "accepted"
 
 
-def _transient_exchange(lab: _Lab) -> str:
+def _transient_exchange(broker: OwnBroker) -> str:
     """Bind a durable queue to an exchange that is not durable, and restart the broker."""
-    with lab.queue("classic") as channel:
+    with _queue(broker, "classic") as channel:
         channel.exchange_declare(EXCHANGE, "fanout", durable=False)
         channel.queue_bind(QUEUE, EXCHANGE)
-        lab.broker.restart()
-        if lab.is_refused(lambda channel: channel.exchange_declare(EXCHANGE, passive=True)):
+        broker.restart()
+        if _is_refused(broker, lambda channel: channel.exchange_declare(EXCHANGE, passive=True)):
             return "gone"
-        with lab.channel() as later:
+        with _channel(broker) as later:
             later.basic_publish(EXCHANGE, "", b"is it bound?")
             bound = later.queue_declare(QUEUE, passive=True).method.message_count
             later.exchange_delete(EXCHANGE)
     return "there, and bound" if bound else "there, not bound"
 
 
-def _ack_timeout(lab: _Lab, kind: str) -> str:
+def _ack_timeout(broker: OwnBroker, kind: str) -> str:
     """Hold a message for longer than the broker's acknowledgement timeout."""
     environment = "application:set_env(rabbit, {}, {})."
-    tick = lab.broker.evaluate("application:get_env(rabbit, channel_tick_interval, 60000).").strip()
-    lab.broker.evaluate(environment.format("channel_tick_interval", 1000))
-    lab.broker.evaluate(environment.format("consumer_timeout", lab.config.timeout_s * 1000))
+    tick = broker.evaluate("application:get_env(rabbit, channel_tick_interval, 60000).").strip()
+    broker.evaluate(environment.format("channel_tick_interval", 1000))
+    broker.evaluate(environment.format("consumer_timeout", ACK_TIMEOUT_S * 1000))
     try:
-        with lab.queue(kind) as channel:
+        with _queue(broker, kind) as channel:
             channel.basic_publish("", QUEUE, b"held", PERSISTENT)
             channel.basic_consume(QUEUE, lambda *_: None)
-            end_s = time.monotonic() + 4 * lab.config.timeout_s
+            end_s = time.monotonic() + 4 * ACK_TIMEOUT_S
             while channel.is_open and channel.consumer_tags and time.monotonic() < end_s:
                 channel.connection.process_data_events(time_limit=0.2)
             if not channel.is_open:
                 return "the channel is closed"
             return "nothing happens" if channel.consumer_tags else "the consumer is cancelled"
     finally:
-        lab.broker.evaluate(environment.format("consumer_timeout", 1_800_000))
-        lab.broker.evaluate(environment.format("channel_tick_interval", tick))
+        broker.evaluate(environment.format("consumer_timeout", 1_800_000))
+        broker.evaluate(environment.format("channel_tick_interval", tick))
 
 
-@dataclass(frozen=True, slots=True)
-class Behavior:
-    """A behavior that differs between versions.
-
-    Attributes:
-        observe: tries it, and returns what was seen in a few words.
-        is_quick: whether that takes a second or two.
-    """
-
-    observe: Try
-    is_quick: bool = True
-
-
-BEHAVIORS = {
-    "nack and requeue, classic queue": Behavior(lambda lab: _give_back(lab, "classic", "basic_nack")),
-    "nack and requeue, quorum queue": Behavior(lambda lab: _give_back(lab, "quorum", "basic_nack")),
-    "reject and requeue, quorum queue": Behavior(lambda lab: _give_back(lab, "quorum", "basic_reject")),
-    "place of a requeued message, quorum queue": Behavior(_place_of_requeued),
-    "priorities of a quorum queue": Behavior(_priorities),
-    "no prefetch limit, quorum queue": Behavior(_prefetch_without_limit, is_quick=False),
-    "a message of 17 MiB": Behavior(_largest_message),
-    "a queue neither durable nor exclusive": Behavior(_transient_queue),
-    "a prefetch for the whole channel, quorum queue": Behavior(_global_prefetch),
-    "an exchange that is not durable, after a restart": Behavior(_transient_exchange, is_quick=False),
-    "no acknowledgement in time, classic queue": Behavior(
-        lambda lab: _ack_timeout(lab, "classic"), is_quick=False
-    ),
-    "no acknowledgement in time, quorum queue": Behavior(
-        lambda lab: _ack_timeout(lab, "quorum"), is_quick=False
-    ),
+# What tries each behavior, and returns what was seen in a few words, within a second or two.
+QUICK: dict[str, Callable[[OwnBroker], str]] = {
+    "nack and requeue, classic queue": lambda broker: _give_back(broker, "classic", "basic_nack"),
+    "nack and requeue, quorum queue": lambda broker: _give_back(broker, "quorum", "basic_nack"),
+    "reject and requeue, quorum queue": lambda broker: _give_back(broker, "quorum", "basic_reject"),
+    "place of a requeued message, quorum queue": _place_of_requeued,
+    "priorities of a quorum queue": _priorities,
+    "a message of 17 MiB": _largest_message,
+    "a queue neither durable nor exclusive": _transient_queue,
+    "a prefetch for the whole channel, quorum queue": _global_prefetch,
 }
+# The same, with a restart or a long wait.
+SLOW: dict[str, Callable[[OwnBroker], str]] = {
+    "no prefetch limit, quorum queue": _prefetch_without_limit,
+    "an exchange that is not durable, after a restart": _transient_exchange,
+    "no acknowledgement in time, classic queue": lambda broker: _ack_timeout(broker, "classic"),
+    "no acknowledgement in time, quorum queue": lambda broker: _ack_timeout(broker, "quorum"),
+}
+
+
+def plot_versions(rows: pd.DataFrame) -> Figure:
+    """Draw behaviors as rows and versions as columns; what is alike has one color in its row.
+
+    Args:
+        rows: one row a behavior and version: behavior, observed, and rabbitmq where there are several.
+    """
+    table = rows.assign(rabbitmq=rows.get("rabbitmq", "observed")).pivot(
+        index="behavior", columns="rabbitmq", values="observed"
+    )
+    table = table.loc[rows["behavior"].unique()]
+    with new_figure(1, 1, height_in=MARGIN_IN + ROW_IN * len(table)) as (figure, (axes,)):
+        for y, (_, row) in enumerate(table.iterrows()):
+            seen = list(dict.fromkeys(row))
+            for x, observed in enumerate(row):
+                color = COLORS[seen.index(observed)]
+                axes.text(x, y, str(observed), ha="center", va="center", color=color, fontsize="small")
+        axes.set(xlim=(-0.5, len(table.columns) - 0.5), ylim=(len(table) - 0.5, -0.5))
+        axes.set_xticks(range(len(table.columns)), [str(each) for each in table.columns])
+        axes.set_yticks(range(len(table)), list(table.index))
+        axes.tick_params(length=0, labeltop=True, labelbottom=False)
+        axes.grid(visible=False)
+        differ = int((table.nunique(axis=1) > 1).sum())
+        axes.set_title(f"{differ} of {len(table)} behaviors differ")
+    return figure

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from rmqlab import names
@@ -21,20 +22,25 @@ from rmqlab.amqp._work import FailurePolicy
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config
+from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.workers_frames import Run, result_of
+from rmqlab.experiments.acknowledgement_figures import plot_outcomes, plot_poison
+from rmqlab.experiments.prefetch_figures import plot_sharing
+from rmqlab.experiments.workers_figures import plot_depth, plot_gantt, plot_speedup
 from rmqlab.experiments.workload import Workload, load_workload
-from rmqlab.measure import Ledger, by_message_id, provenance
+from rmqlab.measure import Ledger, Report, by_message_id, provenance
 from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
+from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
+from rmqlab.measure._snapshots import REQUEUED
 
 Publish = Callable[[EngineAPI, Task, str], object]
 
 LOOK_EVERY_S = 0.05
 # After a crash not all tasks may get done: the run ends when nobody has had any for so long.
 QUIET_S = 1.0
+COUNTS = ("published", "received", "acked", "rejected", "redelivered")
 
 
 def publish_task(api: EngineAPI, task: Task, message_id: str) -> None:
@@ -82,15 +88,29 @@ class WorkloadConfig(Config):
         if not self.workload.jobs:
             raise ValueError("the workload has no tasks; a run needs one at least")
 
-    @classmethod
-    def full(cls, **changes: Any) -> Self:
-        """Return the size of a reference run, with these changes."""
-        return cls(**{"workload": load_workload(work_s=60, day_s=60), "timeout_s": 600, **changes})
-
     @property
     def queues(self) -> Sequence[str]:
         """The name of each worker's queue."""
         return [names.TASKS] * self.workers if isinstance(self.workers, int) else self.workers
+
+
+@dataclass(slots=True)
+class Run:
+    """One run, as it was recorded.
+
+    Attributes:
+        config: what it did; task number i is message i of the ledger.
+        ledger: what happened.
+        started_ns: when the workers began, by the ledger's clock.
+        replayed_ns: when the replay of arrivals began; None without one.
+        busy_core_s: how long the machine's cores were busy during the run, in core-seconds.
+    """
+
+    config: WorkloadConfig
+    ledger: Ledger = field(default_factory=Ledger)
+    started_ns: int = 0
+    replayed_ns: int | None = None
+    busy_core_s: float = math.nan
 
 
 def run_workload(
@@ -144,8 +164,7 @@ def run_workload(
     configs = config if isinstance(config, Mapping) else {"run": config}
     total = sum(len(each.workload) for each in configs.values())
     runs = {}
-    # On standard output, as JupyterLab paints standard error like a warning.
-    with tqdm(total=total, unit="task", file=sys.stdout, disable=not progress) as bar:
+    with bar_of(range(total), "task", progress=progress) as bar:
         for name, each in configs.items():
             size = len(each.queues)
             bar.set_description(f"{size} worker{'s' if size > 1 else ''}")
@@ -153,8 +172,8 @@ def run_workload(
     return result_of(runs, by if config is configs else None, provenance(broker))
 
 
-def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[NoReturn]) -> Run:
-    run = Run(config.workload, len(config.queues), config.prefetch_count)
+def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
+    run = Run(config)
     publishing = run.ledger.publisher("engine-api", identify=by_message_id)
     consuming = [
         run.ledger.consumer(f"worker-{number}", identify=by_message_id)
@@ -163,7 +182,7 @@ def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[NoReturn]) -> Run:
     config.topology.declare(broker)
     purge(broker, *(queue.name for queue in config.topology.queues))
     if not config.replay:
-        _publish(broker, config, run, publishing, threading.Event())
+        _publish(broker, run, publishing, threading.Event())
 
     def make_worker(number: int) -> EngineWorker:
         return EngineWorker(
@@ -178,19 +197,18 @@ def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[NoReturn]) -> Run:
             observer=consuming[number],
         )
 
-    with WorkerPool(run.workers, make_worker) as pool:
+    with WorkerPool(len(consuming), make_worker) as pool:
         run.started_ns, busy_before_s = time.perf_counter_ns(), busy_core_s()
         pool.begin()
-        with _in_thread(partial(_publish, broker, config, run, publishing), config.replay) as publisher:
+        with _in_thread(partial(_publish, broker, run, publishing), config.replay) as publisher:
             _wait(config, run.ledger, pool, consuming, publisher=publisher, bar=bar)
         run.busy_core_s = busy_core_s() - busy_before_s
     return run
 
 
-def _publish(
-    broker: Broker, config: WorkloadConfig, run: Run, recorder: PublishRecorder, left: threading.Event
-) -> None:
+def _publish(broker: Broker, run: Run, recorder: PublishRecorder, left: threading.Event) -> None:
     """Publish the tasks, in a replay each when it arrives, until all are published or the run is left."""
+    config = run.config
     with EngineAPI(broker, topology=config.topology, observer=recorder) as api:
         since_s = -math.inf
         if config.replay:
@@ -224,7 +242,7 @@ def _wait(
     consuming: Sequence[ConsumeRecorder],
     *,
     publisher: Future[None] | None,
-    bar: tqdm[NoReturn],
+    bar: tqdm[int],
 ) -> None:
     """Wait for the end of a run, and raise what ends a worker or the publisher before."""
     tasks, received, shown = len(config.workload), 0, bar.n
@@ -253,3 +271,124 @@ def _wait(
             )
         time.sleep(LOOK_EVERY_S)
     bar.update(shown + ledger.done - bar.n)
+
+
+def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, Any]) -> Result:
+    """Return runs by name side by side, as `run_workload` describes it; `by` has the names, if any."""
+    reports = {name: Report.of(run.ledger) for name, run in runs.items()}
+    tasks = {name: _tasks(run) for name, run in runs.items()}
+    details = {
+        "tasks": tasks,
+        "depth": {name: _depth(run) for name, run in runs.items()},
+        "deliveries": {name: report.deliveries() for name, report in reports.items()},
+        "workers": {name: _workers(report) for name, report in reports.items()},
+    }
+    rows = {name: pd.DataFrame([_row(run, tasks[name], reports[name])]) for name, run in runs.items()}
+    return Result(
+        _side_by_side(rows, by),
+        plot_speedup,
+        provenance,
+        {name: _side_by_side(frames, by) for name, frames in details.items()},
+        {
+            "depth": lambda result: plot_depth(result.details["depth"]),
+            "gantt": lambda result: plot_gantt(result.details["deliveries"], by=by),
+            "sharing": lambda result: plot_sharing(result.rows),
+            "outcomes": lambda result: plot_outcomes(result.details["tasks"], by=by),
+            "poison": lambda result: plot_poison(result.details["tasks"], by=by),
+        },
+        {str(name): run.ledger for name, run in runs.items()},
+    )
+
+
+def _side_by_side(frames: Mapping[Any, pd.DataFrame], by: str | None) -> pd.DataFrame:
+    for name, frame in frames.items():
+        if by and by not in frame:
+            frame.insert(0, by, name)
+    return pd.concat(frames.values(), ignore_index=True)
+
+
+def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
+    totals, fairness = run.ledger.totals(), report.fairness().iloc[0]
+    makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
+    ideal_s = run.config.workload.work_s / len(run.config.queues)
+    return {
+        "workers": len(run.config.queues),
+        "prefetch": run.config.prefetch_count,
+        **{name: getattr(totals, name) for name in COUNTS},
+        "work_s": run.config.workload.work_s,
+        "makespan_s": makespan_s,
+        "ideal_s": ideal_s,
+        "rate_msg_s": totals.acked / makespan_s,
+        "efficiency": ideal_s / makespan_s,
+        "overhead_ms": (makespan_s - ideal_s) * len(run.config.queues) / len(run.config.workload) * 1000,
+        "busy_core_s": run.busy_core_s,
+        "lag_p99_ms": tasks["lag_ms"].quantile(0.99),
+        "jain": fairness["jain"],
+        "jain_busy": fairness["jain_busy"],
+        "idle_share": 1 - fairness["mean_utilization"],
+    }
+
+
+def _tasks(run: Run) -> pd.DataFrame:
+    account, jobs = run.ledger.account(), run.config.workload.jobs
+    seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
+    names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
+    since_ns = float("nan") if run.replayed_ns is None else run.replayed_ns - run.started_ns
+    times_ns = seen[["published_ns", "delivered_ns", "settled_ns"]]
+    times_s = (times_ns.where(times_ns > 0) - run.started_ns) / NS_PER_S
+    tasks = pd.DataFrame(
+        {
+            "engine_id": [job.task.engine_id for job in jobs],
+            "workers": len(run.config.queues),
+            "worker": names[seen["consumer"].where(seen["deliveries"] > 0, -1)],
+            "due_s": [since_ns / NS_PER_S + job.arrival_s for job in jobs],
+            "published_s": times_s["published_ns"],
+            "delivered_s": times_s["delivered_ns"],
+            "settled_s": times_s["settled_ns"],
+            "outcome": OUTCOME_WORDS[seen["outcome"]],
+            "deliveries": seen["deliveries"].astype(np.int64),
+        }
+    )
+    tasks["lag_ms"] = (tasks["published_s"] - tasks["due_s"]) * 1000
+    tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
+    tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
+    tasks["duration_s"] = [job.duration_s for job in jobs]
+    return tasks.rename_axis("message").reset_index()
+
+
+def _workers(report: Report) -> pd.DataFrame:
+    return report.consumers().rename(columns={"consumer": "worker", "acked": "tasks"})[
+        ["worker", "tasks", "received", "redelivered", "busy_s", "utilization"]
+    ]
+
+
+def _depth(run: Run) -> pd.DataFrame:
+    """Follow the queue: a task that is delivered again was in it just before (its worker may be lost)."""
+    account = run.ledger.account()
+    published_ns = account.messages["published_ns"]
+    # Each message's deliveries in the order of time.
+    deliveries = pd.DataFrame(account.deliveries).sort_values("number", kind="stable", ignore_index=True)
+    next_ns = deliveries.groupby("number")["delivered_ns"].shift(-1, fill_value=0)
+    settled_ns = deliveries["settled_ns"]
+    came_back = (next_ns > 0) & ((settled_ns == 0) | (settled_ns > next_ns))
+    settled_ns = settled_ns.where(~came_back, next_ns)
+    requeued = came_back | (deliveries["outcome"] == REQUEUED)
+    # Of what happens to a message at one moment, in the order in which it does.
+    order = 2 * deliveries.index
+    changes = pd.concat(
+        [
+            pd.DataFrame({"time_ns": published_ns, "order": -1, "ready": 1, "unacked": 0}),
+            pd.DataFrame({"time_ns": deliveries["delivered_ns"], "order": order, "ready": -1, "unacked": 1}),
+            pd.DataFrame(
+                {"time_ns": settled_ns, "order": order + 1, "ready": requeued.astype(int), "unacked": -1}
+            )[settled_ns > 0],
+        ]
+    ).sort_values(["time_ns", "order"], ignore_index=True)
+    return pd.DataFrame(
+        {
+            "workers": len(run.config.queues),
+            "time_s": (changes["time_ns"] - run.started_ns) / NS_PER_S,
+            "ready": changes["ready"].cumsum(),
+            "unacked": changes["unacked"].cumsum(),
+        }
+    )

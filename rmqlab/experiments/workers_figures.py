@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,14 +30,7 @@ BAR = 0.8  # of a lane
 
 
 def plot_speedup(rows: pd.DataFrame) -> Figure:
-    """Draw makespan and throughput against the number of workers, beside the ideal lines.
-
-    Args:
-        rows: one row a run: workers, makespan_s, ideal_s, rate_msg_s, acked.
-
-    Returns:
-        A figure with two axes: seconds on the left, tasks per second on the right.
-    """
+    """Draw makespan and throughput against the number of workers, beside the ideal lines."""
     runs = rows.sort_values("workers")
     workers = runs["workers"]
     with new_figure(1, 2) as (figure, (left, right)):
@@ -56,11 +48,7 @@ def plot_speedup(rows: pd.DataFrame) -> Figure:
 
 
 def plot_depth(depth: pd.DataFrame) -> Figure:
-    """Draw how many tasks wait in the queue over time, one line for each number of workers.
-
-    Args:
-        depth: one row a change: workers, time_s, ready.
-    """
+    """Draw how many tasks wait in the queue over time, one line for each number of workers."""
     peaks = depth.loc[depth.groupby("workers")["ready"].idxmax()]
     with new_figure(1, 1) as (figure, (axes,)):
         for number, (_, run) in enumerate(depth.groupby("workers")):
@@ -101,17 +89,11 @@ def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
 
     Deliveries that the broker flagged as redelivered, and those that were requeued, have colors
     of their own. What was never settled has no bar.
-
-    Args:
-        deliveries: one row a delivery: consumer, begun_s, settled_s, delivered_s, redelivered,
-            outcome.
-        by: a column, such as `prefetch`: each of its values has axes of its own, below each other.
-
-    Returns:
-        A figure of axes that share their time, which begins at the first delivery of each.
+    Each value of the column `by`, such as `prefetch`, has axes of its own, below each other; their
+    time begins at the first delivery of each.
     """
     cases = {None: deliveries} if by is None else dict(list(deliveries.groupby(by, sort=False)))
-    lanes = sorted(set(deliveries["consumer"]), key=_natural)
+    lanes = sorted(set(deliveries["consumer"]), key=lambda name: (len(name), name))  # 9 before 10
     lane_in = min(LANE_IN, LANES_IN / len(lanes) / len(cases))
     height_in = (lane_in * len(lanes) + FRAME_IN) * len(cases) + FOOT_IN
     with new_figure(len(cases), 1, height_in=height_in, share_x=True) as (figure, grid):
@@ -173,8 +155,3 @@ def _title(by: str | None, case: object, end_s: float) -> str:
 
 def _seconds(time_s: float) -> str:
     return f"{time_s:.1f}" if time_s >= 1 else f"{time_s:.2g}"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Return what to sort names by, so that worker-10 comes after worker-9."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from rmqlab.engine import Task
 from rmqlab.errors import DataError
-from rmqlab.measure._load import Durations
+from rmqlab.measure._load import SEED, Durations
 
 ENGINE_TASKS = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
 
@@ -127,22 +127,22 @@ def load_workload(*, work_s: float = 8.0, day_s: float = 10.0) -> Workload:
     return Workload(tuple(_job(flight) for flight in flights.to_dict("records")), float(seconds_per_min))
 
 
-def make_workload(count: int, durations: Durations, *, seed: int = 0) -> Workload:
+def make_workload(count: int, durations: Durations) -> Workload:
     """Make up a workload whose tasks are all there from the beginning.
 
     A minute of recording is a millisecond of work.
 
     Args:
         count: how many tasks.
-        durations: how long the tasks keep a worker busy, such as `ParetoDuration(mean_s)`.
-        seed: of what is random; as with a `Load`, the same seed gives the same durations.
+        durations: how long the tasks keep a worker busy, such as `ParetoDuration(mean_s)`; the
+            same ones each time, as with a `Load`.
 
     Raises:
         ValueError: the count is below 1.
     """
     if count < 1:
         raise ValueError(f"count is {count}; it goes from 1")
-    durations_s = durations.durations_s(count, np.random.default_rng((seed, 1)))
+    durations_s = durations.durations_s(count, np.random.default_rng(SEED))
     jobs = tuple(
         Job(Task(f"engine-{number}", "process", {"recording_min": duration_s * 1000}), 0.0, duration_s)
         for number, duration_s in enumerate(durations_s.tolist())

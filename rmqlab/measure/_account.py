@@ -8,9 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rmqlab.errors import LedgerError
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._snapshots import ACKED, NACKED, REDELIVERED, REJECTED, REQUEUED, RETURNED, Int64s, Table
+from rmqlab.measure._snapshots import (
+    ACKED,
+    CONSUMED,
+    NACKED,
+    REDELIVERED,
+    REJECTED,
+    REQUEUED,
+    RETURNED,
+    Int64s,
+    Table,
+)
 
 # 48 bytes a message.
 MESSAGE = np.dtype(
@@ -27,17 +36,8 @@ MESSAGE = np.dtype(
     ]
 )
 
-# 28 bytes a delivery.
-DELIVERY = np.dtype(
-    [
-        ("number", np.int64),
-        ("delivered_ns", np.int64),
-        ("settled_ns", np.int64),
-        ("consumer", np.int16),
-        ("redelivered", np.uint8),
-        ("outcome", np.uint8),
-    ]
-)
+# 28 bytes a delivery: what a recorder wrote, and whose it was.
+DELIVERY = np.dtype([*CONSUMED.descr, ("consumer", np.int16)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Totals:
     foreign: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Account:
     """The outcome of each message of a run, as arrays.
 
@@ -93,41 +93,33 @@ class Account:
             in `consumers` of the last to be handed it; -1 is none), outcome (the highest of
             ACKED, REJECTED, REQUEUED that a delivery had, or 0), flags (of NACKED, RETURNED,
             REDELIVERED).
-        deliveries: one row a delivery of these, in the order of time: number, delivered_ns,
-            settled_ns, consumer, redelivered (1 if flagged), outcome.
-        place: row in `messages` of each delivery's message.
+        deliveries: one row a delivery of these, in the order of time: delivered_ns, settled_ns,
+            outcome, redelivered (1 if flagged), number, consumer.
         foreign: deliveries and returns of messages that are not of this run.
         consumers: names.
     """
 
     messages: Table
     deliveries: Table
-    place: Int64s
     foreign: int
     consumers: tuple[str, ...]
 
-    def __repr__(self) -> str:
-        return f"<Account of {len(self.messages)} messages, {len(self.deliveries)} deliveries>"
-
     @classmethod
-    def of(cls, publishers: Sequence[PublishRecorder], consumers: Sequence[ConsumeRecorder]) -> Account:
+    def of(cls, publisher: PublishRecorder | None, consumers: Sequence[ConsumeRecorder]) -> Account:
         """Put together what recorders saw.
 
         Without a publisher, all messages that consumers could identify are of the run.
-
-        Raises:
-            LedgerError: two publishers have the same numbers.
         """
         names = tuple(dict.fromkeys(each.name for each in consumers))
         # In this order: while recorders write, what was delivered has been published, too.
         deliveries = _deliveries(consumers, names)
-        messages = _published(publishers) if publishers else _identified(deliveries)
+        messages = _identified(deliveries) if publisher is None else _published(publisher)
         is_known = np.isin(deliveries["number"], messages["number"])
-        foreign = sum(each.foreign for each in publishers) + _count(~is_known)
+        foreign = (0 if publisher is None else publisher.foreign) + _count(~is_known)
         deliveries = deliveries[is_known]
         place = np.searchsorted(messages["number"], deliveries["number"])
         _add_deliveries(messages, deliveries, place)
-        return cls(messages, deliveries, place, foreign, names)
+        return cls(messages, deliveries, foreign, names)
 
     def totals(self) -> Totals:
         """Count what happened."""
@@ -155,32 +147,23 @@ class Account:
         )
 
 
-def _published(publishers: Sequence[PublishRecorder]) -> Table:
+def _published(publisher: PublishRecorder) -> Table:
     """Make one row a published message."""
-    parts = []
-    for each in sorted(publishers, key=lambda each: each.first):
-        seen = each.rows()
-        rows = np.zeros(len(seen), MESSAGE)
-        rows["number"] = each.first + np.arange(len(seen))
-        rows["published_ns"] = seen["published_ns"]
-        rows["confirmed_ns"] = np.where(seen["flags"] & NACKED, 0, seen["answered_ns"])
-        rows["flags"] = seen["flags"]
-        rows["consumer"] = -1
-        parts.append(rows)
-    messages = np.concatenate(parts)
-    number = messages["number"]
-    if (taken := number[1:][np.diff(number) <= 0]).size:
-        raise LedgerError(
-            f"Two publishers published the message {taken[0]}. "
-            "Next: give each publisher of a run numbers of its own, with `first`"
-        )
+    seen = publisher.rows()
+    messages = _messages(np.arange(len(seen)))
+    messages["published_ns"] = seen["published_ns"]
+    messages["confirmed_ns"] = np.where(seen["flags"] & NACKED, 0, seen["answered_ns"])
+    messages["flags"] = seen["flags"]
     return messages
 
 
 def _identified(deliveries: Table) -> Table:
     """Make one row a message that was delivered, for a run whose publishing nobody recorded."""
     numbers = np.unique(deliveries["number"])
-    numbers = numbers[numbers >= 0]
+    return _messages(numbers[numbers >= 0])
+
+
+def _messages(numbers: Int64s) -> Table:
     messages = np.zeros(len(numbers), MESSAGE)
     messages["number"] = numbers
     messages["consumer"] = -1
@@ -193,10 +176,8 @@ def _deliveries(consumers: Sequence[ConsumeRecorder], names: tuple[str, ...]) ->
     for each in consumers:
         seen = each.rows()
         rows = np.zeros(len(seen), DELIVERY)
-        rows["number"] = each.numbers(seen)
+        rows[list(CONSUMED.names or ())] = seen
         rows["consumer"] = names.index(each.name)
-        for field in ("delivered_ns", "settled_ns", "redelivered", "outcome"):
-            rows[field] = seen[field]
         parts.append(rows)
     deliveries = np.concatenate(parts)
     return deliveries[np.argsort(deliveries["delivered_ns"], kind="stable")]

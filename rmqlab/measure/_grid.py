@@ -6,12 +6,10 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 logger = logging.getLogger("rmqlab.measure")
 
@@ -40,8 +38,6 @@ def run_grid(
         One row a run, in the order of the runs: the parameters, repeat (from 0), what `run`
         returned, and error: what went wrong, or an empty text. `summarize_repeats` sums it up.
     """
-    import pandas as pd
-
     cells = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     rows = []
     # On standard output, as JupyterLab paints standard error like a warning.
@@ -61,32 +57,18 @@ def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequ
     Args:
         frame: one row a run, such as `run_grid` returns it.
         by: the column, or columns, that runs have in common if they are repeats.
-        values: the columns to summarize; failed runs, which have no value there, are left out,
-            and a warning says so.
+        values: the columns to summarize; runs without a value there are left out.
 
     Returns:
-        One row for each combination of `by`: these, runs (how many had a value of the
-        first), failed (how many have an error, where the frame has the column `error`), and
-        for each value its median under its own name, and its smallest and largest as
-        `…_low` and `…_high`.
+        One row for each combination of `by`: these, runs (how many had a value of the first), and
+        for each value its median under its own name, and its smallest and largest as `…_low` and
+        `…_high`.
 
     Raises:
         KeyError: there is no such column.
     """
-    import pandas as pd
-
     groups = frame.groupby([by] if isinstance(by, str) else list(by), sort=False)
     columns = {"runs": groups[values[0]].count()}
-    if "error" in frame:
-        failed = frame["error"] != ""
-        columns["failed"] = groups["error"].agg(lambda errors: int((errors != "").sum()))
-        if failed.any():
-            logger.warning(
-                "the medians leave out %d of %d runs, which failed (%s). Next: look at the column error",
-                failed.sum(),
-                len(frame),
-                frame["error"][failed].iloc[0],
-            )
     for value in values:
         columns |= {
             value: groups[value].median(),

@@ -23,8 +23,6 @@ FOREIGN = -1
 class Header:
     """Identifies messages by the first 8 bytes of their bodies: number, and which run.
 
-    Recorders only keep these bytes as messages arrive, and read them later.
-
     Attributes:
         run: what the run's messages carry; None takes those of any run.
     """
@@ -51,3 +49,12 @@ def by_message_id(properties: Any, body: bytes) -> int:  # noqa: ARG001
         ValueError: the message's id is no number.
     """
     return int(properties.message_id)
+
+
+def number_of(identify: Identify, properties: Any, body: bytes) -> int:
+    """Return the number of a message, or FOREIGN, whatever `identify` does with it."""
+    try:
+        number = identify(properties, body)
+    except (ValueError, TypeError, struct.error):
+        return FOREIGN
+    return number if 0 <= number < MAX_MESSAGES else FOREIGN

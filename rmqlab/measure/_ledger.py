@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import numpy as np
 
+from rmqlab.errors import LedgerError
 from rmqlab.measure._account import Account, Totals
 from rmqlab.measure._header import Identify, by_header
 from rmqlab.measure._recorders import Clock, ConsumeRecorder, PublishRecorder
@@ -16,7 +16,7 @@ from rmqlab.measure._snapshots import REJECTED
 class Ledger:
     """The outcome of each message of a run: published, confirmed, delivered, settled.
 
-    Give each publisher and each consumer a recorder of its own, as its observer:
+    Give the run's publisher and each of its consumers a recorder of its own, as its observer::
 
         ledger = Ledger()
         with Publisher(broker, routing_key="q", observer=ledger.publisher()) as publisher:
@@ -25,9 +25,9 @@ class Ledger:
             ...
         ledger.totals()
 
-    A message takes 17 bytes for its publishing and 27 for each of its deliveries, and in
+    A message takes 17 bytes for its publishing and 26 for each of its deliveries, and in
     the account of a run 48 and 28. A ledger may be asked at any time, also while recorders
-    write, and can be pickled: what its recorders saw goes to the other process.
+    write.
 
     Args:
         clock: returns the time in nanoseconds; `time.perf_counter_ns` is one for all processes of
@@ -36,54 +36,46 @@ class Ledger:
 
     def __init__(self, *, clock: Clock = time.perf_counter_ns) -> None:
         self._clock = clock
-        self._publishers: list[PublishRecorder] = []
+        self._publisher: PublishRecorder | None = None
         self._consumers: list[ConsumeRecorder] = []
 
     def __repr__(self) -> str:
         return f"<Ledger of {self.published} messages, {self.received} deliveries>"
 
-    def publisher(
-        self, name: str = "publisher", *, first: int = 0, identify: Identify = by_header
-    ) -> PublishRecorder:
-        """Make a publisher's recorder: the observer for one `Publisher`.
+    def publisher(self, name: str = "publisher", *, identify: Identify = by_header) -> PublishRecorder:
+        """Make the recorder of the run's publisher: the observer for one `Publisher`.
 
         Args:
             name: who publishes.
-            first: number, in the run, of its first message; the others follow. The
-                publishers of a run have numbers that do not overlap.
-            identify: returns the number, in the run, of a message that comes back.
+            identify: returns the number of a message that comes back.
 
         Raises:
-            ValueError: `first` is below 0.
+            LedgerError: the run has a publisher already.
         """
-        recorder = PublishRecorder(name, first=first, identify=identify, clock=self._clock)
-        self._publishers.append(recorder)
-        return recorder
+        if self._publisher is not None:
+            raise LedgerError(
+                f"This run has a publisher already: {self._publisher.name!r}. "
+                "Next: make a new ledger for each run"
+            )
+        self._publisher = PublishRecorder(name, identify, self._clock)
+        return self._publisher
 
     def consumer(self, name: str = "consumer", *, identify: Identify = by_header) -> ConsumeRecorder:
         """Make a consumer's recorder: the observer for one `Consumer`.
 
         Args:
             name: who consumes; recorders of the same name count as one consumer.
-            identify: returns the number, in the run, of a message; below 0, or a ValueError,
-                for one that is not of the run.
+            identify: returns the number of a message; below 0, or a ValueError, for one that is
+                not of the run.
         """
-        recorder = ConsumeRecorder(name, identify=identify, clock=self._clock)
+        recorder = ConsumeRecorder(name, identify, self._clock)
         self._consumers.append(recorder)
         return recorder
-
-    def merge(self, others: Iterable[Ledger]) -> Ledger:
-        """Return a ledger of what several processes saw of one run, with one clock: the machine's."""
-        merged = Ledger(clock=self._clock)
-        for each in (self, *others):
-            merged._publishers += each._publishers
-            merged._consumers += each._consumers
-        return merged
 
     @property
     def published(self) -> int:
         """How many messages were published so far."""
-        return sum(len(each) for each in list(self._publishers))
+        return len(self._publisher or ())
 
     @property
     def received(self) -> int:
@@ -93,28 +85,16 @@ class Ledger:
     @property
     def done(self) -> int:
         """How many messages are acknowledged or rejected so far, each counted once."""
-        parts = [np.zeros(0, np.int64)]
-        for each in list(self._consumers):
-            rows = each.rows()
-            parts.append(each.numbers(rows[rows["outcome"] >= REJECTED]))
-        numbers = np.unique(np.concatenate(parts))  # quicker than an account, as it is asked again and again
-        if not self._publishers:
-            return int(np.count_nonzero(numbers >= 0))
-        ranges = [(each.first, each.first + len(each)) for each in list(self._publishers)]
-        return sum(int(np.diff(np.searchsorted(numbers, bounds))[0]) for bounds in ranges)
+        tables = [each.rows() for each in list(self._consumers)]
+        parts = [rows["number"][rows["outcome"] >= REJECTED] for rows in tables]
+        numbers = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))  # quicker than an account
+        is_ours = numbers >= 0 if self._publisher is None else (numbers >= 0) & (numbers < self.published)
+        return int(np.count_nonzero(is_ours))
 
     def account(self) -> Account:
-        """Put together, message by message, what was seen so far.
-
-        Raises:
-            LedgerError: two publishers have the same numbers.
-        """
-        return Account.of(list(self._publishers), list(self._consumers))
+        """Put together, message by message, what was seen so far."""
+        return Account.of(self._publisher, list(self._consumers))
 
     def totals(self) -> Totals:
-        """Count what happened so far; `account()` is for more than one question.
-
-        Raises:
-            LedgerError: two publishers have the same numbers.
-        """
+        """Count what happened so far; `account()` is for more than one question."""
         return self.account().totals()

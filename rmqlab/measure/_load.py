@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 # Checks the clock again after a wait of at most this, and before a wait of less than that.
 LONGEST_WAIT_S = 1.0
 SHORTEST_WAIT_S = 0.0005
+ALPHA = 1.5  # Pareto's; the nearer to 1, the heavier the tail
+SEED = (0, 1)
 
 
 class Durations(Protocol):
@@ -30,7 +32,6 @@ class Durations(Protocol):
 
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:
         """Return the durations of so many messages' work, in seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +55,19 @@ class ParetoDuration:
 
     Attributes:
         mean_s: mean duration, in seconds.
-        shape: Pareto's alpha; the nearer to 1, the heavier the tail.
     """
 
     mean_s: float
-    shape: float = 1.5
-
-    def __post_init__(self) -> None:
-        if not self.shape > 1:
-            raise ValueError(f"shape is {self.shape}; it must be above 1, or there is no mean")
 
     def durations_s(self, count: int, random: np.random.Generator) -> Floats:
         """Draw from a Pareto distribution with this mean."""
-        shortest_s = self.mean_s * (self.shape - 1) / self.shape
-        return (1 + random.pareto(self.shape, count)) * shortest_s
+        shortest_s = self.mean_s * (ALPHA - 1) / ALPHA
+        return (1 + random.pareto(ALPHA, count)) * shortest_s
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Messages to publish: the same ones for the same seed.
+    """Messages to publish, whose work is the same each time.
 
     The first 8 bytes of a body are the message's number and what tells this load's messages
     from others; the rest is zeros.
@@ -82,8 +77,7 @@ class Load:
         size_bytes: size of a body, in bytes, from 8.
         rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
         durations: how long their work takes: `ConstantDuration(duration_s)`,
-            `ParetoDuration(mean_s, shape)`, or anything like these.
-        seed: of what is random.
+            `ParetoDuration(mean_s)`, or anything like these.
         run: what its messages carry to be told from those of other loads; new for each
             load, unless given.
 
@@ -95,7 +89,6 @@ class Load:
     size_bytes: int = 256
     rate_msg_s: float | None = None
     durations: Durations = ConstantDuration()
-    seed: int = 0
     run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -106,9 +99,6 @@ class Load:
         if self.rate_msg_s is not None and not self.rate_msg_s > 0:
             raise ValueError(f"rate_msg_s is {self.rate_msg_s}; it must be above 0")
 
-    def __len__(self) -> int:
-        return self.count
-
     @property
     def work_s(self) -> float:
         """How long one consumer is busy with all of it, in seconds."""
@@ -116,7 +106,7 @@ class Load:
 
     def durations_s(self) -> Floats:
         """Return how long each message keeps a consumer busy, in seconds."""
-        return self.durations.durations_s(self.count, np.random.default_rng((self.seed, 1)))
+        return self.durations.durations_s(self.count, np.random.default_rng(SEED))
 
     def body(self, number: int) -> bytes:
         """Make the body of a message."""
@@ -129,10 +119,7 @@ class Load:
 
     @property
     def identify(self) -> Header:
-        """What gives the number of a message, and below 0 for one that is not of this load.
-
-        It is for `Ledger.publisher` and `Ledger.consumer`.
-        """
+        """What gives the number of a message, for a ledger; below 0 for one that is not of this load."""
         return Header(self.run)
 
     def again(self) -> Load:

@@ -11,32 +11,20 @@ clock for all processes of a machine, and it never goes back.
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rmqlab.errors import LedgerError
-from rmqlab.measure._header import FOREIGN, HEADER, Header, Identify, by_header
-from rmqlab.measure._snapshots import (
-    CONSUMED,
-    NACKED,
-    OUTCOMES,
-    PUBLISHED,
-    REJECTED,
-    RETURNED,
-    Int64s,
-    Table,
-)
+from rmqlab.measure._header import Identify, number_of
+from rmqlab.measure._snapshots import CONSUMED, NACKED, OUTCOMES, PUBLISHED, REJECTED, RETURNED, Table
 
 Clock = Callable[[], int]
 
-NOT_OF_THE_RUN = (ValueError, TypeError, struct.error)
-
 # Rows as they are begun, in the layout of PUBLISHED and CONSUMED, and what is written into them later.
 pack_published = struct.Struct("<q9x").pack
-pack_delivered = struct.Struct(f"<q9x?{1 + HEADER.size}p").pack
+pack_delivered = struct.Struct("<q9x?q").pack
 pack_answered_into = struct.Struct("<q").pack_into
 pack_settled_into = struct.Struct("<qB").pack_into
 PUBLISHED_BYTES, CONSUMED_BYTES = PUBLISHED.itemsize, CONSUMED.itemsize
@@ -45,30 +33,14 @@ FLAGS = OUTCOME = 16  # where in a row flags and outcome stand
 
 
 class PublishRecorder:
-    """Notes the outcome of the messages of one publisher: a `PublishObserver`.
-
-    Args:
-        name: who publishes.
-        first: number, in the run, of its first message; the others follow.
-        identify: returns the number, in the run, of a message that comes back.
-        clock: returns the time in nanoseconds.
+    """Notes the outcome of the messages of one publisher: a `PublishObserver`. A `Ledger` makes it.
 
     Attributes:
         foreign: how many messages came back to it that it had not published.
     """
 
-    def __init__(
-        self,
-        name: str = "publisher",
-        *,
-        first: int = 0,
-        identify: Identify = by_header,
-        clock: Clock = time.perf_counter_ns,
-    ) -> None:
-        if first < 0:
-            raise ValueError(f"first is {first}; numbers of messages go from 0")
+    def __init__(self, name: str, identify: Identify, clock: Clock) -> None:
         self.name = name
-        self.first = first
         self.foreign = 0
         self._identify = identify
         self._clock = clock
@@ -78,14 +50,11 @@ class PublishRecorder:
     def __len__(self) -> int:
         return self._count
 
-    def __repr__(self) -> str:
-        return f"<PublishRecorder {self.name!r}: {len(self)} messages from {self.first}>"
-
     def published(self, number: int) -> None:
         """Note that a message is about to be sent; its first time counts if it is sent again.
 
         Args:
-            number: number of the message with this publisher, from 0 and without a gap.
+            number: number of the message, from 0 and without a gap.
 
         Raises:
             LedgerError: a number was left out.
@@ -94,7 +63,7 @@ class PublishRecorder:
             self._rows += pack_published(self._clock())
             self._count += 1
         else:
-            self._check(number)
+            self._check(number, number)
 
     def confirmed(self, first: int, last: int) -> None:
         """Note that the broker confirmed messages `first` to `last`, inclusive.
@@ -119,10 +88,7 @@ class PublishRecorder:
 
     def returned(self, properties: Any, body: bytes) -> None:
         """Note that a message came back, as no queue was there for it."""
-        try:
-            number = self._identify(properties, body) - self.first
-        except NOT_OF_THE_RUN:
-            number = FOREIGN
+        number = number_of(self._identify, properties, body)
         if 0 <= number < self._count:
             self._rows[number * PUBLISHED_BYTES + FLAGS] |= RETURNED
         else:
@@ -134,42 +100,29 @@ class PublishRecorder:
 
     def _answered(self, first: int, last: int) -> Table:
         """Return a view of the rows of messages; the rows cannot grow while it is there."""
-        self._check(first)
-        self._check(last)
-        if first > last:
-            raise LedgerError(
-                f"The messages {first} to {last} of {self.name!r} are none. Next: name the first one first"
-            )
+        self._check(first, last)
         return np.frombuffer(self._rows, PUBLISHED)[first : last + 1]
 
-    def _check(self, number: int) -> None:
-        if not 0 <= number < self._count:
+    def _check(self, first: int, last: int) -> None:
+        if not 0 <= first <= last < self._count:
             raise LedgerError(
-                f"The publisher {self.name!r} names its message {number}, but has published {self._count} "
-                "so far. Next: give each publisher a recorder of its own, from its first message on"
+                f"The publisher {self.name!r} names its messages {first} to {last}, but has published "
+                f"{self._count} so far. "
+                "Next: give each publisher a ledger of its own, from its first message on"
             )
 
 
 class ConsumeRecorder:
-    """Notes the outcome of the deliveries of one consumer: a `ConsumeObserver`.
+    """Notes the outcome of the deliveries of one consumer: a `ConsumeObserver`. A `Ledger` makes it.
 
     Delivery tags count from 1 on each channel, so the tag gives the place of a delivery. A
     tag that begins again at 1 means a new channel: what the old one had not settled never
     will be.
-
-    Args:
-        name: who consumes.
-        identify: returns the number, in the run, of a message; below 0 for one not of the run.
-        clock: returns the time in nanoseconds.
     """
 
-    def __init__(
-        self, name: str = "consumer", *, identify: Identify = by_header, clock: Clock = time.perf_counter_ns
-    ) -> None:
+    def __init__(self, name: str, identify: Identify, clock: Clock) -> None:
         self.name = name
-        # A header is only kept, and read when all is over.
-        self._identify = None if isinstance(identify, Header) else identify
-        self._run = identify.run if isinstance(identify, Header) else None
+        self._identify = identify
         self._clock = clock
         self._rows = bytearray()
         self._next = 1  # tag of the next delivery, if its channel is the last one's
@@ -178,9 +131,6 @@ class ConsumeRecorder:
 
     def __len__(self) -> int:
         return len(self._rows) // CONSUMED_BYTES
-
-    def __repr__(self) -> str:
-        return f"<ConsumeRecorder {self.name!r}: {len(self)} deliveries>"
 
     @property
     def settled_count(self) -> int:
@@ -202,8 +152,7 @@ class ConsumeRecorder:
             self._begin_channel(tag)
         self._next = tag + 1
         now_ns = self._clock()
-        identity = body[: HEADER.size] if self._identify is None else self._identity(properties, body)
-        self._rows += pack_delivered(now_ns, redelivered, identity)
+        self._rows += pack_delivered(now_ns, redelivered, number_of(self._identify, properties, body))
 
     def settled(self, tag: int, multiple: bool, outcome: str) -> None:
         """Note what the consumer told the broker of a delivery; of one told twice, the first counts.
@@ -234,25 +183,6 @@ class ConsumeRecorder:
     def rows(self) -> Table:
         """Return what was noted so far; any thread may ask while the consumer's one writes."""
         return np.frombuffer(bytes(self._rows), CONSUMED)
-
-    def numbers(self, rows: Table) -> Int64s:
-        """Return the numbers of the messages of rows; below 0 for those that are not of the run."""
-        identity = rows["identity"].astype(np.uint64)
-        if self._identify is not None:
-            numbers = identity.astype(np.int64)
-        else:
-            numbers = (identity & np.uint64(0xFFFFFFFF)).astype(np.int64)
-            if self._run is not None:
-                numbers[identity >> np.uint64(32) != self._run] = FOREIGN
-        numbers[rows["length"] < HEADER.size] = FOREIGN
-        return numbers
-
-    def _identity(self, properties: Any, body: bytes) -> bytes:
-        assert self._identify is not None
-        try:
-            return self._identify(properties, body).to_bytes(HEADER.size, "little")
-        except (*NOT_OF_THE_RUN, OverflowError):
-            return b""
 
     def _begin_channel(self, tag: int) -> None:
         if tag != 1:

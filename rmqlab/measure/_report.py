@@ -8,30 +8,26 @@ Source: https://perftest.rabbitmq.com
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._snapshots import ACKED, REJECTED, REQUEUED, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from rmqlab.measure._snapshots import OUTCOMES, Int64s, Table
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
-PERCENTILES = {"min_ms": 0, "median_ms": 50, "p75_ms": 75, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
-OUTCOME_WORDS = np.array([None, "requeued", "rejected", "acked"], dtype=object)
+QUANTILES = {"min_ms": 0, "median_ms": 0.5, "p75_ms": 0.75, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1}
+OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
 
 
 def provenance(broker: Broker | None = None) -> dict[str, Any]:
@@ -67,11 +63,10 @@ def jain_index(shares: Sequence[float] | npt.NDArray[Any]) -> float:
     return float(values.sum()) ** 2 / (len(values) * squares) if squares else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """Frames of what happened in one run.
 
-    Each frame begins with the run's parameters and ends with its provenance, as columns.
     Each name means one thing in all frames, of reports and of experiments:
 
     - `published`, `confirmed`, `nacked`, `returned`, `acked`, `redelivered` and so on: counts, as
@@ -89,38 +84,14 @@ class Report:
 
     Attributes:
         account: the outcome of each message.
-        parameters: what the run was made with, such as `{"prefetch": 10}`.
-        provenance: where it was made, as `provenance(broker)` gives it.
     """
 
     account: Account
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ledger: Ledger, broker: Broker | None = None, **parameters: Any) -> Report:
-        """Report on a run.
-
-        Args:
-            ledger: what happened.
-            broker: what it happened on; None leaves out its version.
-            parameters: what the run was made with.
-
-        Raises:
-            LedgerError: two publishers have the same numbers.
-        """
-        return cls(ledger.account(), parameters, provenance(broker))
-
-    def __repr__(self) -> str:
-        return f"<Report on {len(self.account.messages)} messages>"
-
-    def totals(self) -> pd.DataFrame:
-        """Count what happened.
-
-        Returns:
-            One row: the counts of `Totals`.
-        """
-        return self._frame([dataclasses.asdict(self.account.totals())])
+    def of(cls, ledger: Ledger) -> Report:
+        """Report on what a ledger has seen so far."""
+        return cls(ledger.account())
 
     def throughput(self, bin_s: float = 1.0) -> pd.DataFrame:
         """Return rates over time.
@@ -135,20 +106,18 @@ class Report:
             though the run may end within it.
         """
         events = {name: times for name, times in self._times_ns().items() if len(times)}
-        if not events:
-            return self._frame([], columns=["time_s", "event", "messages", "rate_msg_s"])
         start_ns, bin_ns = self._start_ns(), bin_s * NS_PER_S
         places = {name: ((times - start_ns) / bin_ns).astype(np.int64) for name, times in events.items()}
-        bins = 1 + max(int(place.max()) for place in places.values())
-        counts = np.concatenate([np.bincount(place, minlength=bins) for place in places.values()])
-        return self._frame(
+        bins = 1 + max((int(place.max()) for place in places.values()), default=-1)
+        counts = [np.bincount(place, minlength=bins) for place in places.values()]
+        frame = pd.DataFrame(
             {
                 "time_s": np.tile(np.arange(bins) * bin_s, len(places)),
                 "event": np.repeat(np.array(list(places), dtype=object), bins),
-                "messages": counts,
-                "rate_msg_s": counts / bin_s,
+                "messages": np.concatenate([np.zeros(0, np.int64), *counts]),
             }
         )
+        return frame.assign(rate_msg_s=frame["messages"] / bin_s)
 
     def latency(self) -> pd.DataFrame:
         """Return how long messages take, in milliseconds.
@@ -164,16 +133,12 @@ class Report:
         for name, field_name in (("consumer", "delivered_ns"), ("confirm", "confirmed_ns")):
             until_ns = messages[field_name]
             both = (published_ns > 0) & (until_ns > 0)
-            times_ms = (until_ns[both] - published_ns[both]) / NS_PER_MS
-            values = (
-                np.percentile(times_ms, [*PERCENTILES.values()])
-                if len(times_ms)
-                else itertools.repeat(np.nan)
-            )
+            times_ms = pd.Series((until_ns[both] - published_ns[both]) / NS_PER_MS)
+            values = times_ms.quantile(list(QUANTILES.values()))
             rows.append(
-                {"latency": name, "messages": len(times_ms)} | dict(zip(PERCENTILES, values, strict=False))
+                {"latency": name, "messages": len(times_ms)} | dict(zip(QUANTILES, values, strict=True))
             )
-        return self._frame(rows)
+        return pd.DataFrame(rows)
 
     def deliveries(self) -> pd.DataFrame:
         """Return each delivery: which consumer had which message, and when, as for a Gantt chart.
@@ -186,15 +151,13 @@ class Report:
             that the consumer had before was settled, if that is later), settled_s, outcome
             (both missing if it never was). Times are in seconds from the run's first event.
         """
-        import pandas as pd
-
         deliveries, start_ns = self.account.deliveries, self._start_ns()
         settled_ns = deliveries["settled_ns"]
-        return self._frame(
+        return pd.DataFrame(
             {
                 "message": deliveries["number"],
-                "consumer": self._names(deliveries["consumer"]),
-                "delivery": 1 + pd.Series(self.account.place).groupby(self.account.place).cumcount(),
+                "consumer": np.array(self.account.consumers, dtype=object)[deliveries["consumer"]],
+                "delivery": 1 + pd.Series(deliveries["number"]).groupby(deliveries["number"]).cumcount(),
                 "redelivered": deliveries["redelivered"] > 0,
                 "delivered_s": (deliveries["delivered_ns"] - start_ns) / NS_PER_S,
                 "begun_s": (_begun_ns(deliveries) - start_ns) / NS_PER_S,
@@ -215,20 +178,18 @@ class Report:
         deliveries, count = self.account.deliveries, len(self.account.consumers)
         who, outcome = deliveries["consumer"], deliveries["outcome"]
 
-        def per_consumer(which: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        def per_consumer(which: npt.NDArray[Any]) -> Int64s:
             return np.bincount(who[which], minlength=count)
 
         busy_s = _busy_ns(deliveries, count) / NS_PER_S
         last_ns = max(deliveries["delivered_ns"].max(initial=0), deliveries["settled_ns"].max(initial=0))
         span_s = (last_ns - deliveries["delivered_ns"].min(initial=last_ns)) / NS_PER_S
-        return self._frame(
+        return pd.DataFrame(
             {
                 "consumer": np.array(self.account.consumers, dtype=object),
                 "received": np.bincount(who, minlength=count),
                 "redelivered": per_consumer(deliveries["redelivered"] > 0),
-                "acked": per_consumer(outcome == ACKED),
-                "rejected": per_consumer(outcome == REJECTED),
-                "requeued": per_consumer(outcome == REQUEUED),
+                **{word: per_consumer(outcome == code) for word, code in reversed(OUTCOMES.items())},
                 "unsettled": per_consumer(outcome == 0),
                 "busy_s": busy_s,
                 "utilization": busy_s / span_s if span_s else np.full(count, np.nan),
@@ -248,43 +209,25 @@ class Report:
             "jain_busy": jain_index(each["busy_s"].to_numpy()),
             "mean_utilization": each["utilization"].mean(),
         }
-        return self._frame([row])
+        return pd.DataFrame([row])
 
-    def _times_ns(self) -> dict[str, npt.NDArray[np.int64]]:
+    def _times_ns(self) -> dict[str, Int64s]:
         messages, deliveries = self.account.messages, self.account.deliveries
-        settled = {
-            word: deliveries["settled_ns"][deliveries["outcome"] == code]
-            for word, code in (("acked", ACKED), ("rejected", REJECTED), ("requeued", REQUEUED))
-        }
         return {
-            "published": _known(messages["published_ns"]),
-            "confirmed": _known(messages["confirmed_ns"]),
+            "published": messages["published_ns"][messages["published_ns"] > 0],
+            "confirmed": messages["confirmed_ns"][messages["confirmed_ns"] > 0],
             "received": deliveries["delivered_ns"],
-            **settled,
+            **{
+                word: deliveries["settled_ns"][deliveries["outcome"] == code]
+                for word, code in reversed(OUTCOMES.items())
+            },
         }
 
     def _start_ns(self) -> int:
         return min((int(times.min()) for times in self._times_ns().values() if len(times)), default=0)
 
-    def _names(self, places: npt.NDArray[np.int16]) -> npt.NDArray[Any]:
-        return np.array([*self.account.consumers, None], dtype=object)[places]  # -1 is the None
 
-    def _frame(self, rows: Any, columns: list[str] | None = None) -> pd.DataFrame:
-        import pandas as pd
-
-        frame = pd.DataFrame(rows, columns=columns)
-        parameters = {name: value for name, value in self.parameters.items() if name not in frame}
-        frame = frame.assign(**{name: value for name, value in self.provenance.items() if name not in frame})
-        for place, (name, value) in enumerate(parameters.items()):
-            frame.insert(place, name, value)
-        return frame
-
-
-def _known(times_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return times_ns[times_ns > 0]
-
-
-def _begun_ns(deliveries: Table) -> npt.NDArray[np.int64]:
+def _begun_ns(deliveries: Table) -> Int64s:
     """Return when each consumer can have begun with each delivery, one at a time in their order."""
     begun_ns = deliveries["delivered_ns"].copy()
     settled_ns = deliveries["settled_ns"]
@@ -296,7 +239,7 @@ def _begun_ns(deliveries: Table) -> npt.NDArray[np.int64]:
     return np.where(settled_ns > 0, np.minimum(begun_ns, settled_ns), begun_ns)
 
 
-def _busy_ns(deliveries: Table, consumers: int) -> npt.NDArray[np.int64]:
+def _busy_ns(deliveries: Table, consumers: int) -> Int64s:
     """Return for each consumer how long it had something in hand that it settled in the end."""
     settled = deliveries[deliveries["settled_ns"] > 0]
     busy_ns = np.zeros(consumers, np.int64)

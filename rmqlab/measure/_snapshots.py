@@ -15,7 +15,7 @@ OUTCOMES = {"requeued": REQUEUED, "rejected": REJECTED, "acked": ACKED}
 # What else is known of a message.
 NACKED, RETURNED, REDELIVERED = 1, 2, 4
 
-# Times are nanoseconds of the ledger's clock; 0 is never. 17 bytes a message, 27 a delivery.
+# Times are nanoseconds of the ledger's clock; 0 is never. 17 bytes a message, 26 a delivery.
 PUBLISHED = np.dtype([("published_ns", "<i8"), ("answered_ns", "<i8"), ("flags", "u1")])
 CONSUMED = np.dtype(
     [
@@ -23,7 +23,6 @@ CONSUMED = np.dtype(
         ("settled_ns", "<i8"),
         ("outcome", "u1"),
         ("redelivered", "u1"),
-        ("length", "u1"),
-        ("identity", "<u8"),
+        ("number", "<i8"),
     ]
 )

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -21,12 +20,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 import pandas as pd
-from tqdm import tqdm
 
-from rmqlab.amqp import connect, purge
+from rmqlab.amqp import Queue, Topology, purge
 from rmqlab.broker import Broker
 from rmqlab.errors import RmqlabError
-from rmqlab.experiments._config import Config
+from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
 from rmqlab.experiments.clients.rmqlab import publish_all
@@ -34,8 +32,6 @@ from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant,
 from rmqlab.experiments.clients.workload import Workload
 from rmqlab.measure import process_pool, provenance, run_jobs
 
-# If this process is killed, the broker itself deletes the queue an hour later.
-QUEUE = {"x-queue-type": "classic", "x-expires": 3_600_000}
 FIRST_COUNT = 100
 MIN_COUNT = 10  # some for each process
 GROWTH = 20  # a short run tells little of one that is longer than so many times
@@ -74,16 +70,12 @@ class ClientsConfig(Config):
     window: int = 500
 
 
-def compare_clients(
-    broker: Broker, config: ClientsConfig | None = None, *, executor: Executor | None = None
-) -> Result:
+def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Result:
     """Let client libraries publish and consume by turns, and compare each with plain pika.
 
     Args:
         broker: a running broker.
         config: what is compared, and how long; `ClientsConfig.quick()` if None.
-        executor: what runs the clients, with room for the processes of a run, as of `run_jobs`.
-            None makes a pool of processes.
 
     Returns:
         One row a run: role, variant, library, version, round (from 1), count (messages), seconds
@@ -93,7 +85,7 @@ def compare_clients(
         ratio with the lowest and the highest.
 
     Raises:
-        ClientError: a variant failed, took too long, or lost messages.
+        ClientError: a variant failed, took too long, or lost messages; or its library is not installed.
         BrokerError: the broker is gone.
         ValueError: there is no such variant.
     """
@@ -107,12 +99,10 @@ def compare_clients(
     ]
     workloads: dict[Variant, Workload] = {}
     rows = []
-    with contextlib.ExitStack() as stack:
-        running = executor or stack.enter_context(process_pool(config.processes))
-        queue = stack.enter_context(clients_queue(broker))
+    with process_pool(config.processes) as executor, clients_queue(broker) as queue:
         first = Workload(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
-        for number, variant in tqdm(turns, unit="run", file=sys.stdout):
-            run = partial(run_once, broker, variant, processes=config.processes, executor=running)
+        for number, variant in bar_of(turns, "run", progress=True):
+            run = partial(run_once, broker, variant, processes=config.processes, executor=executor)
             if number == 0:
                 workloads[variant] = _calibrate(run, first, config.seconds)
                 continue
@@ -184,11 +174,11 @@ def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
 @contextlib.contextmanager
 def clients_queue(broker: Broker) -> Iterator[str]:
     """Declare a durable classic queue with a name of its own, and delete it at the end."""
-    queue = f"rmqlab-clients-{secrets.token_hex(4)}"
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_declare(queue, durable=True, arguments=QUEUE)
+    name = f"rmqlab-clients-{secrets.token_hex(4)}"
+    # If this process is killed, the broker itself deletes the queue an hour later.
+    topology = Topology(queues=(Queue(name=name, type="classic", expires_ms=3_600_000),))
+    topology.declare(broker)
     try:
-        yield queue
+        yield name
     finally:
-        with contextlib.closing(connect(broker)) as connection:
-            connection.channel().queue_delete(queue)
+        topology.delete(broker)

@@ -21,15 +21,7 @@ ROLES = {"publish": "publishing", "consume": "consuming"}
 
 
 def summarize_clients(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return each variant's ratio to plain pika: the median of the rounds, the lowest and the highest.
-
-    Args:
-        runs: one row a run, from `compare_clients`: role, variant, library, ratio.
-
-    Returns:
-        One row a variant, publishers first, the fastest of each role first: role, variant, library,
-        runs, ratio, ratio_low, ratio_high.
-    """
+    """Return each variant's median ratio, lowest and highest: publishers first, the fastest of each first."""
     ratios = summarize_repeats(runs, ["role", "variant", "library"], ["ratio"])
     return ratios.sort_values(["role", "ratio"], ascending=False, ignore_index=True)
 

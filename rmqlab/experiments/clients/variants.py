@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Literal
 from urllib.parse import urlsplit
 
 from rmqlab.errors import RmqlabError
 from rmqlab.experiments.clients import aio_pika, amqpstorm, pika, py_amqp, rmqlab
 from rmqlab.experiments.clients.workload import Workload
-
-logger = logging.getLogger("rmqlab.experiments.clients")
 
 
 class ClientError(RmqlabError):
@@ -67,32 +64,17 @@ VARIANTS = (
 BASELINES = {"publish": "pika BlockingConnection, confirm each", "consume": "pika BlockingConnection"}
 
 
-def version_of(library: str) -> str | None:
-    """Return the version of a library that is installed; None if there is none."""
-    try:
-        return version("amqp" if library == "py-amqp" else library)
-    except PackageNotFoundError:
-        return None
+def version_of(library: str) -> str:
+    """Return the version of a library that is installed."""
+    return version("amqp" if library == "py-amqp" else library)
 
 
 def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
-    """Return the variants of these names, and the baselines of their roles.
-
-    Those whose library is not installed are left out, and a warning says so.
-
-    Args:
-        names: names of variants; all if empty.
-
-    Raises:
-        ValueError: there is no such variant.
-    """
+    """Return the variants of these names, or all if there are none, and the baselines of their roles."""
     known = {each.name: each for each in VARIANTS}
     if unknown := [name for name in names if name not in known]:
         choice = ", ".join(map(repr, known))
         raise ValueError(f"There is no variant {unknown[0]!r}. Next: name some of {choice}, or none")
     names = names or list(known)
     names = [*names, *(BASELINES[known[name].role] for name in names)]
-    chosen = [each for each in VARIANTS if each.name in names]
-    if missing := sorted({each.library for each in chosen if version_of(each.library) is None}):
-        logger.warning("Not installed: %s. Next: pip install 'rmqlab[bench]'", ", ".join(missing))
-    return tuple(each for each in chosen if each.library not in missing)
+    return tuple(each for each in VARIANTS if each.name in names)

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import random
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,11 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
-from tqdm import tqdm
 
 from rmqlab.broker import OwnBroker
 from rmqlab.broker._own_broker import require_own
-from rmqlab.experiments._config import Config
+from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.faults.figures import plot_faults
 from rmqlab.experiments.faults.kinds import FAULTS
@@ -125,7 +123,7 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
         return pd.DataFrame([rows[cell] for cell in cells if cell in rows]).round(MS)
 
     _keep(config.csv, to_frame())  # better that it fails now
-    with contextlib.ExitStack() as stack, tqdm(turns, unit="trial", file=sys.stdout) as bar:
+    with contextlib.ExitStack() as stack, bar_of(turns, "trial", progress=True) as bar:
         # All libraries log the faults that are made on purpose.
         stack.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)

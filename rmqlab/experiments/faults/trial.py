@@ -37,11 +37,7 @@ def run_trial(
     It ends when everything that was published is confirmed and received, or when that takes too
     long. The broker is well again then, and the trial's queue and connections are gone.
 
-    The client has `publish(job)` and `consume(job)`, and keeps up to `window` messages unconfirmed.
-    `break_everything` says what is returned of a trial.
-
-    Raises:
-        BrokerError: the broker does not come back.
+    The client has `publish(job)` and `consume(job)`. `break_everything` says what is returned.
     """
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Link(broker))

@@ -16,7 +16,7 @@ TOPOLOGY = Topology(queues=(Queue(name="rmqlab-user"),))
 
 
 def send_and_take(broker: Broker, count: int = 10) -> pd.DataFrame:
-    """Publish messages, consume them, and report what happened to each."""
+    """Publish messages, consume them, and report how long they took."""
     load, ledger = measure.Load(count, rate_msg_s=1000), measure.Ledger()
     recovery = Recovery(timeout_s=10)
     publishing = ledger.publisher(identify=load.identify)
@@ -37,7 +37,7 @@ def send_and_take(broker: Broker, count: int = 10) -> pd.DataFrame:
     with Consumer(broker, "rmqlab-user", work, ack=ack_every(5), observer=consuming) as consumer:
         assert_type(consumer.run(count=count, for_s=30), int)
     TOPOLOGY.delete(broker)
-    return measure.Report.of(ledger, broker, prefetch=100).totals()
+    return measure.Report.of(ledger).latency()
 
 
 def call_the_engine(broker: Broker) -> list[engine.Task]:

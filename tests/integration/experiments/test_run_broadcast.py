@@ -11,7 +11,7 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments import BroadcastConfig, Result, Subscriber, run_broadcast
 
 EVENTS = [Event("engine-1", "processed", {"number": number}) for number in range(20)]
-BILLING, ARCHIVE = "engine:events:billing", "engine:events:archive"
+BILLING, ARCHIVE, AUDIT = (f"engine:events:{name}" for name in ("billing", "archive", "audit"))
 
 
 def _run(broker, *subscribers: Subscriber | int, **options) -> Result:
@@ -24,22 +24,16 @@ def _received(broker, *subscribers: Subscriber, **options) -> dict[str, int]:
     return frame.set_index("subscriber")["received"].to_dict()
 
 
-@pytest.mark.parametrize("rate_msg_s", [None, 1000])
-def test_every_subscriber_gets_every_event_once(broker, rate_msg_s) -> None:
-    result = _run(broker, 3, rate_msg_s=rate_msg_s)
-
-    assert list(result.frame("received")["received"]) == [20] * 3
-    assert result.frame()["handled_s"].notna().all()
-    assert (result.frame()["deliveries"] == 1).all()
-
-
 def test_there_is_a_run_for_each_number_of_subscribers_and_repeat(broker) -> None:
-    runs = _run(broker, 1, 2, repeats=2).frame("runs")
+    result = _run(broker, 1, 2, repeats=2)
+    runs = result.frame("runs")
 
     assert runs["repeat"].tolist() == [0, 0, 1, 1]
     assert runs["subscribers"].tolist() == [1, 2, 1, 2]
     assert runs["received"].tolist() == [20, 40, 20, 40]
     assert (runs["last_ms"] >= runs["first_ms"]).all()
+    assert (result.frame()["deliveries"] == 1).all()
+    assert result.frame()["handled_s"].notna().all()
 
 
 @pytest.mark.parametrize("rate_msg_s", [None, 500])
@@ -51,19 +45,13 @@ def test_what_is_missed_is_what_is_published_while_there_is_no_queue(broker, rat
         Subscriber("gone", away=range(15, 20)): 15,
         Subscriber("durable", queue=BILLING, away=range(6, 14)): 20,
         Subscriber("durable, late", queue=ARCHIVE, away=range(5)): 15,
+        Subscriber("durable, back at last", queue=AUDIT, away=range(10, 20)): 20,
         Subscriber("never", away=range(20)): 0,
     }
 
     received = _received(broker, *subscribers, rate_msg_s=rate_msg_s)
 
     assert received == {each.name: count for each, count in subscribers.items()}
-
-
-def test_a_durable_subscriber_comes_back_after_the_last_event_at_latest(broker) -> None:
-    result = _run(broker, Subscriber("durable", queue=BILLING, away=range(10, 20)))
-
-    assert list(result.frame("received")["received"]) == [20]
-    assert result.frame("backlog")["backlog"].max() == 10
 
 
 def test_subscribers_that_share_a_queue_share_the_events(broker) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 import time
@@ -11,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from helpers import channel_to
 
 from rmqlab import names
-from rmqlab.amqp import Queue, Topology, ack_every, auto_ack, connect
+from rmqlab.amqp import Queue, Topology, ack_every, auto_ack, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.experiments import (
@@ -25,7 +25,7 @@ from rmqlab.experiments import (
     load_workload,
     run_workload,
 )
-from rmqlab.measure import Ledger
+from rmqlab.measure import Ledger, by_message_id
 from rmqlab.measure._account import Totals
 
 DEAD = "rmqlab-test-dead"
@@ -46,10 +46,6 @@ QUEUES = Topology(
         Queue(name=DEAD),
     ]
 )
-
-
-def _good_are_done(ledger: Ledger) -> bool:
-    return ledger.done >= 57
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +96,8 @@ def _fail(
 @pytest.mark.parametrize("ack", [None, ack_every(5)], ids=["each", "every 5"])
 def test_what_a_crashed_worker_held_is_done_by_others(broker, workload, replay, ack) -> None:
     work = crash_before(workload.execute, 20)
-    totals, tasks = _run(
-        broker,
-        workload,
-        workers=3,
-        prefetch_count=10,
-        ack=ack,
-        execute=work,
-        replay=replay,
-    )
+    options = {"workers": 3, "prefetch_count": 10, "ack": ack, "replay": replay}
+    totals, tasks = _run(broker, workload, execute=work, **options)
 
     assert totals.published == totals.acked == len(workload)
     assert 1 <= totals.redelivered <= 10
@@ -163,9 +152,8 @@ def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
 
 
 def test_requeued_tasks_come_back_until_the_run_ends(broker, workload, fail) -> None:
-    totals, tasks = _fail(
-        broker, workload, CLASSIC, workers=4, on_failure="requeue", execute=fail, until=_good_are_done
-    )
+    options = {"on_failure": "requeue", "until": lambda ledger: ledger.done >= 57}
+    totals, tasks = _fail(broker, workload, CLASSIC, workers=4, execute=fail, **options)
 
     assert (totals.acked, totals.rejected) == (57, 0)
     assert totals.redelivered >= 3
@@ -193,14 +181,8 @@ def test_failed_tasks_go_to_the_dead_letters(broker, workload, fail, queue, on_f
 
 def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, fail) -> None:
     deliveries = 57 + 3 * (1 + LIMIT)
-    totals, _ = _fail(
-        broker,
-        workload,
-        QUORUM,
-        on_failure="reject-requeue",
-        execute=fail,
-        until=lambda ledger: ledger.received >= deliveries,
-    )
+    options = {"on_failure": "reject-requeue", "until": lambda ledger: ledger.received >= deliveries}
+    totals, _ = _fail(broker, workload, QUORUM, execute=fail, **options)
 
     assert (totals.acked, totals.requeued) == (57, 3 * (1 + LIMIT))
     assert totals.redelivered == 3 * LIMIT
@@ -209,29 +191,23 @@ def test_a_delivery_limit_counts_what_is_given_back_by_reject(broker, workload, 
 
 
 def test_a_worker_that_gives_back_by_reject_does_a_task_that_fails_once(broker) -> None:
-    failures = [RuntimeError("once")]
-    outcomes: list[str] = []
+    failures, ledger = [RuntimeError("once")], Ledger()
+    recorder = ledger.consumer(identify=by_message_id)
 
     def fail_once(_: Task) -> None:
         if failures:
             raise failures.pop()
 
     with EngineAPI(broker) as api:
-        api.publish_task(Task("engine-1", "process"))
-
-    class Record:
-        def delivered(self, *_: object) -> None: ...
-
-        def settled(self, _tag: int, _multiple: bool, outcome: str) -> None:
-            outcomes.append(outcome)
-
+        api.publish_task(Task("engine-1", "process"), message_id="0")
     with (
         capture_failures(),
-        EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=Record()) as worker,
+        EngineWorker(broker, fail_once, on_failure="reject-requeue", observer=recorder) as worker,
     ):
         worker.run(count=2, for_s=30)
 
-    assert outcomes == ["requeued", "acked"]
+    totals = ledger.totals()
+    assert (totals.requeued, totals.acked, totals.redelivered) == (1, 1, 1)
     broker.wait_for_queue(names.TASKS, ready=0)
 
 
@@ -243,10 +219,8 @@ def test_dead_letters_need_a_place_to_go(broker, topology) -> None:
 
 def test_a_body_that_is_no_task_is_dead_lettered_whatever_the_policy(broker, caplog) -> None:
     QUEUES.declare(broker)
-    with contextlib.closing(connect(broker)) as connection:
-        channel = connection.channel()
-        channel.queue_purge(DEAD)
-        channel.queue_purge(CLASSIC)
+    purge(broker, DEAD, CLASSIC)
+    with channel_to(broker) as channel:
         channel.basic_publish("", CLASSIC, b"not json")
     with EngineWorker(broker, print, queue=CLASSIC, topology=QUEUES, on_failure="requeue") as worker:
         worker.run(count=1, for_s=30)

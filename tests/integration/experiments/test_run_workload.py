@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import subprocess
@@ -13,9 +12,7 @@ import pytest
 from helpers import channel_to
 
 from rmqlab import names
-from rmqlab.amqp import Crash, connect
-from rmqlab.broker import Broker
-from rmqlab.engine import EngineAPI, Task
+from rmqlab.engine import TOPOLOGY, EngineAPI, Task
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import Workload, WorkloadConfig, load_workload, make_workload, run_workload
 from rmqlab.experiments.workload import Job
@@ -43,7 +40,12 @@ def _config(*jobs: tuple[float, float], **options: object) -> WorkloadConfig:
 
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_each_task_is_done_once(broker, channel, config, replay: bool, workers: int) -> None:
+def test_each_task_is_done_once_and_nothing_that_was_left(
+    broker, channel, config, replay: bool, workers: int
+) -> None:
+    with EngineAPI(broker) as api:
+        for _ in range(10):
+            api.publish_task(Task("left", "over"), message_id="0")
     config = dataclasses.replace(config, workers=workers, replay=replay)
     result = run_workload(broker, config, progress=False)
 
@@ -57,18 +59,12 @@ def test_each_task_is_done_once(broker, channel, config, replay: bool, workers: 
     assert (tasks["outcome"] == "acked").all()
     assert list(tasks["engine_id"]) == [job.task.engine_id for job in config.workload]
     assert set(tasks["worker"]) <= {f"worker-{number + 1}" for number in range(workers)}
+    assert replay or tasks["published_s"].max() < tasks["delivered_s"].min()
     depth = result.frame("depth")[["ready", "unacked"]]
     assert depth.to_numpy().min() >= 0
     assert depth["unacked"].max() <= workers
     assert list(depth.iloc[-1]) == [0, 0]
     assert channel.queue_declare(names.TASKS, passive=True).method.message_count == 0
-
-
-def test_without_replay_all_tasks_wait_before_the_first_is_delivered(broker, config) -> None:
-    result = run_workload(broker, config, progress=False)
-
-    assert result.frame("tasks")["published_s"].max() < result.frame("tasks")["delivered_s"].min()
-    assert result.frame("depth")["ready"].max() == 40
 
 
 def test_with_replay_tasks_are_published_no_earlier_than_they_arrive(broker) -> None:
@@ -77,14 +73,6 @@ def test_with_replay_tasks_are_published_no_earlier_than_they_arrive(broker) -> 
 
     assert tasks["published_s"].iloc[-1] >= 0.4
     assert (tasks["lag_ms"] >= 0).all()
-
-
-def test_the_queue_is_emptied_first(broker, config) -> None:
-    with EngineAPI(broker) as api:
-        for _ in range(10):
-            api.publish_task(Task("left", "over"), message_id="0")
-
-    assert run_workload(broker, config, progress=False).rows["received"].item() == 40
 
 
 def test_without_a_prefetch_limit_one_worker_has_everything(broker) -> None:
@@ -102,24 +90,6 @@ def test_without_a_prefetch_limit_one_worker_has_everything(broker) -> None:
     assert sorted(workers.query("prefetch == 0")["tasks"]) == [0, 0, 0, 60]
     assert workers.query("prefetch == 1")["tasks"].sum() == 60
     assert list(result.frame("deliveries").groupby("prefetch").size()) == [60, 60]
-
-
-def test_tasks_that_fail_are_counted_as_rejected(broker, config, caplog) -> None:
-    bad = Job(Task("engine-x", "process", {"no recording": True}), 0.0, 0.001)
-    workload = Workload((*config.workload.jobs[:2], bad), config.workload.seconds_per_min)
-    result = run_workload(broker, WorkloadConfig(workload=workload), progress=False)
-
-    assert list(result.frame("tasks")["outcome"]) == ["acked", "acked", "rejected"]
-    assert "message 2 failed" in caplog.text
-
-
-def test_a_run_whose_workers_all_crashed_ends_with_what_was_done(broker) -> None:
-    def crash(_: Task) -> None:
-        raise Crash
-
-    result = run_workload(broker, _config(*[(0, 0.01)] * 5, workers=2, execute=crash), progress=False)
-
-    assert result.rows[["published", "acked"]].iloc[0].to_list() == [5, 0]
 
 
 def test_a_progress_bar_goes_to_standard_output_and_reaches_the_end(broker, capsys) -> None:
@@ -145,14 +115,13 @@ def test_a_time_limit_ends_the_run_with_what_was_done(broker, replay, prefetch_c
 
 
 def test_a_queue_that_is_deleted_during_the_run_ends_it(broker) -> None:
-    config = _config(*[(0, 0.1)] * 100, workers=2, execute=lambda _: _delete_queue(broker), timeout_s=30)
+    def delete_queue(_: Task) -> None:
+        with channel_to(broker) as channel:
+            channel.queue_delete(names.TASKS)
+
+    config = _config(*[(0, 0.1)] * 100, workers=2, execute=delete_queue, timeout_s=30)
     with pytest.raises(BrokerError, match="its queue is gone"):
         run_workload(broker, config, progress=False)
-
-
-def _delete_queue(broker: Broker) -> None:
-    with channel_to(broker) as channel:
-        channel.queue_delete(names.TASKS)
 
 
 def test_what_a_worker_refuses_is_raised(broker) -> None:
@@ -161,9 +130,7 @@ def test_what_a_worker_refuses_is_raised(broker) -> None:
 
 
 INTERRUPTED = """
-import contextlib, os, signal, threading
-from rmqlab import names
-from rmqlab.amqp import connect
+import os, signal, threading
 from rmqlab.broker import start_broker
 from rmqlab.engine import Task
 from rmqlab.experiments import Workload, WorkloadConfig, run_workload
@@ -185,16 +152,14 @@ with start_broker() as broker:
     except KeyboardInterrupt:
         print("interrupted")
     print([thread.name for thread in threading.enumerate() if thread.name != "tqdm_monitor"])
-    with contextlib.closing(connect(broker)) as connection:
-        print(connection.channel().queue_declare(names.TASKS, passive=True).method.consumer_count)
+    print(broker.wait_for_queue("engine:tasks")["consumers"].item())
 """
 
 
 @pytest.mark.parametrize("replay", [False, True])
 def test_an_interrupt_leaves_no_thread_and_no_consumer(broker, replay: bool) -> None:
     # Without management, the other process shares our virtual host, and wants its name free.
-    with contextlib.closing(connect(broker)) as connection:
-        connection.channel().queue_delete(names.TASKS)
+    TOPOLOGY.delete(broker)
     run = subprocess.run(
         [sys.executable, "-c", INTERRUPTED.replace("REPLAY", str(replay))],
         env=os.environ | broker.environment(),

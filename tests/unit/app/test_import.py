@@ -33,6 +33,6 @@ def test_import_loads_no_library_that_is_not_needed_yet() -> None:
 
 @pytest.mark.parametrize("module", ["rmqlab.engine", "rmqlab.measure", "rmqlab.app.cli"])
 def test_parts_load_the_heavy_libraries_only_when_used(module: str) -> None:
-    # A ledger is numpy arrays, so measuring begins with numpy.
-    expected = {"numpy"} if module == "rmqlab.measure" else set()
+    # A ledger is numpy arrays, and a report is frames.
+    expected = {"numpy", "pandas"} if module == "rmqlab.measure" else set()
     assert _loaded_by(f"import {module}") & HEAVY == expected

@@ -9,7 +9,6 @@ import pika
 import pytest
 from helpers import Clock
 
-from rmqlab.engine import Event
 from rmqlab.experiments import BroadcastConfig, Result, Subscriber
 from rmqlab.experiments.broadcast import broadcast_result, outcome_of_events
 from rmqlab.measure import Ledger, by_message_id
@@ -119,11 +118,6 @@ def test_a_run_has_its_first_and_its_last_delivery(run: Result) -> None:
 def test_a_run_without_events_or_without_names_is_refused(options, clue: str) -> None:
     with pytest.raises(ValueError, match=clue):
         BroadcastConfig.quick(**options)
-
-
-def test_the_full_size_repeats_more() -> None:
-    assert BroadcastConfig.full().repeats > BroadcastConfig.quick().repeats
-    assert BroadcastConfig.full(repeats=2, events=(Event("engine-1", "processed"),)).repeats == 2
 
 
 def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:

@@ -47,16 +47,6 @@ def test_who_is_chosen_is_compared_with_the_baseline_of_the_role() -> None:
         variants.choose_variants(["fast"])
 
 
-def test_a_library_that_is_not_installed_is_left_out_and_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    base, other, *_ = variants.VARIANTS
-    monkeypatch.setattr(variants, "VARIANTS", (base, dataclasses.replace(other, library="rabbit-hole")))
-
-    assert variants.choose_variants([]) == (base,)
-    assert "Not installed: rabbit-hole. Next: pip install 'rmqlab[bench]'" in caplog.messages
-
-
 def test_the_next_count_makes_a_run_as_long_as_it_is_to_be() -> None:
     assert compare.next_count(1000, 0.5, wanted_s=1, body_bytes=256) == 2000
     assert compare.next_count(1000, 4.0, wanted_s=1, body_bytes=256) == 250

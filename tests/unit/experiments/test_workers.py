@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from rmqlab.engine import Task
 from rmqlab.experiments import Result, Workload, WorkloadConfig, load_workload
-from rmqlab.experiments.workers_frames import Run, result_of
+from rmqlab.experiments.workers import Run, result_of
 from rmqlab.experiments.workload import Job
 from rmqlab.measure import Ledger, by_message_id
 
@@ -43,7 +44,8 @@ def _ledger(*events: Event) -> Ledger:
 def _run(*events: Event, count: int, workers: int = 1, **more: object) -> Run:
     jobs = [Job(Task(f"engine-{number}", "process"), 0.0, 1.0) for number in range(count)]
     ledger = _ledger(*events)
-    return Run(Workload(tuple(jobs), 1.0), workers, 1, ledger, int(STARTED_S * NS), **more)
+    config = WorkloadConfig(workload=Workload(tuple(jobs), 1.0), workers=workers)
+    return Run(config, ledger, int(STARTED_S * NS), **more)
 
 
 def _result(*events: Event, **options: object) -> Result:
@@ -199,7 +201,7 @@ def test_one_run_can_be_drawn_too(name: str, by: str | None) -> None:
 
 def test_how_the_work_was_shared_is_drawn_by_prefetch() -> None:
     runs = {prefetch: _run(*EVENTS, count=3, workers=2) for prefetch in (1, 1000)}
-    runs[1000].prefetch = 1000
+    runs[1000].config = dataclasses.replace(runs[1000].config, prefetch_count=1000)
     left, _ = result_of(runs, "prefetch", {}).plot("sharing").axes
 
     assert left.get_title(loc="left").startswith("From prefetch 1 to 1000, fairness goes from 0.")
@@ -211,10 +213,3 @@ def test_there_are_a_worker_and_a_task_at_least() -> None:
             WorkloadConfig(workers=workers)
     with pytest.raises(ValueError, match="no tasks"):
         WorkloadConfig(workload=load_workload().head(0))
-
-
-def test_the_full_size_is_larger_than_the_quick_one() -> None:
-    quick, full = WorkloadConfig.quick(workers=2), WorkloadConfig.full(workers=2)
-
-    assert quick.workload.work_s < full.workload.work_s
-    assert quick.workers == full.workers == 2

@@ -49,14 +49,6 @@ def test_a_run_that_returns_no_single_row_is_an_error(result: object) -> None:
     assert frame["error"].item()
 
 
-def test_an_interrupt_ends_a_grid() -> None:
-    def run(size: int) -> dict[str, Any]:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_grid(run, {"size": [1, 2]}, progress=False)
-
-
 def test_an_interrupt_that_a_thread_met_ends_a_grid() -> None:
     outcome: Future[dict[str, Any]] = Future()
     outcome.set_exception(KeyboardInterrupt())
@@ -65,22 +57,11 @@ def test_an_interrupt_that_a_thread_met_ends_a_grid() -> None:
         run_grid(lambda size: outcome.result(), {"size": [1, 2]}, progress=False)
 
 
-def test_repeats_are_summarized_with_median_and_spread_and_failures(caplog: pytest.LogCaptureFixture) -> None:
-    frame = pd.DataFrame(
-        {
-            "size": [1, 2, 1, 2, 1, 2],
-            "rate_msg_s": [10.0, 5.0, 30.0, None, 11.0, 7.0],
-            "error": ["", "", "", "RuntimeError: no", "", ""],
-        }
-    )
+def test_repeats_are_summarized_with_median_and_spread() -> None:
+    frame = pd.DataFrame({"size": [1, 2, 1, 2, 1, 2], "rate_msg_s": [10.0, 5.0, 30.0, None, 11.0, 7.0]})
     summary = summarize_repeats(frame, by="size", values=["rate_msg_s"])
 
-    columns = ["size", "runs", "failed", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
-    assert list(summary.columns) == columns
-    assert summary.to_numpy().tolist() == [[1, 3, 0, 11, 10, 30], [2, 2, 1, 6, 5, 7]]
-    assert "leave out 1 of 6 runs, which failed (RuntimeError: no). Next: " in caplog.text
-    assert list(summarize_repeats(frame.drop(columns="error"), "size", ["rate_msg_s"])) == [
-        name for name in columns if name != "failed"
-    ]
+    assert list(summary.columns) == ["size", "runs", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
+    assert summary.to_numpy().tolist() == [[1, 3, 11, 10, 30], [2, 2, 6, 5, 7]]
     with pytest.raises(KeyError, match="speed"):
         summarize_repeats(frame, by=["size"], values=["speed"])

@@ -68,12 +68,10 @@ def test_without_a_reference_run_its_columns_are_empty(caplog: pytest.LogCapture
     [
         ([1, 10], "1\n10"),
         ([1.0, 10.0], "1\n10"),
-        (["1", "10"], "1.0\n10.0"),
-        ([0.1, 1 / 3], "0.1\n0.3333333333333333"),
-        (["no limit", 10], "no limit\n10"),
+        ([1, 10], "1.0\n10.0"),
+        ([0.1, 0.3], "0.1\n0.3"),
         ([True, False], "True\nFalse"),
-        ([None, "each"], '""\neach'),
-        ([math.nan, 2], '""\n2'),
+        (["none", "each"], "none\neach"),
         (["NA", "null"], "NA\nnull"),
     ],
 )
