@@ -27,7 +27,8 @@ PARTS = ["rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmq
 def main() -> int:
     """Write the site, and return Sphinx's exit code: a warning is an error."""
     gather()
-    SITE.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(SITE, ignore_errors=True)  # a page that is no more would stay
+    SITE.mkdir(parents=True)
     sphinx = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-j", "auto"]
     code = subprocess.run([*sphinx, "-E", "-b", "html", SOURCE, SITE], check=False).returncode
     if code == 0:
