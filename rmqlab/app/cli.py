@@ -157,6 +157,7 @@ def run(
 ) -> None:
     """Execute the lessons from top to bottom, and report on them."""
     from rmqlab.app import lessons
+    from rmqlab.measure import provenance
 
     paths = lessons.find_lessons(notebooks or [])
     counts = {path: lessons.count_code_cells(lessons.read_lesson(path)) for path in paths}
@@ -165,6 +166,7 @@ def run(
         for path, count in counts.items():
             task = progress.add_task(path.stem, total=count)
             execution = lessons.execute(path, lambda task=task: progress.advance(task))  # type: ignore[misc]
+            execution.notebook.metadata[lessons.PLACE] = provenance(running)
             executions.append(execution)
             if execution.error:
                 progress.console.print(

@@ -18,6 +18,7 @@ from rmqlab.errors import LessonError
 FOLDER = Path(__file__).parents[2] / "notebooks"
 CELL_TIMEOUT_S = 120
 KEPT_CELL_METADATA = ("tags", "jupyter")
+PLACE = "rmqlab"  # the notebook's metadata of where it was executed
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +111,21 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
 
 
 def normalize(notebook: NotebookNode) -> None:
-    """Remove from a notebook what differs between two machines."""
+    """Remove from a notebook what differs between two machines, but where it was executed."""
+    where = {PLACE: notebook.metadata[PLACE]} if PLACE in notebook.metadata else {}
     notebook.metadata = NotebookNode(
         kernelspec=NotebookNode(display_name="Python 3 (ipykernel)", language="python", name="python3"),
         language_info=NotebookNode(name="python"),
+        **where,
     )
-    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+    for place, cell in enumerate(notebook.cells):
         cell.metadata = NotebookNode(
             {key: cell.metadata[key] for key in KEPT_CELL_METADATA if key in cell.metadata}
         )
         if cell.cell_type == "code":
             cell.outputs = [_settled(output) for output in cell.outputs]
             cell.outputs = [output for output in cell.outputs if output.get("text", "?").strip()]
-            _describe_figures(cell, following)
+            _describe_figures(cell, notebook.cells[place + 1 : place + 4])
 
 
 def write_report(executions: list[Execution], folder: Path) -> Path:
@@ -160,10 +163,10 @@ def _settled(output: NotebookNode) -> NotebookNode:
     return output
 
 
-def _describe_figures(cell: NotebookNode, following: NotebookNode | None) -> None:
-    """Describe each figure by the paragraph behind it, for readers who cannot see it."""
-    text = following.source if following and following.cell_type == "markdown" else ""
-    paragraph = text.split("\n\n")[0].replace("*", "") or "figure"
+def _describe_figures(cell: NotebookNode, following: list[NotebookNode]) -> None:
+    """Describe each figure by the first paragraph behind it, for readers who cannot see it."""
+    texts = [each.source for each in following if each.cell_type == "markdown"]
+    paragraph = texts[0].split("\n\n")[0].replace("*", "") if texts else "figure"
     for output in cell.outputs:
         if "image/png" in output.get("data", {}):
             output.metadata = NotebookNode({"image/png": NotebookNode(alt=paragraph)})
