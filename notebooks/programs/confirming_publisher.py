@@ -1,6 +1,6 @@
 """Publish tasks with a window of confirms, and publish again what was not confirmed.
 
-    AMQP_URL=amqp://guest:guest@localhost:5672/ python confirming_publisher.py 100000
+    AMQP_URL=amqp://localhost python confirming_publisher.py 100000
 
 Plain pika, from lessons 07 and 08. Up to WINDOW tasks are unconfirmed at a time. A lost connection is
 opened again, after a random wait. What the broker has not confirmed by then is published again, so a

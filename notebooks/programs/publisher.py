@@ -1,6 +1,6 @@
 """Publish tasks into the queue engine:tasks, and say how many the broker has.
 
-    AMQP_URL=amqp://guest:guest@localhost:5672/ python publisher.py 100
+    AMQP_URL=amqp://localhost python publisher.py 100
 
 Plain pika, from lesson 01. It waits for each task's confirm. When its connection is lost it ends
 with exit code 1, and says how many tasks were confirmed.

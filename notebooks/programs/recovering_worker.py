@@ -1,6 +1,6 @@
 """Do the tasks of the queue engine:tasks, and come back after whatever ends the connection.
 
-    AMQP_URL=amqp://guest:guest@localhost:5672/ python recovering_worker.py
+    AMQP_URL=amqp://localhost python recovering_worker.py
 
 Plain pika, from lesson 08. The work is done in a thread, so heartbeats go on during a long task. A lost
 connection is opened again, after a random wait, and so is one whose queue was deleted. A task that was

@@ -1,6 +1,6 @@
 """Publish each task with a routing key of its own, and lose none that no queue wants.
 
-    AMQP_URL=amqp://guest:guest@localhost:5672/ python router.py high-priority 100
+    AMQP_URL=amqp://localhost python router.py high-priority 100
 
 Plain pika, from lesson 03. Tasks go to the exchange engine:routing. What no binding catches goes to its
 alternate exchange, and from there to the queue engine:unrouted. A task that not even that queue gets

@@ -1,6 +1,6 @@
 """Log the events of the exchange engine:events.
 
-    AMQP_URL=amqp://guest:guest@localhost:5672/ python subscriber.py [name]
+    AMQP_URL=amqp://localhost python subscriber.py [name]
 
 Plain pika, from lesson 02. With a name, the subscriber has a durable queue of that name: it gets what
 was published while it was away. Without one, its queue goes with its connection. SIGTERM and Ctrl-C

@@ -1,6 +1,6 @@
 """Do the tasks of the queue engine:tasks, one after another.
 
-    AMQP_URL=amqp://guest:guest@localhost:5672/ python worker.py
+    AMQP_URL=amqp://localhost python worker.py
 
 Plain pika, from lesson 05. A task is acknowledged when its work is done, and not before. A task whose
 work fails is logged and rejected: it goes to the queue's dead letters, if the queue has any. SIGTERM

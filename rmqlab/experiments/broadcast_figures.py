@@ -21,14 +21,15 @@ def plot_attendance(rows: pd.DataFrame) -> Figure:
     names = list(events["subscriber"].unique())
     is_received = events["deliveries"] > 0
     kinds = (
-        ("received at once", "|", AT_ONCE, is_received & ~events["away"]),
-        ("kept for it, received later", "o", KEPT, is_received & events["away"]),
-        ("missed", "x", MISSED, ~is_received),
+        ("received at once", 11, AT_ONCE, is_received & ~events["away"]),
+        ("kept for it, received later", 5, KEPT, is_received & events["away"]),
+        ("missed", 1.5, MISSED, ~is_received),
     )
     with new_figure(1, 1) as (figure, (axes,)):
-        for words, marker, color, which in kinds:
+        for words, width, color, which in kinds:
             lanes = [names.index(name) for name in events.loc[which, "subscriber"]]
-            axes.plot(events.loc[which, "event"], lanes, marker, color=color, markersize=5, label=words)
+            at = events.loc[which, "event"]
+            axes.hlines(lanes, at - 0.5, at + 0.5, color=color, linewidth=width, label=words)
         counts = is_received.groupby(events["subscriber"]).sum()
         last = int(events["event"].max())
         for lane, name in enumerate(names):
@@ -57,13 +58,15 @@ def plot_backlog(result: Result) -> Figure:
                 at_s = float(mine.loc[mine["backlog"].idxmax(), "time_s"])
                 label(left, f"{name}: {peaks[name]:.0f}", at_s, peaks[name], color, offset=(8, 4))
             got = events[events["subscriber"] == name]
-            right.plot(got["published_s"], got["latency_ms"], marker, color=color, markersize=3, label=name)
+            # Where two are equal, the earlier one shows around the later one.
+            style = {"color": color, "markersize": max(7 - 2 * place, 3), "label": name}
+            right.plot(got["published_s"], got["latency_ms"], marker, **style)
         others = peaks.drop(slowest).max() if len(peaks) > 1 else 0
         left.set(xlabel="time (s)", ylabel="events not handled yet", ylim=(0, peaks.max() * 1.15 + 1))
         left.set_title(f"Up to {peaks.max():.0f} events wait for {slowest}, up to {others:.0f} for others")
         right.set(xlabel="published at (s)", ylabel="publishing to delivery (ms)", yscale="log")
         right.yaxis.set_major_formatter("{x:g}")
-        figure.legend(loc="outside lower center", ncols=len(peaks), markerscale=2)
+        figure.legend(loc="outside lower center", ncols=len(peaks))
     return figure
 
 

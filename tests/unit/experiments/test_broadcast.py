@@ -129,7 +129,7 @@ def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:
 
     assert axes.get_title(loc="left") == "Published while they were away: 2 events kept, 1 missed"
     assert [text.get_text() for text in axes.texts] == ["2 received", "1 received"]
-    assert [len(line.get_xdata()) for line in axes.get_lines()] == [1, 2, 1]
+    assert [len(strokes.get_segments()) for strokes in axes.collections] == [1, 2, 1]
 
 
 def test_the_figure_of_the_backlog_names_who_falls_behind(run: Result) -> None:
