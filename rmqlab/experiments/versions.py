@@ -14,8 +14,8 @@ import pandas as pd
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
-from rmqlab.broker import OwnBroker
 
+from rmqlab.broker import OwnBroker
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.figures import COLORS, new_figure
