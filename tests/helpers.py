@@ -39,16 +39,6 @@ def eventually(look: Callable[[], object], *, seconds: float = 20) -> bool:
     return found
 
 
-class Clock:
-    """A clock that shows what the test says."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-
 # --- messages ---------------------------------------------------------------------------------
 
 
@@ -59,13 +49,13 @@ def body_of(number: int) -> bytes:
 
 def ledger_of(*events: tuple[Any, ...]) -> Ledger:
     """Make a ledger of (time_s, what happened, message, consumer, whether it was redelivered)."""
-    clock = Clock()
-    ledger = Ledger(clock=clock)
+    now_ns = 0
+    ledger = Ledger(clock=lambda: now_ns)
     publisher = ledger.publisher()
     consumers: dict[str, Any] = {}
     tags: dict[tuple[str, int], int] = {}
     for time_s, event, message, *rest in events:
-        clock.now_ns = round(time_s * 1e9)
+        now_ns = round(time_s * 1e9)
         if event == "published":
             publisher.published(message)
         elif event == "confirmed":
