@@ -203,11 +203,11 @@ def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
         ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread,
         contextlib.ExitStack() as stack,
     ):
-        stack.callback(left.set)
+        stack.callback(left.set)  # a replay ends with the run, however that ends
         run.started_ns, busy_before_s = time.perf_counter_ns(), busy_core_s()
         pool.begin()
         publisher = thread.submit(_publish, broker, run, publishing, left) if config.replay else None
-        _wait(config, run.ledger, pool, consuming, publisher=publisher, bar=bar)
+        _wait(run, pool, consuming, publisher=publisher, bar=bar)
         run.busy_core_s = busy_core_s() - busy_before_s
     return run
 
@@ -228,8 +228,7 @@ def _publish(broker: Broker, run: Run, recorder: PublishRecorder, left: threadin
 
 
 def _wait(
-    config: WorkloadConfig,
-    ledger: Ledger,
+    run: Run,
     pool: WorkerPool,
     consuming: Sequence[ConsumeRecorder],
     *,
@@ -237,6 +236,7 @@ def _wait(
     bar: tqdm[int],
 ) -> None:
     """Wait for the end of a run, and raise what ends a worker or the publisher before."""
+    config, ledger = run.config, run.ledger
     tasks, received, shown = len(config.workload), 0, bar.n
     until = config.until or (lambda ledger: ledger.done >= tasks)
     started_s = quiet_since_s = time.monotonic()
