@@ -27,10 +27,11 @@ from rmqlab.errors import RmqlabError
 from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
+from rmqlab.experiments.clients.processes import process_pool, run_jobs
 from rmqlab.experiments.clients.rmqlab import publish_all
 from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants, version_of
 from rmqlab.experiments.clients.workload import Workload
-from rmqlab.measure import process_pool, provenance, run_jobs
+from rmqlab.measure import provenance
 
 FIRST_COUNT = 100
 MIN_COUNT = 10  # some for each process

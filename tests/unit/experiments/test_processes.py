@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from rmqlab.errors import RmqlabError, TimeLimitError
-from rmqlab.measure import process_pool, run_jobs
+from rmqlab.experiments.clients.processes import process_pool, run_jobs
 
 # Says which processes its pool has, and waits for ever.
 POOL = """
 import os, time
-from rmqlab.measure import process_pool
+from rmqlab.experiments.clients.processes import process_pool
 if __name__ == "__main__":
     with process_pool(1) as pool:
         print(pool.submit(os.getpid).result(30), flush=True)

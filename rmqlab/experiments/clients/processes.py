@@ -20,14 +20,7 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def process_pool(size: int) -> Iterator[Executor]:
-    """Make a pool of new processes, and leave none of them behind, whatever happens.
-
-    Args:
-        size: how many processes.
-
-    Returns:
-        An executor, for a `with` block. If the block raises, its processes are ended at once.
-    """
+    """Make a pool of new processes; if the block raises, they are ended at once."""
     others = set(multiprocessing.active_children())
     # New processes rather than forks: a fork would share this one's connections and locks.
     pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), _end_with_parent)
@@ -42,18 +35,10 @@ def process_pool(size: int) -> Iterator[Executor]:
 
 
 def run_jobs(jobs: Sequence[Callable[[], T]], *, timeout_s: float, executor: Executor) -> list[T]:
-    """Run jobs at the same time.
-
-    Args:
-        jobs: what to do; functions, and what they return and raise, can be pickled.
-        timeout_s: give up after so many seconds, starting processes included.
-        executor: what runs the jobs, such as a `process_pool`; it needs room for all of them at once.
-
-    Returns:
-        What the jobs returned, in their order.
+    """Run jobs at the same time, and return what they returned.
 
     Raises:
-        TimeLimitError: the time limit passed.
+        TimeLimitError: the time limit passed, starting processes included.
         RmqlabError: a process ended before its job.
         Exception: what the first job that failed has raised.
     """
