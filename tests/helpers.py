@@ -19,6 +19,7 @@ import pytest
 
 from rmqlab.broker import Broker, check_sources
 from rmqlab.broker._node import MARK
+from rmqlab.measure import Ledger
 from rmqlab.measure._header import HEADER
 
 SECRET = "s3cr3t"
@@ -38,22 +39,37 @@ def eventually(look: Callable[[], object], *, seconds: float = 20) -> bool:
     return found
 
 
-class Clock:
-    """A clock that shows what the test says."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def __call__(self) -> int:
-        return self.now_ns
-
-
 # --- messages ---------------------------------------------------------------------------------
 
 
 def body_of(number: int) -> bytes:
     """Return the body of a load's message."""
     return HEADER.pack(number, 0)
+
+
+def ledger_of(*events: tuple[Any, ...]) -> Ledger:
+    """Make a ledger of (time_s, what happened, message, consumer, whether it was redelivered)."""
+    now_ns = 0
+    ledger = Ledger(clock=lambda: now_ns)
+    publisher = ledger.publisher()
+    consumers: dict[str, Any] = {}
+    tags: dict[tuple[str, int], int] = {}
+    for time_s, event, message, *rest in events:
+        now_ns = round(time_s * 1e9)
+        if event == "published":
+            publisher.published(message)
+        elif event == "confirmed":
+            publisher.confirmed(message, message)
+        else:
+            name = rest[0]
+            if name not in consumers:
+                consumers[name] = ledger.consumer(name)
+            if event == "delivered":
+                tags[name, message] = len(consumers[name]) + 1
+                consumers[name].delivered(tags[name, message], len(rest) > 1, None, body_of(message))
+            else:
+                consumers[name].settled(tags[name, message], False, event)
+    return ledger
 
 
 def take_all(channel: Any, queue: str) -> list[bytes]:

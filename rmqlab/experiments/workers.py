@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -181,8 +181,9 @@ def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
     ]
     config.topology.declare(broker)
     purge(broker, *(queue.name for queue in config.topology.queues))
+    left = threading.Event()
     if not config.replay:
-        _publish(broker, run, publishing, threading.Event())
+        _publish(broker, run, publishing, left)
 
     def make_worker(number: int) -> EngineWorker:
         return EngineWorker(
@@ -197,11 +198,16 @@ def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
             observer=consuming[number],
         )
 
-    with WorkerPool(len(consuming), make_worker) as pool:
+    with (
+        WorkerPool(len(consuming), make_worker) as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(left.set)  # a replay ends with the run, however that ends
         run.started_ns, busy_before_s = time.perf_counter_ns(), busy_core_s()
         pool.begin()
-        with _in_thread(partial(_publish, broker, run, publishing), config.replay) as publisher:
-            _wait(config, run.ledger, pool, consuming, publisher=publisher, bar=bar)
+        publisher = thread.submit(_publish, broker, run, publishing, left) if config.replay else None
+        _wait(run, pool, consuming, publisher=publisher, bar=bar)
         run.busy_core_s = busy_core_s() - busy_before_s
     return run
 
@@ -221,23 +227,8 @@ def _publish(broker: Broker, run: Run, recorder: PublishRecorder, left: threadin
             config.publish(api, job.task, str(message))
 
 
-@contextlib.contextmanager
-def _in_thread(publish: Callable[[threading.Event], None], is_replay: bool) -> Iterator[Future[None] | None]:
-    """Publish while the block runs, if the workload is replayed."""
-    if not is_replay:
-        yield None
-        return
-    left = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix="publisher") as thread:
-        try:
-            yield thread.submit(publish, left)
-        finally:
-            left.set()
-
-
 def _wait(
-    config: WorkloadConfig,
-    ledger: Ledger,
+    run: Run,
     pool: WorkerPool,
     consuming: Sequence[ConsumeRecorder],
     *,
@@ -245,6 +236,7 @@ def _wait(
     bar: tqdm[int],
 ) -> None:
     """Wait for the end of a run, and raise what ends a worker or the publisher before."""
+    config, ledger = run.config, run.ledger
     tasks, received, shown = len(config.workload), 0, bar.n
     until = config.until or (lambda ledger: ledger.done >= tasks)
     started_s = quiet_since_s = time.monotonic()

@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rmqlab.engine import Task
-from rmqlab.errors import DataError
 from rmqlab.measure._load import SEED, Durations
 
 ENGINE_TASKS = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
@@ -108,23 +106,23 @@ def load_workload(*, work_s: float = 8.0, day_s: float = 10.0) -> Workload:
         day_s: how long the day is to be, from the first arrival to the last, in seconds.
 
     Raises:
-        DataError: the file cannot be read.
+        OSError: the file cannot be read.
         ValueError: a time is not above 0.
     """
     if not (work_s > 0 and day_s > 0):
         raise ValueError(f"work_s is {work_s} and day_s is {day_s}; both must be above 0")
-    try:
-        flights = pd.read_csv(ENGINE_TASKS, keep_default_na=False)
-    except OSError as error:
-        raise DataError(
-            f"The workload {ENGINE_TASKS.name} cannot be read ({error.strerror}). "
-            "Next: run from a clone of the repository"
-        ) from error
+    flights = pd.read_csv(ENGINE_TASKS, keep_default_na=False)
     arrival_min = flights["arrival_min"] - flights["arrival_min"].min()
     seconds_per_min = work_s / flights["duration_min"].sum()
     flights["arrival_s"] = arrival_min / arrival_min.max() * day_s
     flights["duration_s"] = flights["duration_min"] * seconds_per_min
-    return Workload(tuple(_job(flight) for flight in flights.to_dict("records")), float(seconds_per_min))
+    jobs = []
+    for flight in flights.to_dict("records"):
+        data = {name: flight[name] for name in ("flight", "origin", "destination", "delay_min")}
+        data["recording_min"] = flight["duration_min"]
+        task = Task(flight["engine_id"], flight["action"], data)
+        jobs.append(Job(task, flight["arrival_s"], flight["duration_s"]))
+    return Workload(tuple(jobs), float(seconds_per_min))
 
 
 def make_workload(count: int, durations: Durations) -> Workload:
@@ -136,21 +134,10 @@ def make_workload(count: int, durations: Durations) -> Workload:
         count: how many tasks.
         durations: how long the tasks keep a worker busy, such as `ParetoDuration(mean_s)`; the
             same ones each time, as with a `Load`.
-
-    Raises:
-        ValueError: the count is below 1.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}; it goes from 1")
     durations_s = durations.durations_s(count, np.random.default_rng(SEED))
     jobs = tuple(
         Job(Task(f"engine-{number}", "process", {"recording_min": duration_s * 1000}), 0.0, duration_s)
         for number, duration_s in enumerate(durations_s.tolist())
     )
     return Workload(jobs, seconds_per_min=0.001)
-
-
-def _job(flight: dict[Any, Any]) -> Job:
-    data = {name: flight[name] for name in ("flight", "origin", "destination", "delay_min")}
-    task = Task(flight["engine_id"], flight["action"], data | {"recording_min": flight["duration_min"]})
-    return Job(task, flight["arrival_s"], flight["duration_s"])

@@ -2,7 +2,6 @@
 
 from rmqlab.measure._grid import run_grid, summarize_repeats
 from rmqlab.measure._header import by_message_id
-from rmqlab.measure._jobs import process_pool, run_jobs
 from rmqlab.measure._ledger import Ledger
 from rmqlab.measure._load import ConstantDuration, Load, ParetoDuration, publish_load
 from rmqlab.measure._reference import compare_to_reference, read_reference
@@ -17,11 +16,9 @@ __all__ = [
     "by_message_id",
     "compare_to_reference",
     "jain_index",
-    "process_pool",
     "provenance",
     "publish_load",
     "read_reference",
     "run_grid",
-    "run_jobs",
     "summarize_repeats",
 ]

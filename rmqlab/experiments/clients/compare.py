@@ -27,10 +27,11 @@ from rmqlab.errors import RmqlabError
 from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
+from rmqlab.experiments.clients.processes import process_pool, run_jobs
 from rmqlab.experiments.clients.rmqlab import publish_all
 from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants, version_of
 from rmqlab.experiments.clients.workload import Workload
-from rmqlab.measure import process_pool, provenance, run_jobs
+from rmqlab.measure import provenance
 
 FIRST_COUNT = 100
 MIN_COUNT = 10  # some for each process
@@ -70,12 +71,17 @@ class ClientsConfig(Config):
     window: int = 500
 
 
-def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Result:
+def compare_clients(
+    broker: Broker, config: ClientsConfig | None = None, *, executor: Executor | None = None
+) -> Result:
     """Let client libraries publish and consume by turns, and compare each with plain pika.
 
     Args:
         broker: a running broker.
         config: what is compared, and how long; `ClientsConfig.quick()` if None.
+        executor: what runs the clients, with room for the processes of a run. It stays open. Dask's
+            `distributed.Client(…).get_executor()` lets several machines take part. None makes a pool
+            of processes.
 
     Returns:
         One row a run: role, variant, library, version, round (from 1), count (messages), seconds
@@ -99,10 +105,11 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
     ]
     workloads: dict[Variant, Workload] = {}
     rows = []
-    with process_pool(config.processes) as executor, clients_queue(broker) as queue:
+    pool = contextlib.nullcontext(executor) if executor else process_pool(config.processes)
+    with pool as running, clients_queue(broker) as queue:
         first = Workload(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
         for number, variant in bar_of(turns, "run", progress=True):
-            run = partial(run_once, broker, variant, processes=config.processes, executor=executor)
+            run = partial(run_once, broker, variant, processes=config.processes, executor=running)
             if number == 0:
                 workloads[variant] = _calibrate(run, first, config.seconds)
                 continue

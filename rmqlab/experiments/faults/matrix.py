@@ -25,12 +25,12 @@ from rmqlab.experiments.faults.trial import run_trial
 from rmqlab.interrupts import deferred
 from rmqlab.measure import provenance
 
-# For each client: its library, the module here that uses it, and how many messages it leaves unconfirmed.
+# For each client: its library, which a module here uses, and how many messages it leaves unconfirmed.
 CLIENTS = {
-    "rmqlab": ("rmqlab", "rmqlab", 1),
-    "rmqlab, window 100": ("rmqlab", "rmqlab", 100),
-    "aio-pika": ("aio-pika", "aio_pika", 1),
-    "kombu": ("kombu", "kombu", 1),
+    "rmqlab": ("rmqlab", 1),
+    "rmqlab, window 100": ("rmqlab", 100),
+    "aio-pika": ("aio-pika", 1),
+    "kombu": ("kombu", 1),
 }
 QUEUE_TYPES = ("classic", "quorum")
 MS = 3  # digits of a second
@@ -111,7 +111,8 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
     broker = require_own(broker, given_to="break_everything")
     config = config or FaultsConfig.quick()
     # Before threads do.
-    modules = {name: import_module(f"{__package__}.{CLIENTS[name][1]}") for name in config.clients}
+    libraries = {CLIENTS[name][0] for name in config.clients}
+    modules = {name: import_module(f"{__package__}.{name.replace('-', '_')}") for name in libraries}
     environment = provenance(broker)
     repeats = range(1, config.repeats + 1)
     cells = list(itertools.product(config.faults, config.clients, config.queue_types, repeats))
@@ -130,8 +131,8 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
         for cell in bar:
             fault, client, queue_type, repeat = cell
             bar.set_description(f"{fault}: {client}")
-            library, _, window = CLIENTS[client]
-            trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
+            library, window = CLIENTS[client]
+            trial = run_trial(broker, modules[library], FAULTS[fault], queue_type, window=window)
             which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
             rows[cell] = {**which, **trial, "version": version(library)}
             _keep(config.csv, to_frame().assign(**environment))

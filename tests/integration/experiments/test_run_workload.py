@@ -132,13 +132,11 @@ def test_what_a_worker_refuses_is_raised(broker) -> None:
 INTERRUPTED = """
 import os, signal, threading
 from rmqlab.broker import start_broker
-from rmqlab.engine import Task
-from rmqlab.experiments import Workload, WorkloadConfig, run_workload
-from rmqlab.experiments.workload import Job
+from rmqlab.experiments import WorkloadConfig, make_workload, run_workload
+from rmqlab.measure import ConstantDuration
 
 first = threading.Lock()
-job = Job(Task("e", "a", {"recording_min": 0.05}), 0.0, 0.05)
-workload = Workload((job,) * 1000, 1.0)
+workload = make_workload(1000, ConstantDuration(0.05))
 
 def execute(task):
     if first.acquire(blocking=False):

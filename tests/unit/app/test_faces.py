@@ -25,8 +25,7 @@ FACES = {
     """,
     "rmqlab.measure": """
         ConstantDuration Ledger Load ParetoDuration Report by_message_id compare_to_reference jain_index
-        process_pool provenance publish_load read_reference run_grid run_jobs
-        summarize_repeats
+        provenance publish_load read_reference run_grid summarize_repeats
     """,
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from itertools import count
 
-import pika
 import pytest
-from helpers import Clock
+from helpers import ledger_of
 
 from rmqlab.experiments import BroadcastConfig, Result, Subscriber
 from rmqlab.experiments.broadcast import broadcast_result, outcome_of_events
-from rmqlab.measure import Ledger, by_message_id
 
-MS = 1_000_000
 QUICK_SLOW_LATE = (Subscriber("quick"), Subscriber("slow", queue="q"), Subscriber("late", away=range(2)))
 
 
@@ -22,23 +18,12 @@ def _broadcast(subscribers: tuple[Subscriber, ...], *steps: tuple[float, str, in
 
     A subscriber's odd steps with an event are deliveries, the even ones their handling.
     """
-    clock = Clock()
-    ledger = Ledger(clock=clock)
-    publisher = ledger.publisher(identify=by_message_id)
-    recorders = {each.name: ledger.consumer(each.name, identify=by_message_id) for each in subscribers}
-    tags: dict[tuple[str, int], int] = {}
-    next_tag = {each.name: count(1) for each in subscribers}
+    events, held = [], set()
     for at_ms, who, event in steps:
-        clock.now_ns = 1_000_000 * MS + round(at_ms * MS)
-        if who == "api":
-            publisher.published(event)
-        elif (who, event) in tags:
-            recorders[who].settled(tags.pop((who, event)), False, "acked")
-        else:
-            tags[who, event] = next(next_tag[who])
-            properties = pika.BasicProperties(message_id=str(event))
-            recorders[who].delivered(tags[who, event], False, properties, b"")
-    return broadcast_result(outcome_of_events(ledger, subscribers), {"rabbitmq": "4.0.5"})
+        what = "published" if who == "api" else "acked" if (who, event) in held else "delivered"
+        held ^= {(who, event)}
+        events.append((1000 + at_ms / 1000, what, event, who))
+    return broadcast_result(outcome_of_events(ledger_of(*events), subscribers), {"rabbitmq": "4.0.5"})
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 
-import pika
 import pytest
-from helpers import Clock
+from helpers import ledger_of
 
 from rmqlab.amqp import ConnectionEvent
 from rmqlab.broker import Outage
 from rmqlab.experiments import Result
 from rmqlab.experiments.recovery import recovery_result
-from rmqlab.measure import Ledger, by_message_id
 
 S = 1_000_000_000
 
@@ -35,16 +33,10 @@ EVENTS = (
 
 def _run(*events: ConnectionEvent) -> Result:
     """Two tasks: one delivered before and again after a restart from 2 s to 5 s, one only after."""
-    clock = Clock()
-    ledger = Ledger(clock=clock)
-    publisher = ledger.publisher("engine-api", identify=by_message_id)
-    consumer = ledger.consumer("worker-1", identify=by_message_id)
-    clock.now_ns = 1 * S
-    publisher.published(0)
-    publisher.published(1)
-    for at_s, tag, number in ((1.5, 1, 0), (6.5, 2, 0), (6.6, 3, 1)):
-        clock.now_ns = int(at_s * S)
-        consumer.delivered(tag, False, pika.BasicProperties(message_id=str(number)), b"")
+    ledger = ledger_of(
+        *((1, "published", 0), (1, "published", 1), (1.5, "delivered", 0, "worker-1")),
+        *((6.5, "delivered", 0, "worker-1"), (6.6, "delivered", 1, "worker-1")),
+    )
     faults = [(int(1.9 * S), Outage("restart", 2 * S, 5 * S)), (7 * S, Outage("closed", 7 * S, 7 * S))]
     return recovery_result(ledger, faults, events, republished=3, environment={})
 

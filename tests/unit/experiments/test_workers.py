@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import pytest
+from helpers import ledger_of
 
 from rmqlab.engine import Task
 from rmqlab.experiments import Result, Workload, WorkloadConfig, load_workload
 from rmqlab.experiments.workers import Run, result_of
 from rmqlab.experiments.workload import Job
-from rmqlab.measure import Ledger, by_message_id
 
 # Times are those of a clock that started long ago; the workers begin at 100.
 STARTED_S = 100.0
@@ -20,32 +19,10 @@ NS = 1_000_000_000
 Event = tuple[float, str, int] | tuple[float, str, int, str] | tuple[float, str, int, str, bool]
 
 
-def _ledger(*events: Event) -> Ledger:
-    """Make a ledger of (time_s, what happened, message, worker, redelivered)."""
-    now_s = 0.0
-    ledger = Ledger(clock=lambda: int(now_s * NS))
-    publisher = ledger.publisher()
-    workers = {name: ledger.consumer(name, identify=by_message_id) for name in ("worker-1", "worker-2")}
-    tags: dict[tuple[str, int], int] = {}
-    for now_s, event, message, *rest in events:  # noqa: B007 - the clock reads it
-        if event == "published":
-            publisher.published(message)
-            continue
-        name = str(rest[0])
-        if event == "delivered":
-            tags[name, message] = len(workers[name]) + 1
-            properties = SimpleNamespace(message_id=str(message))
-            workers[name].delivered(tags[name, message], len(rest) > 1, properties, b"")
-        else:
-            workers[name].settled(tags[name, message], False, event)
-    return ledger
-
-
 def _run(*events: Event, count: int, workers: int = 1, **more: object) -> Run:
     jobs = [Job(Task(f"engine-{number}", "process"), 0.0, 1.0) for number in range(count)]
-    ledger = _ledger(*events)
     config = WorkloadConfig(workload=Workload(tuple(jobs), 1.0), workers=workers)
-    return Run(config, ledger, int(STARTED_S * NS), **more)
+    return Run(config, ledger_of(*events), int(STARTED_S * NS), **more)
 
 
 def _result(*events: Event, **options: object) -> Result:

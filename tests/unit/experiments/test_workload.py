@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from rmqlab.engine import Task
-from rmqlab.errors import DataError
 from rmqlab.experiments import load_workload, make_workload
 from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
@@ -39,13 +38,6 @@ def test_the_pace_is_the_callers() -> None:
 
 def test_every_task_of_it_can_be_sent() -> None:
     assert all(Task.decode(job.task.encode()) == job.task for job in load_workload())
-
-
-def test_a_missing_file_is_named(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("rmqlab.experiments.workload.ENGINE_TASKS", tmp_path / "nope.csv")
-
-    with pytest.raises(DataError, match=r"nope\.csv cannot be read .*Next: "):
-        load_workload()
 
 
 @pytest.mark.parametrize("pace", [{"work_s": 0}, {"work_s": -1}, {"day_s": 0}, {"work_s": float("nan")}])

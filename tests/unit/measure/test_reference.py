@@ -53,7 +53,9 @@ def test_each_value_stands_beside_that_of_the_reference_run(folder: Path) -> Non
     assert list(beside["jain_reference"].fillna(-1)) == [1, 0.51, -1]
 
 
-def test_without_a_reference_run_its_columns_are_empty(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_reference_run_its_columns_are_empty_and_none_is_kept_unasked(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "rmqlab.measure")
 
     beside = compare_to_reference(MINE, "05_prefetch", by="prefetch", values="rate_msg_s")
@@ -61,6 +63,7 @@ def test_without_a_reference_run_its_columns_are_empty(caplog: pytest.LogCapture
     assert beside["rate_msg_s_reference"].isna().all()
     assert beside["rate_msg_s_reference"].dtype == float
     assert "no reference run 05_prefetch.csv" in caplog.text
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -99,12 +102,6 @@ def test_a_run_is_never_compared_with_itself(folder: Path, keep: None) -> None:
     later = measure(third)
     assert list(later["rate_msg_s"]) == third
     assert list(later["rate_msg_s_reference"]) == second
-
-
-def test_without_the_setting_the_reference_run_stays(folder: Path) -> None:
-    compare_to_reference(MINE, "05_kept", by="prefetch", values="jain")
-
-    assert list(folder.iterdir()) == []
 
 
 def test_a_kept_run_says_where_and_when_it_was_measured(folder: Path, keep: None) -> None:

@@ -5,37 +5,28 @@ from __future__ import annotations
 import math
 
 import pytest
-from helpers import body_of
+from helpers import ledger_of
 
 from rmqlab.measure import Ledger, Report, jain_index, provenance
-
-MS = 1_000_000
-S = 1000 * MS
 
 
 @pytest.fixture
 def report() -> Report:
     """Four messages in 4 s; one of them comes twice, one stays with worker-2, worker-3 is idle."""
-    now_ns = 0
-    ledger = Ledger(clock=lambda: now_ns)
-    publisher = ledger.publisher()
-    one, two, _ = (ledger.consumer(f"worker-{number}") for number in (1, 2, 3))
-    for number in range(4):
-        now_ns = 100 * S + number * 10 * MS
-        publisher.published(number)
-    now_ns = 100 * S + 50 * MS
-    publisher.confirmed(0, 3)
-    now_ns = 101 * S
-    one.delivered(1, False, None, body_of(0))
-    two.delivered(1, False, None, body_of(1))
-    now_ns = 102 * S
-    one.settled(1, False, "acked")
-    two.settled(1, False, "requeued")
-    one.delivered(2, True, None, body_of(1))
-    one.delivered(3, False, None, body_of(2))
-    two.delivered(2, False, None, body_of(3))
-    now_ns = 104 * S
-    one.settled(3, True, "acked")
+    ledger = ledger_of(
+        *((100 + number / 100, "published", number) for number in range(4)),
+        *((100.05, "confirmed", number) for number in range(4)),
+        (101, "delivered", 0, "worker-1"),
+        (101, "delivered", 1, "worker-2"),
+        (102, "acked", 0, "worker-1"),
+        (102, "requeued", 1, "worker-2"),
+        (102, "delivered", 1, "worker-1", True),
+        (102, "delivered", 2, "worker-1"),
+        (102, "delivered", 3, "worker-2"),
+        (104, "acked", 1, "worker-1"),
+        (104, "acked", 2, "worker-1"),
+    )
+    ledger.consumer("worker-3")
     return Report.of(ledger)
 
 
@@ -79,17 +70,13 @@ def test_deliveries_are_listed_one_by_one(report: Report) -> None:
 
 
 def test_a_consumer_begins_with_a_message_when_the_one_before_is_settled() -> None:
-    now_ns = S
-    ledger = Ledger(clock=lambda: now_ns)
-    one, two = ledger.consumer("one"), ledger.consumer("two")
-    for number in range(4):
-        one.delivered(number + 1, False, None, body_of(number))
-    two.delivered(1, False, None, body_of(4))
-    for now_ns, tag in ((3 * S, 1), (4 * S, 3), (6 * S, 2)):  # noqa: B007 - the clock reads it
-        one.settled(tag, False, "acked")
-    now_ns = 7 * S
-    two.settled(1, False, "rejected")
-    one.delivered(5, False, None, body_of(5))
+    ledger = ledger_of(
+        *((1, "published", number) for number in range(6)),
+        *((1, "delivered", number, "one") for number in range(4)),
+        (1, "delivered", 4, "two"),
+        *((3, "acked", 0, "one"), (4, "acked", 2, "one"), (6, "acked", 1, "one")),
+        *((7, "rejected", 4, "two"), (7, "delivered", 5, "one")),
+    )
     report = Report.of(ledger)
     deliveries = report.deliveries()
 
