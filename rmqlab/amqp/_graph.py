@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -63,23 +63,29 @@ class Graph:
             self.edges.append(edge)
 
     def add_publishers(self, closed: Set[Key]) -> None:
-        """Let publishers send to whatever nothing else sends to, or only what it sends to itself.
+        """Let publishers send to what nothing else sends to, and into each circle.
 
         To a queue they send by way of the default exchange. To `closed` exchanges they cannot.
         """
-        sources = {key: {edge.source for edge in self.edges if edge.target == key} for key in self.nodes}
-        targets = {key: {edge.target for edge in self.edges if edge.source == key} for key in self.nodes}
-        entered: set[Key] = set()
-        for key in sorted(self.nodes, key=lambda key: key[0] != "exchange"):
-            circle = _reached(key, sources)
-            if key in closed or circle & entered or not circle <= _reached(key, targets):
-                continue
-            entered.add(key)
-            if key[0] == "queue":
-                self.link(DEFAULT_EXCHANGE, key, key[1], "binding")
-        for key in list(self.nodes):
-            if key == DEFAULT_EXCHANGE or (key in entered and key[0] == "exchange"):
-                self.link(PUBLISHERS, key, "", "publish")
+        entered = {edge.target for edge in self.edges}
+        sent_to: list[Key] = []
+        reached: set[Key] = set()
+        for key in sorted(self.nodes, key=lambda key: (key in entered, key[0] != "exchange")):
+            if key not in reached and key not in closed:
+                if key[0] == "queue":
+                    self.link(DEFAULT_EXCHANGE, key, key[1], "binding")
+                sent_to.append(DEFAULT_EXCHANGE if key[0] == "queue" else key)
+            self._reach(key, reached)
+        for key in sent_to:
+            self.link(PUBLISHERS, key, "", "publish")
+
+    def _reach(self, key: Key, reached: set[Key]) -> None:
+        """Add a node, and all that one can get to from there."""
+        if key not in reached:
+            reached.add(key)
+            for edge in self.edges:
+                if edge.source == key:
+                    self._reach(edge.target, reached)
 
 
 def graph_of(topology: Topology) -> Graph:
@@ -123,13 +129,3 @@ def _lines(what: Exchange | Queue) -> tuple[str, ...]:
         elif name not in SHOWN_ELSEWHERE:
             lines.append(f"{name} {value}")
     return (", ".join(kind), *lines)
-
-
-def _reached(start: Key, ways: Mapping[Key, Set[Key]]) -> set[Key]:
-    """Find all nodes that one can get to, the first one included."""
-    found, left = {start}, [start]
-    while left:
-        new = ways[left.pop()] - found
-        found |= new
-        left += new
-    return found
