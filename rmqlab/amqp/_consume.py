@@ -16,7 +16,7 @@ from pika.channel import Channel
 from rmqlab.amqp._recovery import Recovery, can_recover, notify
 from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, BrokerTarget, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Settlement, ack_each
-from rmqlab.amqp._topology import Topology, name_on_broker
+from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._work import Crash, FailurePolicy, Message, OnMessage, Work, check_policy
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, ConsumerCancelledError, StoppedError, TimeLimitError
@@ -207,9 +207,11 @@ class Consumer(Closing):
             self._subscribe()
 
     def _declare(self) -> None:
-        topology = self._topology
-        if topology is not None:
-            self.queue = name_on_broker(self._wanted_queue, topology, topology.declare(self._session))
+        if self._topology is not None:
+            declared = self._topology.declare(self._session)
+            pairs = zip(self._topology.queues, declared.queues, strict=True)
+            names = {wanted.name: given.name for wanted, given in pairs}
+            self.queue = names.get(self._wanted_queue, self._wanted_queue)
 
     def _check(self) -> None:
         """See that connection and consumer are there; get new ones if there is a recovery."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
@@ -12,27 +11,20 @@ QueueType = Literal["classic", "quorum"]
 Overflow = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
 
 
-class Described:
-    """Gives a dataclass a repr that reads like the call that made it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        settings = (f"{name}={value!r}" for name, value in settings_of(self))
-        return f"{type(self).__name__}({', '.join(settings)})"
-
-
-class Named(Described):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
     """What has a name, as errors call it: `queue 'engine:tasks'`.
 
     Attributes:
         argument_names: the fields that travel as arguments, with RabbitMQ's names for those.
     """
 
-    __slots__ = ()
     argument_names: ClassVar[Mapping[str, str]]
+
     name: str
-    arguments: Mapping[str, object]
+    durable: bool = True
+    auto_delete: bool = False
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return f"{type(self).__name__.lower()} {self.name!r}"
@@ -50,7 +42,7 @@ class Named(Described):
         return given | dict(self.arguments)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(Named):
     """An exchange: where publishers send messages, and what routes these to queues.
 
@@ -72,13 +64,9 @@ class Exchange(Named):
 
     argument_names: ClassVar = {"alternate_exchange": "alternate-exchange"}
 
-    name: str
     type: ExchangeType
-    durable: bool = True
-    auto_delete: bool = False
     internal: bool = False
     alternate_exchange: str | None = None
-    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         Named.__post_init__(self)
@@ -89,7 +77,7 @@ class Exchange(Named):
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue(Named):
     """A queue: where messages wait for consumers.
 
@@ -140,11 +128,8 @@ class Queue(Named):
         "delivery_limit": "x-delivery-limit",
     }
 
-    name: str
     type: QueueType = "classic"
-    durable: bool = True
     exclusive: bool = False
-    auto_delete: bool = False
     dead_letter_exchange: str | None = None
     dead_letter_routing_key: str | None = None
     message_ttl_ms: int | None = None
@@ -155,7 +140,6 @@ class Queue(Named):
     max_priority: int | None = None
     single_active_consumer: bool = False
     delivery_limit: int | None = None
-    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         Named.__post_init__(self)
@@ -167,8 +151,8 @@ class Queue(Named):
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Binding(Described):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
     """A rule that sends messages from an exchange on to a queue, or to another exchange.
 
     Attributes:
@@ -206,10 +190,3 @@ class Binding(Described):
         kind = "exchange" if self.queue is None else "queue"
         key = f" with {self.routing_key!r}" if self.routing_key else ""
         return f"binding from exchange {self.exchange!r} to {kind} {self.destination!r}{key}"
-
-
-def settings_of(what: object) -> list[tuple[str, object]]:
-    """Return the fields that have another value than their default."""
-    assert dataclasses.is_dataclass(what)
-    pairs = ((each, getattr(what, each.name)) for each in dataclasses.fields(what))
-    return [(each.name, value) for each, value in pairs if value not in (each.default, {})]

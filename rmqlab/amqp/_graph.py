@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rmqlab.amqp._definitions import Exchange, Queue, settings_of
+from rmqlab.amqp._definitions import Exchange, Queue
 
 if TYPE_CHECKING:
     from rmqlab.amqp._topology import Topology
@@ -25,7 +26,10 @@ WORDS = {
     "internal": "internal",
     "single_active_consumer": "single active consumer",
 }
-SHOWN_ELSEWHERE = {"name", "type", "dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"}
+SHOWN_ELSEWHERE = {
+    *("name", "type", "arguments"),
+    *("dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,12 @@ def graph_of(topology: Topology) -> Graph:
 
 def _lines(what: Exchange | Queue) -> tuple[str, ...]:
     """Describe in short lines what sort of exchange or queue it is."""
-    kind: list[str] = [what.type]
-    lines = []
-    for name, value in settings_of(what):
-        if name == "arguments":
-            lines += [f"{key} {each}" for key, each in sorted(what.arguments.items())]
-        elif name in WORDS:
-            kind.append(WORDS[name])
-        elif name not in SHOWN_ELSEWHERE:
-            lines.append(f"{name} {value}")
+    changed = [
+        (each.name, getattr(what, each.name))
+        for each in dataclasses.fields(what)
+        if each.name not in SHOWN_ELSEWHERE and getattr(what, each.name) != each.default
+    ]
+    kind = [what.type, *(WORDS[name] for name, _ in changed if name in WORDS)]
+    lines = [f"{name} {value}" for name, value in changed if name not in WORDS]
+    lines += [f"{key} {value}" for key, value in sorted(what.arguments.items())]
     return (", ".join(kind), *lines)

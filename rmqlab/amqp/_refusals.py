@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
-
-from pika import exceptions as amqp_errors
+from typing import Literal
 
 from rmqlab.amqp._definitions import Binding, Exchange, Queue
+from rmqlab.broker._connection import PRECONDITION_FAILED, RESOURCE_LOCKED
 from rmqlab.errors import BrokerError, ChannelClosedError, TopologyMismatchError
 
 # The broker cuts its text after 255 bytes, so that all but the argument may be missing.
@@ -18,16 +17,6 @@ INEQUIVALENT = re.compile(
     r"(?:.* but current is (?:the value )?'(?P<found>.*?)'(?: of type .*)?$)?",
     re.DOTALL,
 )
-PRECONDITION_FAILED, RESOURCE_LOCKED = 406, 405  # AMQP's reply codes
-
-REFUSALS = (
-    amqp_errors.ChannelClosedByBroker,
-    amqp_errors.ConnectionClosedByBroker,
-    ChannelClosedError,
-)
-Refusal: TypeAlias = (
-    amqp_errors.ChannelClosedByBroker | amqp_errors.ConnectionClosedByBroker | ChannelClosedError
-)
 
 
 @contextlib.contextmanager
@@ -35,12 +24,12 @@ def step(
     verb: Literal["declare", "delete"], what: Exchange | Queue | Binding, done: list[str]
 ) -> Iterator[None]:
     """Turn the broker's refusal into an error that names the object, the reason, and the steps before."""
-    before = f"{verb}d before it: {', '.join(done) or 'nothing'}"
     try:
         yield
-    except REFUSALS as error:
-        if not isinstance(what, Binding) and (field := _different_field(what, error)):
-            raise _mismatch(what, field, error, before) from error
+    except ChannelClosedError as error:
+        before = f"{verb}d before it: {', '.join(done) or 'nothing'}"
+        if not isinstance(what, Binding) and (mismatch := _mismatch(what, error, before)):
+            raise mismatch from error
         advice = (
             "correct the setting that it names"
             if error.reply_code == PRECONDITION_FAILED
@@ -49,32 +38,20 @@ def step(
         raise BrokerError(
             f"The broker refuses to {verb} the {what} ({error.reply_text}); {before}. Next: {advice}"
         ) from error
-    except (amqp_errors.ShortStringTooLong, amqp_errors.UnsupportedAMQPFieldException) as error:
-        raise ValueError(
-            f"The {what} cannot be sent to a broker ({error!r}); names and keys have up to 255 bytes, "
-            "and values are strings, numbers, bools, dates, lists and dictionaries of those"
-        ) from error
-    except amqp_errors.AMQPError as error:
-        raise BrokerError(
-            f"The broker was lost while the {what} was being {verb}d ({error!r}); {before}. "
-            "Next: see that the broker runs, and call this again"
-        ) from error
     done.append(str(what))
 
 
-def _different_field(what: Exchange | Queue, error: Refusal) -> str:
-    """Return the setting that the broker has with another value; empty if it refuses for another reason."""
-    if error.reply_code == RESOURCE_LOCKED:
-        return "exclusive"
-    if read := INEQUIVALENT.search(error.reply_text):
-        names = {key: name for name, key in what.argument_names.items()}
-        return names.get(read["argument"], read["argument"])
-    return ""
-
-
-def _mismatch(what: Exchange | Queue, field: str, error: Refusal, before: str) -> TopologyMismatchError:
-    wanted = getattr(what, field, what.arguments.get(field))
+def _mismatch(what: Exchange | Queue, error: ChannelClosedError, before: str) -> TopologyMismatchError | None:
+    """Return an error that names the setting that differs; None if the broker refuses for another reason."""
     read = INEQUIVALENT.search(error.reply_text)
+    if error.reply_code == RESOURCE_LOCKED:
+        field = "exclusive"
+    elif read:
+        names = {key: name for name, key in what.argument_names.items()}
+        field = names.get(read["argument"], read["argument"])
+    else:
+        return None
+    wanted = getattr(what, field, what.arguments.get(field))
     return TopologyMismatchError(
         f"The broker has the {what} with another {field} than {wanted!r} ({error.reply_text}); {before}. "
         "Next: delete it, or describe it as the broker has it",

