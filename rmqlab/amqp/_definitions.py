@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
 
 ExchangeType = Literal["direct", "fanout", "topic", "headers"]
 QueueType = Literal["classic", "quorum"]
 Overflow = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
+# What of a queue does not travel as an argument of its own name.
+PROPERTIES = {"name", "type", "durable", "exclusive", "auto_delete", "arguments"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What has a name, as errors call it: `queue 'engine:tasks'`.
-
-    Attributes:
-        argument_names: the fields that travel as arguments, with RabbitMQ's names for those.
-    """
-
-    argument_names: ClassVar[Mapping[str, str]]
+    """What has a name, as errors call it: `queue 'engine:tasks'`."""
 
     name: str
     durable: bool = True
@@ -33,13 +29,6 @@ class Named:
         if "\n" in self.name or "\r" in self.name:
             # RabbitMQ takes them out of names, and pika waits for ever for the name it asked for.
             raise ValueError(f"name is {self.name!r}; it goes on one line")
-
-    def all_arguments(self) -> dict[str, object]:
-        """Return the arguments of the declaration: the named fields, and the rest."""
-        named = {key: getattr(self, field) for field, key in self.argument_names.items()}
-        # False is left out: to the broker, an argument that is False is not one that is absent.
-        given = {key: value for key, value in named.items() if value is not None and value is not False}
-        return given | dict(self.arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +51,6 @@ class Exchange(Named):
     Sources: https://www.rabbitmq.com/docs/exchanges, https://www.rabbitmq.com/docs/ae
     """
 
-    argument_names: ClassVar = {"alternate_exchange": "alternate-exchange"}
-
     type: ExchangeType
     internal: bool = False
     alternate_exchange: str | None = None
@@ -75,6 +62,11 @@ class Exchange(Named):
                 f"Exchange {self.name!r}: type is {self.type!r}; it is one of "
                 f"{', '.join(map(repr, get_args(ExchangeType)))}"
             )
+
+    def all_arguments(self) -> dict[str, object]:
+        """Return the arguments of the declaration, by RabbitMQ's names."""
+        own = {"alternate-exchange": self.alternate_exchange} if self.alternate_exchange is not None else {}
+        return own | dict(self.arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,20 +106,6 @@ class Queue(Named):
         https://www.rabbitmq.com/docs/consumers (single active consumer)
     """
 
-    argument_names: ClassVar = {
-        "type": "x-queue-type",
-        "dead_letter_exchange": "x-dead-letter-exchange",
-        "dead_letter_routing_key": "x-dead-letter-routing-key",
-        "message_ttl_ms": "x-message-ttl",
-        "expires_ms": "x-expires",
-        "max_length": "x-max-length",
-        "max_length_bytes": "x-max-length-bytes",
-        "overflow": "x-overflow",
-        "max_priority": "x-max-priority",
-        "single_active_consumer": "x-single-active-consumer",
-        "delivery_limit": "x-delivery-limit",
-    }
-
     type: QueueType = "classic"
     exclusive: bool = False
     dead_letter_exchange: str | None = None
@@ -149,6 +127,16 @@ class Queue(Named):
                 f"Queue {self.name!r}: overflow is 'reject-publish-dlx'; a quorum queue takes 'drop-head' "
                 "or 'reject-publish'"
             )
+
+    def all_arguments(self) -> dict[str, object]:
+        """Return the arguments of the declaration, by RabbitMQ's names: `x-message-ttl` and so on."""
+        given: dict[str, object] = {"x-queue-type": self.type}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            # False is left out: to the broker, an argument that is False is not one that is absent.
+            if each.name not in PROPERTIES and value is not None and value is not False:
+                given["x-" + each.name.removesuffix("_ms").replace("_", "-")] = value
+        return given | dict(self.arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,15 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rmqlab.amqp import _diagram
-from rmqlab.amqp._definitions import Binding, Exchange, Queue
+from rmqlab.amqp._definitions import Binding, Exchange, Named, Queue
 from rmqlab.amqp._graph import graph_of
-from rmqlab.amqp._refusals import step
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
+from rmqlab.broker._connection import PRECONDITION_FAILED, RESOURCE_LOCKED
+from rmqlab.errors import BrokerError, ChannelClosedError, TopologyMismatchError
 from rmqlab.interrupts import deferred
 
 
@@ -53,7 +54,7 @@ class Topology:
 
         Raises:
             TopologyMismatchError: the broker has an exchange or a queue of that name with other
-                settings; names the first field that differs.
+                settings; names the first that differs.
             BrokerError: the broker refuses something else, or is gone. A refusal names what was
                 declared before; it stays.
             ValueError: there is an exclusive queue.
@@ -69,7 +70,7 @@ class Topology:
         done: list[str] = []
         with _session(broker) as session:
             for exchange in self.exchanges:
-                with step("declare", exchange, done):
+                with _step("declare", exchange, done):
                     session.call(
                         session.channel.exchange_declare,
                         exchange=exchange.name,
@@ -86,7 +87,7 @@ class Topology:
                 for each in self.bindings
             )
             for binding in bindings:
-                with step("declare", binding, done):
+                with _step("declare", binding, done):
                     _bind(session, binding)
         return dataclasses.replace(self, queues=queues, bindings=bindings)
 
@@ -109,10 +110,10 @@ class Topology:
         with _session(broker) as session:
             for queue in self.queues:
                 if queue.name:
-                    with step("delete", queue, done):
+                    with _step("delete", queue, done):
                         session.call(session.channel.queue_delete, queue=queue.name)
             for exchange in self.exchanges:
-                with step("delete", exchange, done):
+                with _step("delete", exchange, done):
                     session.call(session.channel.exchange_delete, exchange=exchange.name)
 
     def text(self) -> str:
@@ -130,7 +131,7 @@ class Topology:
 
 
 def _declare_queue(session: Session, queue: Queue, done: list[str]) -> Queue:
-    with step("declare", queue, done):
+    with _step("declare", queue, done):
         answer = session.call(
             session.channel.queue_declare,
             queue=queue.name,
@@ -149,6 +150,29 @@ def _bind(session: Session, binding: Binding) -> None:
         session.call(channel.exchange_bind, destination=binding.destination, source=source, **how)
     else:
         session.call(channel.queue_bind, queue=binding.queue, exchange=source, **how)
+
+
+@contextlib.contextmanager
+def _step(verb: Literal["declare", "delete"], what: Named | Binding, done: list[str]) -> Iterator[None]:
+    """Turn the broker's refusal into an error that names the object, the reason, and the steps before."""
+    try:
+        yield
+    except ChannelClosedError as error:
+        code, said = error.reply_code, error.reply_text
+        reason = f"({said}); {verb}d before it: {', '.join(done) or 'nothing'}"
+        if isinstance(what, Named) and (code == RESOURCE_LOCKED or "inequivalent arg" in said):
+            raise TopologyMismatchError(
+                f"The broker has the {what} with other settings {reason}. "
+                "Next: delete it, or describe it as the broker has it",
+                name=what.name,
+            ) from error
+        advice = (
+            "correct the setting that it names"
+            if code == PRECONDITION_FAILED
+            else "see that the user may do so, and that what it refers to is there"
+        )
+        raise BrokerError(f"The broker refuses to {verb} the {what} {reason}. Next: {advice}") from error
+    done.append(str(what))
 
 
 @contextlib.contextmanager

@@ -131,9 +131,7 @@ def test_an_event_whose_handling_fails_is_dropped_unless_it_is_to_come_back(brok
 def test_an_exchange_of_another_type_is_a_mismatch(broker, channel) -> None:
     channel.exchange_declare(names.EVENTS, "direct", durable=True)
     try:
-        with pytest.raises(TopologyMismatchError, match=r"engine:events.*fanout.*direct.*Next: ") as caught:
+        with pytest.raises(TopologyMismatchError, match=r"engine:events.*fanout.*direct.*Next: "):
             EventSubscriber(broker, lambda _: None)
     finally:
         channel.exchange_delete(names.EVENTS)
-    assert (caught.value.name, caught.value.field) == (names.EVENTS, "type")
-    assert (caught.value.wanted, caught.value.found) == ("fanout", "direct")
