@@ -55,7 +55,7 @@ class Publisher:
         name: the connection's name, as the broker's management pages show it.
 
     Attributes:
-        confirmed, nacked, returned: counts of messages so far.
+        published, confirmed, nacked, returned: counts of messages so far; each is published once.
         republished: how many messages were sent once more, after the loss of a connection.
 
     Raises:
@@ -78,7 +78,7 @@ class Publisher:
         timeout_s: float = 30,
         name: str = "publisher",
     ) -> None:
-        self.confirmed = self.nacked = self.returned = self.republished = 0
+        self.published = self.confirmed = self.nacked = self.returned = self.republished = 0
         self._exchange = exchange
         self._routing_key = routing_key
         self._confirms = confirms or confirm_window()
@@ -91,8 +91,7 @@ class Publisher:
         self._is_closed = False
         self._turn_at_s = 0.0
         self._stopping = threading.Event()
-        is_kept = recovery is not None and self._confirms.limit is not None
-        self._window: Window[Message] = Window(keeps=is_kept)
+        self._window: Window[Message] = Window()
         with deferred:
             self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
             try:
@@ -129,14 +128,9 @@ class Publisher:
         return self._session.blocked
 
     @property
-    def published(self) -> int:
-        """How many messages were published so far, each counted once."""
-        return self._window.published
-
-    @property
     def unconfirmed(self) -> int:
         """How many messages the broker has neither confirmed nor refused yet."""
-        return self._window.unsettled
+        return len(self._window)
 
     def publish(
         self,
@@ -264,11 +258,13 @@ class Publisher:
         if self._session.blocked:
             self._release()
             self._run_until(lambda: not self._session.blocked, "the broker to take messages again")
-        number = self._window.published
+        number = self.published
         if self._observer is not None:
             self._observer.published(number)
         self._emit(message)
-        self._window.add(message)
+        if self._confirms.limit is not None:
+            self._window.add(number, message)
+        self.published += 1
         self._buffered += 1
         return number
 
@@ -298,11 +294,11 @@ class Publisher:
             self._session.process_events(0)
             self._turn_at_s = time.monotonic() + TURN_EVERY_S
         if self._is_full():
-            self._run_until(lambda: self._window.unsettled <= self._confirms.low, "confirms")
+            self._run_until(lambda: self.unconfirmed <= self._confirms.low, "confirms")
 
     def _is_full(self) -> bool:
         limit = self._confirms.limit
-        return limit is not None and self._window.unsettled >= limit
+        return limit is not None and self.unconfirmed >= limit
 
     def _release(self) -> None:
         self._session.connection.release()
