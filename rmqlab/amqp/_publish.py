@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Self
@@ -90,10 +89,9 @@ class Publisher:
         self._buffered = 0
         self._is_closed = False
         self._turn_at_s = 0.0
-        self._stopping = threading.Event()
         self._window: Window[Message] = Window()
         with deferred:
-            self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
+            self._session = Session(broker, name=name, recovery=recovery)
             try:
                 self._make_ready()
             except BaseException:
@@ -230,8 +228,7 @@ class Publisher:
 
         May be called from any thread. What was not confirmed may or may not have got through.
         """
-        self._stopping.set()
-        self._session.wake()
+        self._session.stop()
 
     def close(self) -> None:
         """Wait until every message is confirmed or refused, and close the connection.
@@ -242,7 +239,7 @@ class Publisher:
             As `publish`; the connection is closed all the same.
         """
         try:
-            if not self._is_closed and not self._stopping.is_set():
+            if not self._is_closed and not self._session.is_stopped:
                 self.flush()
         finally:
             self._abort()
@@ -308,7 +305,7 @@ class Publisher:
         while True:
             try:
                 self._session.run_until(
-                    lambda: condition() or self._stopping.is_set(), timeout_s=self._timeout_s, what=what
+                    lambda: condition() or self._session.is_stopped, timeout_s=self._timeout_s, what=what
                 )
                 self._check()
                 return
@@ -317,7 +314,7 @@ class Publisher:
 
     def _check(self) -> None:
         """See that the connection is there; get a new one if it is lost and there is a recovery."""
-        if self._stopping.is_set():
+        if self._session.is_stopped:
             raise StoppedError(
                 f"{self._session.name} was stopped with {self.unconfirmed} messages unconfirmed. "
                 "Next: make a new publisher to go on"

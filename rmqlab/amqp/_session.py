@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pika
 from pika import exceptions as amqp_errors
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
@@ -56,25 +55,17 @@ BrokerTarget = Broker | str | Sequence[str]
 class Session:
     """An open connection and channel, whose loop turns only while somebody waits.
 
-    It belongs to the thread that made it; only `wake` may be called from another one. Whoever
-    calls it defers interrupts: they are raised between two turns of the loop, when what pika
-    and we know of the connection is whole. While `is_ending` they only shorten the wait.
-    `is_stopping` is asked while it waits for another attempt.
+    It belongs to the thread that made it; only `wake` and `stop` may be called from another one.
+    Whoever calls it defers interrupts: they are raised between two turns of the loop, when what
+    pika and we know of the connection is whole. While `is_ending` they only shorten the wait.
     """
 
-    def __init__(
-        self,
-        broker: BrokerTarget,
-        *,
-        name: str,
-        recovery: Recovery | None = None,
-        is_stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, broker: BrokerTarget, *, name: str, recovery: Recovery | None = None) -> None:
         self._addresses = _addresses(broker, given_to=name)
         random.shuffle(self._addresses)
         self.name = name
         self.recovery = recovery
-        self._is_stopping = is_stopping
+        self.is_stopped = False
         self.blocked = ""
         self.is_ending = False
         self._is_silent = False  # whether the broker did not answer in time
@@ -118,16 +109,17 @@ class Session:
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0 and not self._is_stopping():
+        while (left_s := end_s - time.monotonic()) > 0 and not self.is_stopped:
             self.process_events(left_s)
         self._raise_if_stopping()
 
     def _raise_if_stopping(self) -> None:
-        if self._is_stopping():
+        if self.is_stopped:
             raise StoppedError(
                 f"{self.name} was stopped while it had no connection. Next: make a new one to go on"
             )
 
+    @quiet_pika()
     def _open(self) -> None:
         """Open a connection to the next host."""
         self._close_connection()
@@ -138,22 +130,16 @@ class Session:
         if self.recovery:
             parameters.socket_timeout = min(parameters.socket_timeout, ATTEMPT_TIMEOUT_S)
             parameters.heartbeat = self.recovery.heartbeat_s or parameters.heartbeat
-        with quiet_pika():
-            self._open_connection(parameters, address)
-
-    def _open_connection(self, parameters: pika.URLParameters, address: Address) -> None:
         outcome: list[Exception | None] = []
-        connection = BufferedConnection(
+        self.connection = connection = BufferedConnection(
             parameters,
             on_open_callback=lambda _: outcome.append(None),
             on_open_error_callback=lambda _, error: outcome.append(error),
             on_close_callback=self._on_connection_closed,
             custom_ioloop=self._loop,
         )
-        self.connection = connection
-
         self.run_until(
-            lambda: bool(outcome) or self._is_stopping(),
+            lambda: bool(outcome) or self.is_stopped,
             timeout_s=OPEN_TIMEOUT_S,
             what="the connection to open",
         )
@@ -226,6 +212,11 @@ class Session:
         loop = self._loop
         if loop is not None:
             loop.add_callback_threadsafe(_nothing)
+
+    def stop(self) -> None:
+        """Let a wait for another attempt end. May be called from any thread."""
+        self.is_stopped = True
+        self.wake()
 
     def close(self) -> None:
         """Close the channel and the connection. Safe to call twice, and when they are gone."""
