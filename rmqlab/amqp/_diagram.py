@@ -23,7 +23,7 @@ LINES: dict[EdgeKind, tuple[str, str, str]] = {  # color, dashes, color of the s
     "alternate": ("#CC79A7", "2 3", "#8F4373"),
 }
 
-MAX_NAME, MAX_LABEL, MAX_LINE = 34, 30, 34  # characters in the picture
+MAX_TEXT = 34  # characters in the picture
 NAME_SIZE, SMALL_SIZE = 13, 11  # font sizes, px
 ADVANCE = 0.61  # width of a character of a monospaced font, in font sizes
 LINE_HEIGHT, PADDING = 16, 10
@@ -70,9 +70,9 @@ class Box:
 
     def texts(self) -> Iterator[tuple[str, int, str]]:
         """Return each line in it, with its font size and color."""
-        yield _short(_name(self.node.key), MAX_NAME), NAME_SIZE, INK
+        yield _short(_name(self.node.key)), NAME_SIZE, INK
         for line in self.node.lines:
-            yield _short(line, MAX_LINE), SMALL_SIZE, "#444444"
+            yield _short(line), SMALL_SIZE, "#444444"
 
 
 def _boxes(graph: Graph) -> dict[Key, Box]:
@@ -167,7 +167,7 @@ def _arrow(source: Box, target: Box, edge: Edge, bottom: float) -> str:
         f'<path d="M{_px(tip)} {_px(port)}l{-ARROW} -4v8z" fill="{color}"/>'
     )
     if edge.label:
-        label = _short(edge.label, MAX_LABEL)
+        label = _short(edge.label)
         drawn += _text(label, start + 3, port - 4, size=SMALL_SIZE, color=label_color)
     return drawn
 
@@ -199,11 +199,11 @@ def _clean(value: str) -> str:
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value)
 
 
-def _short(value: str, most: int) -> str:
+def _short(value: str) -> str:
     """Leave out the middle of a long text: names that begin alike stay apart."""
     value = _clean(value)
-    half = (most - 1) // 2
-    return value if len(value) <= most else f"{value[:half]}…{value[-half:]}"
+    half = (MAX_TEXT - 1) // 2
+    return value if len(value) <= MAX_TEXT else f"{value[:half]}…{value[-half:]}"
 
 
 def _width(value: str, size: int) -> float:
@@ -212,7 +212,7 @@ def _width(value: str, size: int) -> float:
 
 
 def _label_width(edge: Edge) -> float:
-    return _width(_short(edge.label, MAX_LABEL), SMALL_SIZE) + 8 if edge.label else 0
+    return _width(_short(edge.label), SMALL_SIZE) + 8 if edge.label else 0
 
 
 def _text(value: str, x: float, y: float, *, size: int, color: str, anchor: str = "start") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 import pika
 
@@ -14,6 +14,7 @@ from rmqlab.amqp._session import BrokerTarget, Session
 from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._window import Window
 from rmqlab.amqp._write_buffer import Encoder
+from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, StoppedError
 from rmqlab.interrupts import deferred, interruptible
 
@@ -25,7 +26,7 @@ PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.val
 TURN_EVERY_S = 0.001
 
 
-class Publisher:
+class Publisher(Closing):
     """Publishes messages, as fast as its confirms allow.
 
     Use it as a context manager, or close it: both wait for all confirms. It belongs to one
@@ -111,14 +112,11 @@ class Publisher:
         )
         self._encoder = Encoder.of(session.channel, publish, self._properties)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
+    def __exit__(self, *error: object) -> None:
+        if any(error):
             self._abort()
+        else:
+            self.close()
 
     @property
     def blocked(self) -> str:

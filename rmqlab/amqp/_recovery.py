@@ -89,13 +89,7 @@ class Recovery:
             raise ValueError(f"heartbeat_s is {self.heartbeat_s}; it goes from 1 to 65535, or is None")
 
     def retry(self, attempt: Callable[[], object], *, name: str, pause: Callable[[float], None]) -> None:
-        """Call `attempt` until it succeeds, with `pause` between two calls.
-
-        Raises:
-            BrokerError: the last attempt's, when the time limit is over; or one that no other
-                attempt can mend.
-            StoppedError: somebody said stop.
-        """
+        """Call `attempt` until it succeeds, with `pause` between two calls."""
 
         def failed(state: RetryCallState) -> None:
             error = state.outcome and state.outcome.exception()
