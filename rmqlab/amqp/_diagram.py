@@ -112,11 +112,8 @@ def _boxes(graph: Graph) -> dict[Key, Box]:
 
 def _columns(graph: Graph) -> Iterator[list[Key]]:
     """Sort the nodes by how many arrows they are away from the publishers, and beside their sources."""
-    entered = {edge.target for edge in graph.edges}
-    left = list(graph.nodes)
-    column = [key for key in left if key not in entered]
+    left, column = list(graph.nodes), [PUBLISHERS]
     while left:
-        column = column or left[:1]  # nobody can send into this circle
         yield column
         left = [key for key in left if key not in column]
         targets = [edge.target for key in column for edge in graph.edges if edge.source == key]
@@ -145,7 +142,7 @@ def svg(graph: Graph) -> str:
 
 
 def _title(graph: Graph) -> str:
-    kinds = [node.key[0] for node in graph.nodes.values() if node.known]
+    kinds = [node.key[0] for node in graph.nodes.values() if node.lines]
     kinds += [edge.kind for edge in graph.edges]
     counts = ((kinds.count(kind), kind) for kind in ("exchange", "queue", "binding"))
     return "Topology of " + ", ".join(f"{n} {kind}" if n == 1 else f"{n} {kind}s" for n, kind in counts)
@@ -175,7 +172,7 @@ def _arrow(source: Box, target: Box, edge: Edge, bottom: float) -> str:
 def _box(box: Box) -> str:
     kind = box.node.key[0]
     corner = {"publishers": box.height / 2, "exchange": 10}.get(kind, 0)
-    dash = "" if box.node.known or kind == "publishers" else ' stroke-dasharray="4 3"'
+    dash = "" if box.node.lines or kind == "publishers" else ' stroke-dasharray="4 3"'
     drawn = (
         f'<rect x="{_px(box.x)}" y="{_px(box.y)}" width="{_px(box.width)}" height="{_px(box.height)}" '
         f'rx="{_px(corner)}" fill="{FILLS[kind]}" stroke="{BORDERS[kind]}" stroke-width="1.5"{dash}/>'

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rmqlab.amqp import _diagram
 from rmqlab.amqp._definitions import Binding, Exchange, Named, Queue
@@ -27,7 +27,7 @@ class Topology:
     Attributes:
         exchanges: the exchanges to declare; the predefined ones need not be among them.
         queues: the queues to declare; the broker names one that is called "".
-        bindings: the bindings, between exchanges and queues named above, or others that are there.
+        bindings: the bindings, from exchanges to queues named above, or others that are there.
 
     Source: https://www.rabbitmq.com/tutorials/amqp-concepts
     """
@@ -77,7 +77,6 @@ class Topology:
                         exchange_type=exchange.type,
                         durable=exchange.durable,
                         auto_delete=exchange.auto_delete,
-                        internal=exchange.internal,
                         arguments=exchange.all_arguments(),
                     )
             queues = tuple(_declare_queue(session, queue, done) for queue in self.queues)
@@ -88,7 +87,12 @@ class Topology:
             )
             for binding in bindings:
                 with _step("declare", binding, done):
-                    _bind(session, binding)
+                    session.call(
+                        session.channel.queue_bind,
+                        queue=binding.queue,
+                        exchange=binding.exchange,
+                        routing_key=binding.routing_key,
+                    )
         return dataclasses.replace(self, queues=queues, bindings=bindings)
 
     def delete(self, broker: Broker | str) -> None:
@@ -141,15 +145,6 @@ def _declare_queue(session: Session, queue: Queue, done: list[str]) -> Queue:
             arguments=queue.all_arguments(),
         )
     return dataclasses.replace(queue, name=str(answer.queue))
-
-
-def _bind(session: Session, binding: Binding) -> None:
-    how: dict[str, Any] = {"routing_key": binding.routing_key, "arguments": dict(binding.arguments)}
-    channel, source = session.channel, binding.exchange
-    if binding.queue is None:
-        session.call(channel.exchange_bind, destination=binding.destination, source=source, **how)
-    else:
-        session.call(channel.queue_bind, queue=binding.queue, exchange=source, **how)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import pika
 import pytest
 from helpers import eventually, take_all
 from pika.exceptions import ChannelClosedByBroker
@@ -20,22 +19,16 @@ EVERYTHING = Topology(
     exchanges=[
         Exchange(name="t:orders", type="topic", alternate_exchange="t:unrouted"),
         Exchange(name="t:unrouted", type="fanout"),
-        Exchange(name="t:dead", type="direct", internal=True),
-        Exchange(name="t:headers", type="headers"),
+        Exchange(name="t:dead", type="direct"),
     ],
     queues=[
         Queue(
             name="t:work",
             dead_letter_exchange="t:dead",
             dead_letter_routing_key="late",
-            message_ttl_ms=60_000,
-            expires_ms=600_000,
             max_length=100,
-            max_length_bytes=100_000,
-            overflow="reject-publish-dlx",
             max_priority=5,
-            single_active_consumer=True,
-            arguments={"x-queue-mode": "lazy"},
+            arguments={"x-message-ttl": 60_000},
         ),
         Queue(name="t:safe", type="quorum", delivery_limit=3, max_length=5, overflow="reject-publish"),
         Queue(name="t:dead"),
@@ -43,8 +36,7 @@ EVERYTHING = Topology(
     ],
     bindings=[
         Binding(exchange="t:orders", queue="t:work", routing_key="*.high"),
-        Binding(exchange="t:orders", destination_exchange="t:headers", routing_key="#.safe"),
-        Binding(exchange="t:headers", queue="t:safe", arguments={"x-match": "any", "kind": "safe"}),
+        Binding(exchange="t:orders", queue="t:safe", routing_key="#.safe"),
         Binding(exchange="t:dead", queue="t:dead", routing_key="late"),
         Binding(exchange="t:unrouted", queue="t:lost"),
         Binding(exchange="amq.topic", queue="t:work", routing_key="t.#"),
@@ -105,11 +97,10 @@ def test_delete_takes_a_queue_that_is_in_use_and_leaves_what_it_does_not_name(br
 @pytest.mark.parametrize(
     ("there", "wanted", "named"),
     [
-        (Queue(name="t:it's ü", message_ttl_ms=500), {"message_ttl_ms": 600}, "x-message-ttl"),
         (Queue(name="t:it's ü"), {"durable": False}, "durable"),
         (Queue(name="t:it's ü"), {"type": "quorum"}, "x-queue-type"),
         (Queue(name="t:it's ü", max_length=5), {"max_length": None}, "x-max-length"),
-        (Queue(name="t:it's ü"), {"single_active_consumer": True}, "x-single-active-consumer"),
+        (Queue(name="t:it's ü"), {"arguments": {"x-message-ttl": 600}}, "x-message-ttl"),
         (Queue(name="t:" + "y" * 220, max_length=5), {"max_length": 6}, "x-max-length"),
         (Exchange(name="t:e", type="direct"), {"type": "fanout"}, "type"),
         (Exchange(name="t:e", type="direct", alternate_exchange="t:x"), {"alternate_exchange": None}, "alt"),
@@ -186,14 +177,13 @@ def test_the_broker_names_a_queue(broker, channel) -> None:
 
 
 def test_messages_take_the_ways_that_were_declared(channel, declared) -> None:
-    safe = pika.BasicProperties(headers={"kind": "safe"})
     channel.basic_publish("t:orders", "a.high", b"by pattern")
-    channel.basic_publish("t:orders", "very.safe", b"by headers", properties=safe)
+    channel.basic_publish("t:orders", "very.safe", b"by another")
     channel.basic_publish("t:orders", "nowhere", b"unroutable")
     channel.basic_publish("amq.topic", "t.x", b"predefined")
 
     assert take_all(channel, "t:work") == [b"by pattern", b"predefined"]
-    assert take_all(channel, "t:safe") == [b"by headers"]
+    assert take_all(channel, "t:safe") == [b"by another"]
     assert take_all(channel, "t:lost") == [b"unroutable"]
 
 
