@@ -65,6 +65,7 @@ class Consumer(Closing):
 
     Attributes:
         queue: name of the queue.
+        name: the connection's name.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -98,6 +99,7 @@ class Consumer(Closing):
                 f"an ack every {self._acks.every} messages with a prefetch_count of {prefetch_count} would "
                 "wait for messages that the broker holds back; give a prefetch_count that is no smaller"
             )
+        self.name = name
         self.queue = self._wanted_queue = queue
         self._topology = topology
         self._prefetch_count = prefetch_count
@@ -108,9 +110,7 @@ class Consumer(Closing):
         self._inbox: collections.deque[Message] = collections.deque()
         self._limit: int | None = None
         self._settled = 0
-        self._settlement = Settlement(
-            self._acks, observer, keeps=recovery is not None, counts=on_failure == "reject-requeue"
-        )
+        self._settlement = Settlement(self._acks, observer, counts=on_failure == "reject-requeue")
         self._work = Work(on_message, on_failure, name if threaded else None)
         with deferred:
             self._session = Session(broker, name=name, recovery=recovery)
@@ -119,11 +119,6 @@ class Consumer(Closing):
             except BaseException:
                 self._session.close()
                 raise
-
-    @property
-    def name(self) -> str:
-        """The connection's name."""
-        return self._session.name
 
     def run(
         self, *, count: int | None = None, idle_s: float | None = None, for_s: float | None = None
