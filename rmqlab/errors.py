@@ -132,16 +132,8 @@ class TopologyMismatchError(BrokerError):
 
     Attributes:
         name: name of the exchange or queue.
-        field: name of the first setting that differs, as the topology spells it.
-        wanted: value that the topology has for it.
-        found: what the broker says it has; None if it does not say.
     """
 
-    def __init__(
-        self, message: str, *, name: str = "", field: str = "", wanted: object = None, found: object = None
-    ) -> None:
+    def __init__(self, message: str, *, name: str = "") -> None:
         super().__init__(message)
         self.name = name
-        self.field = field
-        self.wanted = wanted
-        self.found = found

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 import pika
 from pika import frame, spec
@@ -40,22 +41,36 @@ ANSWERS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-class Peer:
+class Peer(socketserver.BaseRequestHandler):
     """One connection of a client.
 
     Attributes:
         received: the methods that came, and were answered, in their order.
     """
 
-    def __init__(self, server: FakeServer, connection: socket.socket) -> None:
+    server: FakeServer
+
+    def setup(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received: list[Any] = []
-        self._server = server
-        self._socket = connection
         self._changed = threading.Condition()
         self._sending = threading.Lock()
         self._has_ended = False
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        self.server.peers.append(self)
+
+    def handle(self) -> None:
+        data = b""
+        with contextlib.suppress(OSError):
+            while came := self.request.recv(FRAME_MAX):
+                data += came
+                while (decoded := frame.decode_frame(data))[0]:
+                    data = data[decoded[0] :]
+                    self._take(decoded[1])
+
+    def finish(self) -> None:
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
 
     def send(self, method: Any, *, channel: int = 1) -> None:
         """Send a method, as this server sends its answers."""
@@ -63,61 +78,47 @@ class Peer:
 
     def deliver(self, tag: int, body: bytes) -> None:
         """Deliver a message to the consumer that asked last."""
-        consumer_tag = [each for each in self.received if isinstance(each, spec.Basic.Consume)][
-            -1
-        ].consumer_tag
-        self.send(spec.Basic.Deliver(consumer_tag, tag, False, "", "queue"))
+        consume = [each for each in self.received if isinstance(each, spec.Basic.Consume)][-1]
+        self.send(spec.Basic.Deliver(consume.consumer_tag, tag, False, "", "queue"))
         self.send_bytes(frame.Header(1, len(body), pika.BasicProperties()).marshal())
         self.send_bytes(frame.Body(1, body).marshal())
 
     def send_bytes(self, data: bytes) -> None:
         """Send any bytes; in two pieces where the server cuts frames."""
-        middle = len(data) // 2 if self._server.cuts_frames else len(data)
+        middle = len(data) // 2 if self.server.cuts_frames else len(data)
         with self._sending:  # the test's thread sends as well as ours
             for part in filter(None, (data[:middle], data[middle:])):
-                self._socket.sendall(part)
+                self.request.sendall(part)
 
     def end(self) -> None:
         """End the connection without a word."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(WAIT_S)
+            self.request.shutdown(socket.SHUT_RDWR)
+        self.wait_until_ended()
 
     def wait_for(self, kind: type) -> None:
         """Wait until a method of a kind has come."""
-        with self._changed:
-            assert self._changed.wait_for(
-                lambda: any(isinstance(each, kind) for each in self.received), WAIT_S
-            )
+        self._wait(lambda: any(isinstance(each, kind) for each in self.received))
 
     def wait_until_ended(self) -> None:
         """Wait until the client has closed its socket."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._has_ended, WAIT_S), "the client's socket is open"
+        self._wait(lambda: self._has_ended)
 
-    def _serve(self) -> None:
-        data = b""
-        with self._socket, contextlib.suppress(OSError):
-            while data := self._socket.recv(FRAME_MAX):
-                data += data
-                while (decoded := frame.decode_frame(data))[0]:
-                    data = data[decoded[0] :]
-                    self._take(decoded[1])
+    def _wait(self, condition: Callable[[], bool]) -> None:
         with self._changed:
-            self._has_ended = True
-            self._changed.notify_all()
+            assert self._changed.wait_for(condition, WAIT_S)
 
     def _take(self, came: Any) -> None:
         method = getattr(came, "method", came)
         answer = ANSWERS.get(type(method))
-        if answer and not isinstance(method, self._server.unanswered):
+        if answer and not isinstance(method, self.server.unanswered):
             self.send(answer(method), channel=getattr(came, "channel_number", 0))
         with self._changed:
             self.received.append(method)
             self._changed.notify_all()
 
 
-class FakeServer:
+class FakeServer(socketserver.ThreadingTCPServer):
     """Listens on a free port of loopback; a context manager.
 
     Args:
@@ -129,33 +130,22 @@ class FakeServer:
         peers: the connections so far.
     """
 
+    daemon_threads = True
+
     def __init__(self, *, unanswered: Iterable[type] = (), cuts_frames: bool = False) -> None:
+        super().__init__(("127.0.0.1", 0), Peer)
         self.unanswered = tuple(unanswered)
         self.cuts_frames = cuts_frames
         self.peers: list[Peer] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
     @property
     def url(self) -> str:
         """The URL for a client."""
-        return f"amqp://127.0.0.1:{self._listener.getsockname()[1]}/"
-
-    def __enter__(self) -> Self:
-        return self
+        return f"amqp://127.0.0.1:{self.server_address[1]}/"
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(WAIT_S)
+        self.shutdown()
         for each in self.peers:
             each.end()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.peers.append(Peer(self, connection))
+        self.server_close()

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import logging
 import math
-import threading
 import time
 import uuid
 
@@ -16,7 +15,7 @@ from pika.channel import Channel
 from rmqlab.amqp._recovery import Recovery, can_recover, notify
 from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, BrokerTarget, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Settlement, ack_each
-from rmqlab.amqp._topology import Topology, name_on_broker
+from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._work import Crash, FailurePolicy, Message, OnMessage, Work, check_policy
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, ConsumerCancelledError, StoppedError, TimeLimitError
@@ -66,6 +65,7 @@ class Consumer(Closing):
 
     Attributes:
         queue: name of the queue.
+        name: the connection's name.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -99,34 +99,26 @@ class Consumer(Closing):
                 f"an ack every {self._acks.every} messages with a prefetch_count of {prefetch_count} would "
                 "wait for messages that the broker holds back; give a prefetch_count that is no smaller"
             )
+        self.name = name
         self.queue = self._wanted_queue = queue
         self._topology = topology
         self._prefetch_count = prefetch_count
-        self._stopping = threading.Event()
         self._cancelled = False
         self._consuming = False
         self._consumer_tag = ""
         self._is_dropped = False  # by ourselves: after an interrupt, when the broker did not answer
-        self._connection_number = 0
         self._inbox: collections.deque[Message] = collections.deque()
         self._limit: int | None = None
         self._settled = 0
-        self._settlement = Settlement(
-            self._acks, observer, keeps=recovery is not None, counts=on_failure == "reject-requeue"
-        )
+        self._settlement = Settlement(self._acks, observer, counts=on_failure == "reject-requeue")
         self._work = Work(on_message, on_failure, name if threaded else None)
         with deferred:
-            self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
+            self._session = Session(broker, name=name, recovery=recovery)
             try:
                 self._make_ready()
             except BaseException:
                 self._session.close()
                 raise
-
-    @property
-    def name(self) -> str:
-        """The connection's name."""
-        return self._session.name
 
     def run(
         self, *, count: int | None = None, idle_s: float | None = None, for_s: float | None = None
@@ -152,7 +144,7 @@ class Consumer(Closing):
         if count is not None and count < 1:
             raise ValueError(f"count is {count}; it goes from 1, or is None for no limit")
         self._limit, self._settled = count, 0
-        if self._stopping.is_set():
+        if self._session.is_stopped:
             return 0
         now_s = time.monotonic()
         end_s = math.inf if for_s is None else now_s + for_s
@@ -173,7 +165,7 @@ class Consumer(Closing):
             except BrokerError:
                 raise
             except BaseException:
-                self._end_early()
+                self._end(is_interrupted=True)
                 raise
             finally:
                 self._consuming = False
@@ -184,8 +176,7 @@ class Consumer(Closing):
 
         May be called from any thread, also before `run`.
         """
-        self._stopping.set()
-        self._session.wake()
+        self._session.stop()
 
     def close(self) -> None:
         """Wait for work in its thread, and close the connection. Safe to call twice.
@@ -207,9 +198,11 @@ class Consumer(Closing):
             self._subscribe()
 
     def _declare(self) -> None:
-        topology = self._topology
-        if topology is not None:
-            self.queue = name_on_broker(self._wanted_queue, topology, topology.declare(self._session))
+        if self._topology is not None:
+            declared = self._topology.declare(self._session)
+            pairs = zip(self._topology.queues, declared.queues, strict=True)
+            names = {wanted.name: given.name for wanted, given in pairs}
+            self.queue = names.get(self._wanted_queue, self._wanted_queue)
 
     def _check(self) -> None:
         """See that connection and consumer are there; get new ones if there is a recovery."""
@@ -238,7 +231,6 @@ class Consumer(Closing):
         except BrokerError as loss:
             notify(session.recovery, "lost", self.name, str(loss), messages=self._settlement.unacked)
             # All that is not acknowledged comes again.
-            self._connection_number += 1
             self._cancelled = False
             self._inbox.clear()
             self._settlement.forget()
@@ -282,41 +274,27 @@ class Consumer(Closing):
             consumer_tag=self._consumer_tag,
         )
 
-    def _end(self) -> None:
-        """End consuming; a connection that is lost only now is not worth a new one."""
-        is_stopped = self._stopping.is_set()
-        self._session.is_ending = True
-        try:
-            self._session.check()
-            if not self._cancelled:
-                self._unsubscribe(STOP_LIMIT_S if is_stopped else OPEN_TIMEOUT_S)
-        except TimeLimitError as error:
-            if not is_stopped:
-                raise
-            logger.warning("%s stops without an answer from the broker: %s", self.name, error)
-        except BrokerError as error:
-            if self._session.recovery is None or not can_recover(error):
-                raise
-        finally:
-            self._session.is_ending = False
+    def _end(self, *, is_interrupted: bool = False) -> None:
+        """End consuming; a connection that is lost only now is not worth a new one.
 
-    def _end_early(self) -> None:
-        """End consuming after an interrupt, or an error of somebody else's code.
-
-        The connection stays, and with it the queues that are its own; where the broker does not
-        answer, it is dropped, and the next run opens another one.
+        It stays after a stop or an interrupt, and with it the queues that are its own. Where the
+        broker does not answer soon, it is dropped, and the next run opens another one.
         """
         session = self._session
         session.connection.release()
+        is_hurried = is_interrupted or session.is_stopped
         session.is_ending = True
         try:
             session.check()
             if not self._cancelled:
-                self._unsubscribe(STOP_LIMIT_S)
+                self._unsubscribe(STOP_LIMIT_S if is_hurried else OPEN_TIMEOUT_S)
         except BrokerError as error:
-            logger.warning("%s drops its connection after an interrupt: %s", self.name, error)
-            session.drop()
-            self._is_dropped = True
+            if is_interrupted or (is_hurried and isinstance(error, TimeLimitError)):
+                logger.warning("%s drops its connection: %s", self.name, error)
+                session.drop()
+                self._is_dropped = True
+            elif session.recovery is None or not can_recover(error):
+                raise
         finally:
             session.is_ending = False
 
@@ -331,7 +309,7 @@ class Consumer(Closing):
         self._sync(max(end_s - time.monotonic(), 0))
 
     def _is_over(self) -> bool:
-        return self._settled == self._limit or self._stopping.is_set()
+        return self._settled == self._limit or self._session.is_stopped
 
     def _on_delivery(
         self, _: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -353,11 +331,11 @@ class Consumer(Closing):
         self._session.process_events(0)
 
     def _take(self, message: Message) -> None:
-        connection_number = self._connection_number
+        connection = self._session.connection
         if self._work.is_threaded:
-            self._session.connection.release()
+            connection.release()
         outcome = self._work.do(message, wait=self._wait_for_work, wake=self._session.wake)
-        if connection_number == self._connection_number:
+        if connection is self._session.connection:
             self._settled += 1
             self._settlement.settle(self._session.channel, message[0].delivery_tag, outcome)
 

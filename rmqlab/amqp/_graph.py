@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rmqlab.amqp._definitions import Exchange, Queue, settings_of
+from rmqlab.amqp._definitions import Exchange, Queue
 
 if TYPE_CHECKING:
     from rmqlab.amqp._topology import Topology
@@ -17,24 +17,18 @@ EdgeKind = Literal["publish", "binding", "dead letter", "alternate"]
 PUBLISHERS: Key = ("publishers", "publishers")
 DEFAULT_EXCHANGE: Key = ("exchange", "")
 
-# A setting that is shown by a word of its own when it is not the default.
-WORDS = {
-    "durable": "transient",
-    "exclusive": "exclusive",
-    "auto_delete": "auto-delete",
-    "internal": "internal",
-    "single_active_consumer": "single active consumer",
+SHOWN_ELSEWHERE = {
+    *("name", "type", "arguments"),
+    *("dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"),
 }
-SHOWN_ELSEWHERE = {"name", "type", "dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A box: what it stands for, and the lines below its name; `known` if the topology has it."""
+    """A box: what it stands for, and the lines below its name; none where the topology only refers to it."""
 
     key: Key
-    lines: tuple[str, ...]
-    known: bool
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +51,33 @@ class Graph:
     def link(self, source: Key, target: Key, label: str, kind: EdgeKind) -> None:
         """Add an arrow, once, and boxes for ends that the topology only refers to."""
         for key in (source, target):
-            self.nodes.setdefault(key, Node(key, (), known=False))
+            self.nodes.setdefault(key, Node(key))
         edge = Edge(source, target, label, kind)
         if edge not in self.edges:
             self.edges.append(edge)
 
-    def add_publishers(self, closed: Set[Key]) -> None:
-        """Let publishers send to whatever nothing else sends to, or only what it sends to itself.
-
-        To a queue they send by way of the default exchange. To `closed` exchanges they cannot.
-        """
-        sources = {key: {edge.source for edge in self.edges if edge.target == key} for key in self.nodes}
-        targets = {key: {edge.target for edge in self.edges if edge.source == key} for key in self.nodes}
-        entered: set[Key] = set()
-        for key in sorted(self.nodes, key=lambda key: key[0] != "exchange"):
-            circle = _reached(key, sources)
-            if key in closed or circle & entered or not circle <= _reached(key, targets):
+    def add_publishers(self) -> None:
+        """Let publishers send to what nothing else sends to; to a queue by way of the default exchange."""
+        entered = {edge.target for edge in self.edges}
+        sent_to: list[Key] = []
+        reached: set[Key] = set()
+        for key in sorted(self.nodes, key=lambda key: (key in entered, key[0] != "exchange")):
+            if key in reached:
                 continue
-            entered.add(key)
+            self._reach(key, reached)
             if key[0] == "queue":
                 self.link(DEFAULT_EXCHANGE, key, key[1], "binding")
-        for key in list(self.nodes):
-            if key == DEFAULT_EXCHANGE or (key in entered and key[0] == "exchange"):
-                self.link(PUBLISHERS, key, "", "publish")
+            sent_to.append(DEFAULT_EXCHANGE if key[0] == "queue" else key)
+        for key in sent_to:
+            self.link(PUBLISHERS, key, "", "publish")
+
+    def _reach(self, key: Key, reached: set[Key]) -> None:
+        """Add a node, and all that one can get to from there."""
+        if key not in reached:
+            reached.add(key)
+            for edge in self.edges:
+                if edge.source == key:
+                    self._reach(edge.target, reached)
 
 
 def graph_of(topology: Topology) -> Graph:
@@ -88,12 +86,10 @@ def graph_of(topology: Topology) -> Graph:
     described: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
     for what in described:
         key = (type(what).__name__.lower(), what.name)
-        graph.nodes[key] = Node(key, _lines(what), known=True)
+        graph.nodes[key] = Node(key, _lines(what))
     for binding in topology.bindings:
-        destination = ("exchange" if binding.queue is None else "queue", binding.destination)
-        headers = (f"{name}={value}" for name, value in sorted(binding.arguments.items()))
-        label = ", ".join(filter(None, [binding.routing_key, *headers]))
-        graph.link(("exchange", binding.exchange), destination, label, "binding")
+        source, target = ("exchange", binding.exchange), ("queue", binding.queue)
+        graph.link(source, target, binding.routing_key, "binding")
     for queue in topology.queues:
         if queue.dead_letter_exchange is not None:
             routing_key, label = queue.dead_letter_routing_key or "", "dead letter"
@@ -107,29 +103,15 @@ def graph_of(topology: Topology) -> Graph:
         if exchange.alternate_exchange is not None:
             alternate = ("exchange", exchange.alternate_exchange)
             graph.link(("exchange", exchange.name), alternate, "unroutable", "alternate")
-    graph.add_publishers({("exchange", each.name) for each in topology.exchanges if each.internal})
+    graph.add_publishers()
     return graph
 
 
 def _lines(what: Exchange | Queue) -> tuple[str, ...]:
     """Describe in short lines what sort of exchange or queue it is."""
-    kind: list[str] = [what.type]
-    lines = []
-    for name, value in settings_of(what):
-        if name == "arguments":
-            lines += [f"{key} {each}" for key, each in sorted(what.arguments.items())]
-        elif name in WORDS:
-            kind.append(WORDS[name])
-        elif name not in SHOWN_ELSEWHERE:
-            lines.append(f"{name} {value}")
-    return (", ".join(kind), *lines)
-
-
-def _reached(start: Key, ways: Mapping[Key, Set[Key]]) -> set[Key]:
-    """Find all nodes that one can get to, the first one included."""
-    found, left = {start}, [start]
-    while left:
-        new = ways[left.pop()] - found
-        found |= new
-        left += new
-    return found
+    lines: list[str] = [what.type]
+    for each in dataclasses.fields(what):
+        value = getattr(what, each.name)
+        if each.name not in SHOWN_ELSEWHERE and value != each.default:
+            lines.append(f"{each.name} {value}")
+    return *lines, *(f"{name} {value}" for name, value in what.arguments.items())

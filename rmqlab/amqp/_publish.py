@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 import pika
 
@@ -15,6 +14,7 @@ from rmqlab.amqp._session import BrokerTarget, Session
 from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._window import Window
 from rmqlab.amqp._write_buffer import Encoder
+from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, StoppedError
 from rmqlab.interrupts import deferred, interruptible
 
@@ -26,7 +26,7 @@ PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.val
 TURN_EVERY_S = 0.001
 
 
-class Publisher:
+class Publisher(Closing):
     """Publishes messages, as fast as its confirms allow.
 
     Use it as a context manager, or close it: both wait for all confirms. It belongs to one
@@ -55,7 +55,7 @@ class Publisher:
         name: the connection's name, as the broker's management pages show it.
 
     Attributes:
-        confirmed, nacked, returned: counts of messages so far.
+        published, confirmed, nacked, returned: counts of messages so far; each is published once.
         republished: how many messages were sent once more, after the loss of a connection.
 
     Raises:
@@ -78,7 +78,7 @@ class Publisher:
         timeout_s: float = 30,
         name: str = "publisher",
     ) -> None:
-        self.confirmed = self.nacked = self.returned = self.republished = 0
+        self.published = self.confirmed = self.nacked = self.returned = self.republished = 0
         self._exchange = exchange
         self._routing_key = routing_key
         self._confirms = confirms or confirm_window()
@@ -90,11 +90,9 @@ class Publisher:
         self._buffered = 0
         self._is_closed = False
         self._turn_at_s = 0.0
-        self._stopping = threading.Event()
-        is_kept = recovery is not None and self._confirms.limit is not None
-        self._window: Window[Message] = Window(keeps=is_kept)
+        self._window: Window[Message] = Window()
         with deferred:
-            self._session = Session(broker, name=name, recovery=recovery, is_stopping=self._stopping.is_set)
+            self._session = Session(broker, name=name, recovery=recovery)
             try:
                 self._make_ready()
             except BaseException:
@@ -114,14 +112,11 @@ class Publisher:
         )
         self._encoder = Encoder.of(session.channel, publish, self._properties)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
+    def __exit__(self, *error: object) -> None:
+        if any(error):
             self._abort()
+        else:
+            self.close()
 
     @property
     def blocked(self) -> str:
@@ -129,14 +124,9 @@ class Publisher:
         return self._session.blocked
 
     @property
-    def published(self) -> int:
-        """How many messages were published so far, each counted once."""
-        return self._window.published
-
-    @property
     def unconfirmed(self) -> int:
         """How many messages the broker has neither confirmed nor refused yet."""
-        return self._window.unsettled
+        return len(self._window)
 
     def publish(
         self,
@@ -236,8 +226,7 @@ class Publisher:
 
         May be called from any thread. What was not confirmed may or may not have got through.
         """
-        self._stopping.set()
-        self._session.wake()
+        self._session.stop()
 
     def close(self) -> None:
         """Wait until every message is confirmed or refused, and close the connection.
@@ -248,7 +237,7 @@ class Publisher:
             As `publish`; the connection is closed all the same.
         """
         try:
-            if not self._is_closed and not self._stopping.is_set():
+            if not self._is_closed and not self._session.is_stopped:
                 self.flush()
         finally:
             self._abort()
@@ -264,11 +253,13 @@ class Publisher:
         if self._session.blocked:
             self._release()
             self._run_until(lambda: not self._session.blocked, "the broker to take messages again")
-        number = self._window.published
+        number = self.published
         if self._observer is not None:
             self._observer.published(number)
         self._emit(message)
-        self._window.add(message)
+        if self._confirms.limit is not None:
+            self._window.add(number, message)
+        self.published += 1
         self._buffered += 1
         return number
 
@@ -298,11 +289,11 @@ class Publisher:
             self._session.process_events(0)
             self._turn_at_s = time.monotonic() + TURN_EVERY_S
         if self._is_full():
-            self._run_until(lambda: self._window.unsettled <= self._confirms.low, "confirms")
+            self._run_until(lambda: self.unconfirmed <= self._confirms.low, "confirms")
 
     def _is_full(self) -> bool:
         limit = self._confirms.limit
-        return limit is not None and self._window.unsettled >= limit
+        return limit is not None and self.unconfirmed >= limit
 
     def _release(self) -> None:
         self._session.connection.release()
@@ -312,7 +303,7 @@ class Publisher:
         while True:
             try:
                 self._session.run_until(
-                    lambda: condition() or self._stopping.is_set(), timeout_s=self._timeout_s, what=what
+                    lambda: condition() or self._session.is_stopped, timeout_s=self._timeout_s, what=what
                 )
                 self._check()
                 return
@@ -321,7 +312,7 @@ class Publisher:
 
     def _check(self) -> None:
         """See that the connection is there; get a new one if it is lost and there is a recovery."""
-        if self._stopping.is_set():
+        if self._session.is_stopped:
             raise StoppedError(
                 f"{self._session.name} was stopped with {self.unconfirmed} messages unconfirmed. "
                 "Next: make a new publisher to go on"

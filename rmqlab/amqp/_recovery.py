@@ -7,10 +7,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from rmqlab.broker._connection import NOT_FOUND
 from rmqlab.errors import (
     BrokerError,
     BrokerRefusedError,
@@ -25,8 +26,6 @@ logger = logging.getLogger("rmqlab.amqp")
 
 EventKind = Literal["lost", "cancelled", "retrying", "recovered", "given up", "blocked", "unblocked"]
 LEVELS: dict[EventKind, int] = {"retrying": logging.INFO, "given up": logging.ERROR}
-NOT_FOUND = 404  # AMQP's reply code
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +88,8 @@ class Recovery:
         if self.heartbeat_s is not None and not 1 <= self.heartbeat_s <= 65535:  # noqa: PLR2004 # 16 bits
             raise ValueError(f"heartbeat_s is {self.heartbeat_s}; it goes from 1 to 65535, or is None")
 
-    def retry(self, attempt: Callable[[], T], *, name: str, pause: Callable[[float], None]) -> T:
-        """Call `attempt` until it succeeds, with `pause` between two calls.
-
-        Raises:
-            BrokerError: the last attempt's, when the time limit is over; or one that no other
-                attempt can mend.
-            StoppedError: somebody said stop.
-        """
+    def retry(self, attempt: Callable[[], object], *, name: str, pause: Callable[[float], None]) -> None:
+        """Call `attempt` until it succeeds, with `pause` between two calls."""
 
         def failed(state: RetryCallState) -> None:
             error = state.outcome and state.outcome.exception()
@@ -110,7 +103,7 @@ class Recovery:
             before_sleep=failed,
             reraise=True,
         )
-        return retrying(attempt)
+        retrying(attempt)
 
 
 def notify(

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pika
 from pika import exceptions as amqp_errors
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
@@ -38,8 +37,7 @@ from rmqlab.errors import (
 from rmqlab.interrupts import WAKE_EVERY_S, deferred
 
 CLOSE_TIMEOUT_S = 3
-CLOSE_BLOCKED_TIMEOUT_S = 0.5
-# Nobody is asked: pika's loop turns a few times.
+# Nobody is asked, or nobody answers: pika's loop turns a few times.
 DROP_TIMEOUT_S = 1
 # Longer than the handshake's own limit, which gives the better reason.
 OPEN_TIMEOUT_S = 15
@@ -56,25 +54,17 @@ BrokerTarget = Broker | str | Sequence[str]
 class Session:
     """An open connection and channel, whose loop turns only while somebody waits.
 
-    It belongs to the thread that made it; only `wake` may be called from another one. Whoever
-    calls it defers interrupts: they are raised between two turns of the loop, when what pika
-    and we know of the connection is whole. While `is_ending` they only shorten the wait.
-    `is_stopping` is asked while it waits for another attempt.
+    It belongs to the thread that made it; only `wake` and `stop` may be called from another one.
+    Whoever calls it defers interrupts: they are raised between two turns of the loop, when what
+    pika and we know of the connection is whole. While `is_ending` they only shorten the wait.
     """
 
-    def __init__(
-        self,
-        broker: BrokerTarget,
-        *,
-        name: str,
-        recovery: Recovery | None = None,
-        is_stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, broker: BrokerTarget, *, name: str, recovery: Recovery | None = None) -> None:
         self._addresses = _addresses(broker, given_to=name)
         random.shuffle(self._addresses)
         self.name = name
         self.recovery = recovery
-        self._is_stopping = is_stopping
+        self.is_stopped = False
         self.blocked = ""
         self.is_ending = False
         self._is_silent = False  # whether the broker did not answer in time
@@ -90,7 +80,6 @@ class Session:
 
     def recover(self, set_up: Callable[[], None]) -> None:
         """Open a new connection in place of one that is lost; each attempt calls `set_up`."""
-        lost = self._failure
 
         def attempt() -> None:
             self._open()
@@ -100,7 +89,7 @@ class Session:
             self._try(attempt)
         except BaseException:
             # Half of a connection is none: who goes on after this begins with another one.
-            self._failure = lost or ConnectionLostError(
+            self._failure = ConnectionLostError(
                 f"{self.name} has no connection. Next: see that the broker runs, and try again"
             )
             raise
@@ -118,16 +107,14 @@ class Session:
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0 and not self._is_stopping():
+        while (left_s := end_s - time.monotonic()) > 0 and not self.is_stopped:
             self.process_events(left_s)
-        self._raise_if_stopping()
-
-    def _raise_if_stopping(self) -> None:
-        if self._is_stopping():
+        if self.is_stopped:
             raise StoppedError(
                 f"{self.name} was stopped while it had no connection. Next: make a new one to go on"
             )
 
+    @quiet_pika()
     def _open(self) -> None:
         """Open a connection to the next host."""
         self._close_connection()
@@ -138,27 +125,21 @@ class Session:
         if self.recovery:
             parameters.socket_timeout = min(parameters.socket_timeout, ATTEMPT_TIMEOUT_S)
             parameters.heartbeat = self.recovery.heartbeat_s or parameters.heartbeat
-        with quiet_pika():
-            self._open_connection(parameters, address)
-
-    def _open_connection(self, parameters: pika.URLParameters, address: Address) -> None:
         outcome: list[Exception | None] = []
-        connection = BufferedConnection(
+        self.connection = connection = BufferedConnection(
             parameters,
             on_open_callback=lambda _: outcome.append(None),
             on_open_error_callback=lambda _, error: outcome.append(error),
             on_close_callback=self._on_connection_closed,
             custom_ioloop=self._loop,
         )
-        self.connection = connection
-
         self.run_until(
-            lambda: bool(outcome) or self._is_stopping(),
+            lambda: bool(outcome) or self.is_stopped,
             timeout_s=OPEN_TIMEOUT_S,
             what="the connection to open",
         )
         if not outcome:
-            self._raise_if_stopping()
+            self._pause(0)
         if outcome[0] is not None:
             error = innermost(outcome[0])
             kind = BrokerRefusedError if is_refusal(error) else BrokerUnavailableError
@@ -171,13 +152,7 @@ class Session:
         self.run_until(lambda: bool(opened), timeout_s=OPEN_TIMEOUT_S, what="the channel to open")
 
     def call(self, method: Callable[..., Any], *, timeout_s: float = OPEN_TIMEOUT_S, **arguments: Any) -> Any:
-        """Call a method of the channel that has a `callback`, and return the broker's answer.
-
-        Raises:
-            ChannelClosedError: the broker refused, and closed the channel; says why.
-            TimeLimitError: there was no answer in time.
-            BrokerError: the connection was lost.
-        """
+        """Call a method of the channel that has a `callback`, and return the broker's answer."""
         self.check()
         answers: list[Any] = []
         method(callback=answers.append, **arguments)
@@ -189,17 +164,15 @@ class Session:
         return answers[0].method
 
     def run_until(self, condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-        """Turn the loop until a condition holds; `what` names it in the error. Raises as `call`."""
+        """Turn the loop until a condition holds; `what` names it in the error."""
         if self._loop is None:
             self.check()
-        deadline_s = time.monotonic() + timeout_s
-        is_hurried = False
+        began_s = time.monotonic()
         while not condition():
             self.check()
-            if self.is_ending and deferred.is_pending and not is_hurried:
-                is_hurried = True
-                deadline_s = min(deadline_s, time.monotonic() + STOP_LIMIT_S)
-            if time.monotonic() >= deadline_s:
+            is_hurried = self.is_ending and deferred.is_pending
+            limit_s = min(timeout_s, STOP_LIMIT_S) if is_hurried else timeout_s
+            if time.monotonic() >= began_s + limit_s:
                 why = f", while the broker blocks publishers ({self.blocked})" if self.blocked else ""
                 raise TimeLimitError(
                     f"{self.name} waited {timeout_s:g} s for {what}{why}. "
@@ -227,6 +200,11 @@ class Session:
         if loop is not None:
             loop.add_callback_threadsafe(_nothing)
 
+    def stop(self) -> None:
+        """Let a wait for another attempt end. May be called from any thread."""
+        self.is_stopped = True
+        self.wake()
+
     def close(self) -> None:
         """Close the channel and the connection. Safe to call twice, and when they are gone."""
         with deferred:
@@ -243,14 +221,12 @@ class Session:
         connection = getattr(self, "connection", None)
         if connection is None or connection.is_closed:
             return
-        # One that is being opened is not opened any further, and nobody is asked.
-        limit_s = CLOSE_TIMEOUT_S if connection.is_open else DROP_TIMEOUT_S
+        # A broker that blocks publishers does not even read that they go.
+        is_responsive = connection.is_open and not self.blocked and not self._is_silent
         with contextlib.suppress(amqp_errors.AMQPError), quiet_pika():
             connection.release()
             connection.close()
-        # A broker that blocks publishers does not even read that they go.
-        is_unresponsive = self.blocked or self._is_silent
-        self._run_until_closed(CLOSE_BLOCKED_TIMEOUT_S if is_unresponsive else limit_s)
+        self._run_until_closed(CLOSE_TIMEOUT_S if is_responsive else DROP_TIMEOUT_S)
         self.drop()
 
     def drop(self) -> None:
@@ -270,19 +246,15 @@ class Session:
         with contextlib.suppress(BrokerError), quiet_pika():
             self.run_until(lambda: self.connection.is_closed, timeout_s=timeout_s, what="the end")
 
-    # A connection that ended late, or its channel, has nothing to say of the one in its place.
-
-    def _on_blocked(self, connection: object, frame: Any) -> None:
-        if connection is not self.connection:
-            return
+    def _on_blocked(self, _: object, frame: Any) -> None:
         self.blocked = frame.method.reason or "no reason given"
         notify(self.recovery, "blocked", self.name, self.blocked)
 
-    def _on_unblocked(self, connection: object, _: object) -> None:
-        if connection is not self.connection:
-            return
+    def _on_unblocked(self, *_: object) -> None:
         self.blocked = ""
         notify(self.recovery, "unblocked", self.name)
+
+    # A connection that ended late, or its channel, has nothing to say of the one in its place.
 
     def _on_channel_closed(self, channel: Channel, reason: Exception) -> None:
         if channel is self.channel and isinstance(reason, amqp_errors.ChannelClosedByBroker):

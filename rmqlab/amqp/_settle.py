@@ -67,39 +67,36 @@ class ConsumeObserver(Protocol):
 class Settlement:
     """What a consumer was delivered over one connection, and what it has settled of it.
 
-    With `keeps`, identities of unacknowledged messages are kept. With `counts`, a message goes back
-    by `basic.reject`, which every version counts against a delivery limit, not by `basic.nack`.
+    With `counts`, a message goes back by `basic.reject`, which every version counts against a
+    delivery limit, not by `basic.nack`.
     """
 
-    def __init__(self, acks: Acks, observer: ConsumeObserver | None, *, keeps: bool, counts: bool) -> None:
+    def __init__(self, acks: Acks, observer: ConsumeObserver | None, *, counts: bool) -> None:
         self._acks = acks
         self._observer = observer
-        self._keeps = keeps
         self._counts = counts
         self.forget()
 
     def forget(self) -> None:
         """Begin with a new channel: all that is not acknowledged comes again."""
         self.pending = 0  # how many messages are done, and not acknowledged yet
+        self._ack_tag = 0
         self._unacked: dict[int, str | None] = {}  # identities by delivery tag
-        self._ack_tag = self._last_done = self._last_delivered = 0
 
     @property
     def unacked(self) -> tuple[str | None, ...]:
-        """Identities of the messages that are not acknowledged, where they are kept."""
+        """Identities of the messages that are not acknowledged."""
         return tuple(self._unacked.values())
 
     def deliver(self, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes) -> None:
         """Note a delivery."""
-        tag = self._last_delivered = method.delivery_tag
-        if self._keeps:
-            self._unacked[tag] = properties.message_id
+        if self._acks.every is not None:
+            self._unacked[method.delivery_tag] = properties.message_id
         if self._observer is not None:
-            self._observer.delivered(tag, method.redelivered, properties, body)
+            self._observer.delivered(method.delivery_tag, method.redelivered, properties, body)
 
     def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
         """Settle a message with the broker, perhaps later, together with others."""
-        self._last_done = tag
         every = self._acks.every
         if outcome == "acked" and every is not None:
             self.pending += 1
@@ -126,17 +123,18 @@ class Settlement:
         # be the tag of one of these, which the broker knows no more.
         channel.basic_ack(self._ack_tag, multiple=multiple)
         self.pending = 0
-        for tag in itertools.takewhile(self._ack_tag.__ge__, list(self._unacked)):
+        for tag in list(itertools.takewhile(self._ack_tag.__ge__, self._unacked)):
             del self._unacked[tag]
         self._notify(self._ack_tag, multiple, "acked")
 
     def requeue_rest(self, channel: Channel) -> None:
         """Acknowledge what is done, and put back what was delivered and is not."""
         self.flush(channel)
-        if self._acks.every and self._last_delivered > self._last_done:
-            channel.basic_nack(self._last_delivered, multiple=True, requeue=True)
-            self._notify(self._last_delivered, True, "requeued")
-        self._last_done = self._last_delivered
+        if self._unacked:
+            last = next(reversed(self._unacked))
+            channel.basic_nack(last, multiple=True, requeue=True)
+            self._notify(last, True, "requeued")
+            self._unacked.clear()
 
     def _notify(self, tag: int, multiple: bool, outcome: Outcome) -> None:
         if self._observer is not None:

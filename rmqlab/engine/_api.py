@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pika
 
 from rmqlab import names
-from rmqlab.amqp import Confirms, Publisher, PublishObserver, Recovery, Topology
+from rmqlab.amqp import Publisher, Topology
 from rmqlab.amqp._session import BrokerTarget
 from rmqlab.engine._body import Body, Event, Task
 from rmqlab.engine._topology import TOPOLOGY
@@ -21,12 +22,10 @@ class EngineAPI(Publisher):
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
             cluster.
-        confirms: how long it goes on without the broker's confirm, such as
-            `fire_and_forget()`; None keeps a window of 500 messages unconfirmed.
-        mandatory: whether the broker is to give back what no queue wants.
-        topology: what is declared first; None is the engine's, `engine.TOPOLOGY`.
-        recovery: how to go on when the connection is lost; None ends the API.
-        observer: receives the outcome of each message.
+        topology: what is declared first.
+        name: the connection's name, as the broker's management pages show it.
+        options: further arguments of a `Publisher`: `confirms`, `mandatory`, `recovery`,
+            `observer`, `timeout_s`.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -38,21 +37,11 @@ class EngineAPI(Publisher):
         self,
         broker: BrokerTarget,
         *,
-        confirms: Confirms | None = None,
-        mandatory: bool = False,
-        topology: Topology | None = None,
-        recovery: Recovery | None = None,
-        observer: PublishObserver | None = None,
+        topology: Topology = TOPOLOGY,
+        name: str = "engine-api",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            broker,
-            confirms=confirms,
-            mandatory=mandatory,
-            topology=topology or TOPOLOGY,
-            recovery=recovery,
-            observer=observer,
-            name="engine-api",
-        )
+        super().__init__(broker, topology=topology, name=name, **options)
 
     def publish_task(
         self,

@@ -15,13 +15,7 @@ B = TypeVar("B", bound=Body)
 
 
 def handle_bodies(kind: type[B], handle: Callable[[B], object], name: str) -> OnMessage:
-    """Return what a consumer calls with each message: it reads the body, and hands it on.
-
-    Args:
-        kind: what the bodies are; one that is not is logged and rejected.
-        handle: is called with each; an exception means that it failed, and is logged.
-        name: name of the consumer, for the log.
-    """
+    """Return what a consumer calls with each message: it reads the body, and hands it on."""
 
     def on_message(_method: pika.spec.Basic.Deliver, _properties: pika.BasicProperties, body: bytes) -> None:
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from rmqlab import names
-from rmqlab.amqp import Binding, ConsumeObserver, Consumer, Exchange, Queue, Recovery, Topology
+from rmqlab.amqp import Binding, Consumer, Exchange, Queue, Topology
 from rmqlab.amqp._session import BrokerTarget
 from rmqlab.amqp._work import FailurePolicy
 from rmqlab.engine._body import Event
@@ -27,12 +28,9 @@ class EventSubscriber(Consumer):
         name: name of the subscriber, in logs and on the broker's management pages.
         queue: name of its durable queue, such as `engine:events:billing`; None for one of
             its own.
-        prefetch_count: how many unacknowledged events the broker hands out at a time; 0 is no
-            limit.
         on_failure: the outcome of an event that failed. `reject` drops it: an event is news, which
             is soon out of date, and not work that somebody waits for. `requeue` puts it back.
-        recovery: how to go on when the connection is lost; None ends the subscriber.
-        observer: receives every delivery and its outcome.
+        options: further arguments of a `Consumer`: `prefetch_count`, `ack`, `recovery`, `observer`.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -50,10 +48,8 @@ class EventSubscriber(Consumer):
         *,
         name: str = "event-subscriber",
         queue: str | None = None,
-        prefetch_count: int = 100,
         on_failure: FailurePolicy = "reject",
-        recovery: Recovery | None = None,
-        observer: ConsumeObserver | None = None,
+        **options: Any,
     ) -> None:
         own = queue or ""
         super().__init__(
@@ -68,7 +64,5 @@ class EventSubscriber(Consumer):
                 bindings=(Binding(exchange=names.EVENTS, queue=own),),
             ),
             on_failure=on_failure,
-            prefetch_count=prefetch_count,
-            recovery=recovery,
-            observer=observer,
+            **options,
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from rmqlab import names
-from rmqlab.amqp import Acks, ConsumeObserver, Consumer, Recovery, Topology
+from rmqlab.amqp import Consumer, Topology
 from rmqlab.amqp._session import BrokerTarget
-from rmqlab.amqp._work import FailurePolicy
 from rmqlab.engine._body import Task
 from rmqlab.engine._reading import handle_bodies
 from rmqlab.engine._topology import TOPOLOGY
@@ -27,11 +27,8 @@ class EngineWorker(Consumer):
         queue: name of the queue.
         prefetch_count: how many unacknowledged messages the broker hands out at a time; 0 is
             no limit.
-        ack: when it acknowledges, such as `auto_ack()`; None is after each task.
-        on_failure: the outcome of a task whose work failed, as in `Consumer`.
-        topology: what is declared first; None is the engine's, `engine.TOPOLOGY`.
-        recovery: how to go on when the connection is lost; None ends the worker.
-        observer: receives every delivery and its outcome.
+        topology: what is declared first.
+        options: further arguments of a `Consumer`: `ack`, `on_failure`, `recovery`, `observer`.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -48,11 +45,8 @@ class EngineWorker(Consumer):
         name: str = "engine-worker",
         queue: str = names.TASKS,
         prefetch_count: int = 1,
-        ack: Acks | None = None,
-        on_failure: FailurePolicy = "requeue",
-        topology: Topology | None = None,
-        recovery: Recovery | None = None,
-        observer: ConsumeObserver | None = None,
+        topology: Topology = TOPOLOGY,
+        **options: Any,
     ) -> None:
         super().__init__(
             broker,
@@ -60,10 +54,7 @@ class EngineWorker(Consumer):
             handle_bodies(Task, execute, name),
             name=name,
             threaded=True,
-            topology=topology or TOPOLOGY,
-            ack=ack,
-            on_failure=on_failure,
             prefetch_count=prefetch_count,
-            recovery=recovery,
-            observer=observer,
+            topology=topology,
+            **options,
         )

@@ -183,7 +183,7 @@ def clients_queue(broker: Broker) -> Iterator[str]:
     """Declare a durable classic queue with a name of its own, and delete it at the end."""
     name = f"rmqlab-clients-{secrets.token_hex(4)}"
     # If this process is killed, the broker itself deletes the queue an hour later.
-    topology = Topology(queues=(Queue(name=name, type="classic", expires_ms=3_600_000),))
+    topology = Topology(queues=(Queue(name=name, type="classic", arguments={"x-expires": 3_600_000}),))
     topology.declare(broker)
     try:
         yield name

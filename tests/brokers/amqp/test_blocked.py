@@ -2,83 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-
-import psutil
 import pytest
 
-from rmqlab.amqp import Publisher, confirm_each, connect, fire_and_forget
-from rmqlab.broker import Broker
-from rmqlab.broker._node import MARK, Node, server_script
+from rmqlab.amqp import Publisher, Queue, Topology, confirm_each, fire_and_forget
 from rmqlab.errors import TimeLimitError
 
-QUEUE, OTHER = "rmqlab-test-blocked", "rmqlab-test-unblocked"
-
-
-@pytest.fixture(scope="module")
-def node(request) -> Iterator[Broker]:
-    if not Node.check().usable:
-        if "node" in os.environ.get("RMQLAB_MUST_TEST", "").split():
-            pytest.fail("RMQLAB_MUST_TEST asks for a node")
-        pytest.skip("no rabbitmq-server is installed")
-    with Broker("node") as broker:
-        yield broker
-
-
-def _rabbitmqctl(node: Broker, *arguments: str) -> None:
-    """Run a command of the node's own tools: they find it by its environment."""
-    assert node._source
-    folder = node._source.resources()["folder"]
-    environments = (_environ(process) for process in psutil.process_iter())
-    environment = next(each for each in environments if each.get(MARK) == folder)
-    script = server_script()
-    assert script
-    subprocess.run(
-        [Path(script).with_name("rabbitmqctl"), *arguments],
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-
-
-def _environ(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except psutil.Error:
-        return {}
-
-
-@pytest.fixture(scope="module")
-def low_on_memory(node: Broker) -> None:
-    """From the first test that asks for it on, until the last one ends it."""
-    connection = connect(node)
-    channel = connection.channel()
-    for queue in (QUEUE, OTHER):
-        channel.queue_declare(queue, durable=True)
-    connection.close()
-    _rabbitmqctl(node, "set_vm_memory_high_watermark", "0.000001")
+QUEUE = "rmqlab-test-blocked"
+TOPOLOGY = Topology(queues=(Queue(name=QUEUE),))
 
 
 @pytest.mark.parametrize("confirms", [confirm_each(), fire_and_forget()], ids=lambda each: each.name)
-def test_a_blocked_publisher_gives_up_at_its_time_limit(node, low_on_memory, confirms) -> None:
+def test_a_blocked_publisher_gives_up_at_its_time_limit(own_broker, confirms) -> None:
+    TOPOLOGY.declare(own_broker)
     with (
+        own_broker.memory_alarm(),
         pytest.raises(TimeLimitError, match=r"blocks publishers \(low on memory\).*Next: "),
-        Publisher(node, routing_key=QUEUE, confirms=confirms, timeout_s=1) as publisher,
+        Publisher(own_broker, routing_key=QUEUE, confirms=confirms, timeout_s=1) as publisher,
     ):
         while True:
             publisher.publish(b"x")
 
 
-def test_a_publisher_goes_on_when_the_alarm_is_over(node, low_on_memory) -> None:
-    with Publisher(node, routing_key=OTHER, confirms=fire_and_forget(), timeout_s=60) as publisher:
-        publisher.publish(b"first")
-        publisher.wait(0.5)
-        assert publisher.blocked == "low on memory"
-        _rabbitmqctl(node, "set_vm_memory_high_watermark", "0.4")
+def test_a_publisher_goes_on_when_the_alarm_is_over(own_broker) -> None:
+    TOPOLOGY.delete(own_broker)
+    with Publisher(
+        own_broker, routing_key=QUEUE, topology=TOPOLOGY, confirms=fire_and_forget(), timeout_s=60
+    ) as publisher:
+        with own_broker.memory_alarm():
+            publisher.publish(b"first")
+            publisher.wait(0.5)
+            assert publisher.blocked == "low on memory"
         publisher.publish(b"second")
         assert publisher.blocked == ""
-    node.wait_for_queue(OTHER, ready=2)
+    own_broker.wait_for_queue(QUEUE, ready=2)

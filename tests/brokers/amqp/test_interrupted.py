@@ -200,35 +200,6 @@ def test_an_interrupted_consumer_consumes_on(
         assert done == set(range(size))
 
 
-@OFTEN
-def test_an_interrupted_engine_goes_on(broker, channel, queue, chance, times) -> None:
-    interrupter = Interrupter()
-    published: set[str] = set()
-    worked: set[str] = set()
-
-    def execute(task: Task) -> None:
-        time.sleep(chance.choice((0, 0.001)))
-        worked.add(task.engine_id)
-
-    with EngineAPI(broker) as api, EngineWorker(broker, execute, prefetch_count=5) as worker:
-
-        def publish() -> None:
-            for _ in range(50):
-                name = f"engine-{len(published)}-{interrupter.count}"
-                api.publish_task(Task(engine_id=name, action="process"))
-                published.add(name)
-            api.flush()
-
-        def run() -> None:
-            worker.run(idle_s=0.05)
-
-        while interrupter.count < times:
-            interrupter.run(chance.choice((publish, run)), chance.uniform(0, 0.1))
-        api.flush()
-        worker.run(idle_s=0.3)
-    assert published <= worked
-
-
 @pytest.mark.parametrize("threaded", [False, True], ids=["", "threaded"])
 @pytest.mark.parametrize("ack", [ack_each(), ack_every(5)], ids=["each", "every 5"])
 def test_a_message_whose_work_was_interrupted_comes_again(broker, channel, queue, threaded, ack) -> None:

@@ -135,24 +135,6 @@ def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, capl
     _left(broker, 0)
 
 
-def test_a_requeued_message_comes_again_flagged(broker, fill) -> None:
-    fill(1)
-    record = Record()
-    calls: list[bool] = []
-
-    def fail_once(method, _properties, _body) -> None:
-        calls.append(bool(method.redelivered))
-        if len(calls) == 1:
-            raise RuntimeError("once")
-
-    with Consumer(broker, QUEUE, fail_once, on_failure="requeue", observer=record) as consumer:
-        consumer.run(count=2)
-
-    assert calls == [False, True]
-    assert record.outcomes == {1: "requeued", 2: "acked"}
-    _left(broker, 0)
-
-
 def test_a_few_messages_are_acknowledged_though_more_would_be_needed(broker, fill) -> None:
     fill(3)
     record = Record()

@@ -24,9 +24,7 @@ from rmqlab.amqp import (
 from rmqlab.broker import Link
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
 from rmqlab.errors import (
-    BrokerRefusedError,
     BrokerUnavailableError,
-    ConnectionLostError,
     StoppedError,
     TopologyMismatchError,
 )
@@ -94,9 +92,9 @@ def hosts_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def queue(channel) -> None:
-    channel.queue_delete(QUEUE)
-    TOPOLOGY.declare(channel)
+def queue(broker) -> None:
+    TOPOLOGY.delete(broker)
+    TOPOLOGY.declare(broker)
 
 
 @pytest.fixture
@@ -166,18 +164,6 @@ def test_no_more_is_kept_than_may_be_unconfirmed(broker, channel, recovery, in_t
     publisher.close()
 
 
-def test_a_password_that_is_wrong_ends_it_at_once(broker, events) -> None:
-    recovery = Recovery(timeout_s=WAIT_S, on_event=events)
-    url = broker.url.replace("@", "wrong@", 1)
-    started_s = time.monotonic()
-
-    with pytest.raises(BrokerRefusedError, match="refuses user"):
-        Publisher(url, recovery=recovery)
-
-    assert time.monotonic() - started_s < WAIT_S / 2
-    assert "retrying" not in events.kinds
-
-
 def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
     recovery = Recovery(first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.3, on_event=events)
 
@@ -188,19 +174,10 @@ def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
     assert events.kinds[-1] == "given up"
 
 
-def test_one_of_several_hosts_will_do(broker, channel, recovery) -> None:
-    dead = "amqp://guest:guest@127.0.0.1:1/"
-    for _ in range(5):
-        with Publisher([dead, broker.url], routing_key=QUEUE, recovery=recovery) as publisher:
-            publisher.publish(b"x")
-
-    assert len(take_all(channel, QUEUE)) == 5
-
-
 def test_a_queue_with_other_settings_is_no_reason_to_try_again(broker, channel, recovery, events) -> None:
     other = Topology(queues=(Queue(name=QUEUE, max_length=1),))
 
-    with pytest.raises(TopologyMismatchError, match="max_length"):
+    with pytest.raises(TopologyMismatchError, match="x-max-length"):
         Consumer(broker, QUEUE, topology=other, recovery=recovery)
 
     assert "retrying" not in events.kinds
@@ -274,18 +251,10 @@ def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in
     assert received == [1]
 
 
-@pytest.mark.parametrize("threaded", [False, True])
-def test_a_queue_that_is_deleted_is_declared_again(
-    broker, channel, recovery, events, in_thread, threaded: bool
-) -> None:
+def test_a_queue_that_is_deleted_is_declared_again(broker, channel, recovery, events, in_thread) -> None:
     done: list[bytes] = []
     with Consumer(
-        broker,
-        QUEUE,
-        lambda _m, _p, body: done.append(body),
-        topology=TOPOLOGY,
-        recovery=recovery,
-        threaded=threaded,
+        broker, QUEUE, lambda *message: done.append(message[2]), topology=TOPOLOGY, recovery=recovery
     ) as consumer:
         running = in_thread(lambda: consumer.run(count=2))
         channel.basic_publish("", QUEUE, b"before")
@@ -342,7 +311,7 @@ def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
         assert eventually(lambda: ledger.received == 2)
         channel.queue_delete(QUEUE)
         events.wait_for("retrying")
-        TOPOLOGY.declare(channel)
+        TOPOLOGY.declare(broker)
         events.wait_for("recovered")
         channel.basic_publish("", QUEUE, b"after")
         work.go_on.set()
@@ -424,11 +393,3 @@ def test_stop_ends_a_publisher_whose_broker_is_silent(broker, in_thread, recover
 def test_times_that_are_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Recovery(**wrong)
-
-
-def test_without_a_recovery_a_lost_connection_ends_the_publisher(broker, channel) -> None:
-    with Link(broker) as link, pytest.raises(ConnectionLostError, match="Next: "):
-        with Publisher(link.url, routing_key=QUEUE) as publisher:
-            link.close()
-            publisher.publish(b"x")
-            publisher.flush()

