@@ -14,8 +14,9 @@ SPECIAL_NAMES = {DEFAULT_EXCHANGE: "default exchange", ("queue", ""): "named by 
 # Okabe and Ito's colors, as in rmqlab.figures, which a package below it cannot import; the fills
 # are tints of the same.
 INK, GREY = "#222222", "#737373"
-BORDERS = {"publishers": "#009E73", "exchange": "#E69F00", "queue": "#0072B2"}
-FILLS = {"publishers": "#E0F3EE", "exchange": "#FCF3E0", "queue": "#E0EEF6"}
+# Programs are blue, and what the broker has is orange, as in the pictures of the lessons.
+BORDERS = {"publishers": "#0072B2", "exchange": "#D55E00", "queue": "#D55E00"}
+FILLS = {"publishers": "#EEF5FA", "exchange": "#FDF3EC", "queue": "#FDF3EC"}
 LINES: dict[EdgeKind, tuple[str, str, str]] = {  # color, dashes, color of the small label
     "publish": (GREY, "", GREY),
     "binding": (INK, "", INK),

@@ -135,8 +135,8 @@ def run_workload(
     Returns:
         One row a run: workers, prefetch, published, received (deliveries), acked, rejected,
         redelivered, work_s (of all tasks), makespan_s (from the workers' beginning to the last
-        task's end), ideal_s (if the work were shared without loss), rate_msg_s (acked over
-        makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a worker's time, what
+        task's end), ideal_s (the work over the workers, or the longest task if that takes longer),
+        rate_msg_s (acked over makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a worker's time, what
         each task took beyond its work), busy_core_s (of all of this machine's cores), lag_p99_ms
         (99 of 100 tasks were published no later than so long after they were due; NaN without
         a replay), jain (Jain's index of the tasks that each worker did), jain_busy (of the time
@@ -282,7 +282,9 @@ def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, 
         provenance,
         {name: _side_by_side(frames, by) for name, frames in details.items()},
         {
-            "depth": lambda result: plot_depth(result.details["depth"]),
+            "depth": lambda result: plot_depth(
+                result.details["depth"], last_s=result.details["tasks"]["published_s"].max()
+            ),
             "gantt": lambda result: plot_gantt(result.details["deliveries"], by=by),
             "sharing": lambda result: plot_sharing(result.rows),
             "outcomes": lambda result: plot_outcomes(result.details["tasks"], by=by),
@@ -302,7 +304,8 @@ def _side_by_side(frames: Mapping[Any, pd.DataFrame], by: str | None) -> pd.Data
 def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
     totals, fairness = run.ledger.totals(), report.fairness().iloc[0]
     makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
-    ideal_s = run.config.workload.work_s / len(run.config.queues)
+    longest_s = max(job.duration_s for job in run.config.workload)
+    ideal_s = max(run.config.workload.work_s / len(run.config.queues), longest_s)
     return {
         "workers": len(run.config.queues),
         "prefetch": run.config.prefetch_count,

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba_array
 from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
 
-from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, new_figure
+from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, label, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEADROOM = 1.2  # for the legend, over the highest point
-# Two shades in parity: where one task ends and the next begins stays visible.
-SHADES = (MEASURED, COLORS[5])
 MARKED = {"redelivered": COLORS[1], "requeued": COLORS[4]}
 LANE_IN = 0.3
 LANES_IN = 8.0  # of all axes together, at most
@@ -30,14 +29,15 @@ BAR = 0.8  # of a lane
 
 
 def plot_speedup(rows: pd.DataFrame) -> Figure:
-    """Draw makespan and throughput against the number of workers, beside the ideal lines."""
+    """Draw makespan and efficiency against the number of workers, beside the ideal lines."""
     runs = rows.sort_values("workers")
     workers = runs["workers"]
     with new_figure(1, 2) as (figure, (left, right)):
         _beside_ideal(left, workers, measured=runs["makespan_s"], ideal=runs["ideal_s"])
         left.set(ylabel="makespan (s)", title=_speedup_title(runs))
-        _beside_ideal(right, workers, measured=runs["rate_msg_s"], ideal=runs["acked"] / runs["ideal_s"])
-        right.set(ylabel="throughput (tasks/s)")
+        _beside_ideal(right, workers, measured=runs["efficiency"], ideal=runs["efficiency"] * 0 + 1)
+        right.set(ylabel="efficiency", title=f"{runs['efficiency'].iloc[-1]:.0%} of the ideal at the end")
+        right.yaxis.set_major_formatter(PercentFormatter(1))
         for axes in (left, right):
             highest = max(float(np.max(line.get_ydata())) for line in axes.get_lines())
             axes.set(xlabel="workers", ylim=(0, highest * HEADROOM))
@@ -47,8 +47,13 @@ def plot_speedup(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_depth(depth: pd.DataFrame) -> Figure:
-    """Draw how many tasks wait in the queue over time, one line for each number of workers."""
+def plot_depth(depth: pd.DataFrame, *, last_s: float | None = None) -> Figure:
+    """Draw how many tasks wait in the queue over time, one line for each number of workers.
+
+    Args:
+        depth: one row an observation: workers, time_s, ready.
+        last_s: when the last task arrived, in seconds; None draws no mark.
+    """
     peaks = depth.loc[depth.groupby("workers")["ready"].idxmax()]
     with new_figure(1, 1) as (figure, (axes,)):
         for number, (_, run) in enumerate(depth.groupby("workers")):
@@ -65,6 +70,9 @@ def plot_depth(depth: pd.DataFrame) -> Figure:
         )
         axes.set_ylim(0, depth["ready"].max() * HEADROOM + 1)
         axes.legend(title="the most that wait")
+        if last_s is not None:
+            axes.axvline(last_s, linestyle=":", color=GREY)
+            label(axes, "last arrival", last_s, depth["ready"].max(), GREY, offset=(5, 8))
     return figure
 
 
@@ -132,15 +140,18 @@ def _bars(axes: Axes, rows: pd.DataFrame, lanes: list[str]) -> set[str]:
     left, right = (bars["begun_s"] - start_s).to_numpy(), (bars["settled_s"] - start_s).to_numpy()
     low, high = lane - BAR / 2, lane + BAR / 2
     corners = np.stack([left, low, left, high, right, high, right, low], axis=1).reshape(-1, 4, 2)
-    parity = bars.groupby("consumer").cumcount().to_numpy() % len(SHADES)
-    colors = np.array(SHADES, dtype=object)[parity]
+    colors = np.full(len(bars), MEASURED, dtype=object)
     is_marked = {
         "requeued": (bars["outcome"] == "requeued").to_numpy(),
         "redelivered": bars["redelivered"].to_numpy(bool),
     }
     for kind, which in is_marked.items():
         colors[which] = MARKED[kind]
-    axes.add_collection(PolyCollection(list(corners), facecolors=to_rgba_array(list(colors)), linewidths=0))
+    # A white edge shows where one task ends and the next one begins.
+    bars_drawn = PolyCollection(
+        list(corners), facecolors=to_rgba_array(list(colors)), edgecolors="white", linewidths=0.4
+    )
+    axes.add_collection(bars_drawn)
     return {kind for kind, color in MARKED.items() if (colors == color).any()}
 
 
