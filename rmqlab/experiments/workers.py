@@ -137,7 +137,8 @@ def run_workload(
         redelivered, work_s (of all tasks), makespan_s (from the workers' beginning to the last
         task's end), ideal_s (the work over the workers, or the longest task if that takes longer),
         rate_msg_s (acked over makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a
-        worker's time, what each task took beyond its work), busy_core_s (of all of this machine's cores), lag_p99_ms
+        worker's time, what each task took beyond its work), busy_core_s (of all of this machine's
+        cores), lag_p99_ms
         (99 of 100 tasks were published no later than so long after they were due; NaN without
         a replay), jain (Jain's index of the tasks that each worker did), jain_busy (of the time
         that each had a task), idle_share (part of the workers' time without a task).
