@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import logging
 import os
 import signal
@@ -166,7 +167,8 @@ def run(
         for path, count in counts.items():
             task = progress.add_task(path.stem, total=count)
             execution = lessons.execute(path, lambda task=task: progress.advance(task))  # type: ignore[misc]
-            execution.notebook.metadata[lessons.PLACE] = provenance(running)
+            when = {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
+            execution.notebook.metadata[lessons.PLACE] = provenance(running) | when
             executions.append(execution)
             if execution.error:
                 progress.console.print(
