@@ -27,6 +27,7 @@ SOCKETS = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 WORKERS_A_CORE = 2
 MOST_WORKERS = 8
 SHORT_HEARTBEAT_S = 2
+WITHOUT_BROKER = {"unit", "browser"}  # folders of tests
 # The files that take longest come first, so that all processes end at about the same time.
 LONGEST = (
     "A2_break_everything",
@@ -59,7 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the workers are started, which inherit the environment
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if _has_workers(session.config):
+    # Which tests there are is not known yet, only where they are looked for.
+    if _has_workers(session.config) and any(
+        WITHOUT_BROKER.isdisjoint(Path(where).parts) for where in session.config.args
+    ):
         _start_broker(session.config)
 
 
