@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ LOOPBACK, EVERYWHERE = "127.0.0.1", ""
 ENGINE_TIMEOUT_S = 5  # for a question to the engine
 PULL_TIMEOUT_S = 600  # without a sign of life
 CONTROL_TIMEOUT_S = 30
+PAUSE_TIMEOUT_S = 10
 
 NO_ENGINE_FIX = (
     "start Docker, or Podman's socket with DOCKER_HOST pointing at it; "
@@ -117,8 +119,16 @@ class Container(Server):
         return self._status() not in ("exited", "dead", "removing", None)
 
     def pause(self) -> None:
-        with self._engine() as engine:
-            engine.pause(self._name)
+        """Freeze the processes of the container; runc gives up when a busy one cannot be frozen at once."""
+        last_try = time.monotonic() + PAUSE_TIMEOUT_S
+        while True:
+            try:
+                with self._engine() as engine:
+                    engine.pause(self._name)
+                return
+            except BrokerError:
+                if time.monotonic() > last_try or self._status() != "running":
+                    raise
 
     def resume(self) -> None:
         if self._status() == "paused":

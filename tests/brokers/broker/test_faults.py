@@ -190,6 +190,29 @@ def test_an_interrupt_resumes_it(own: OwnBroker) -> None:
     assert _takes_connections(own)
 
 
+def test_a_freeze_that_the_engine_did_not_manage_is_tried_again(
+    own: OwnBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As runc does on a busy machine: "unable to freeze"."""
+    if own.source != "container":
+        pytest.skip("a node's processes are stopped by the system")
+    from docker import APIClient
+    from docker.errors import APIError
+
+    pause, refusals = APIClient.pause, [APIError("unable to freeze")] * 2
+
+    def refuse_twice(client: APIClient, name: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        pause(client, name)
+
+    monkeypatch.setattr(APIClient, "pause", refuse_twice)
+    with own.paused() as outage:
+        assert outage.down_ns
+    assert not refusals
+    assert _takes_connections(own)
+
+
 # --- low on memory ----------------------------------------------------------------------
 
 
