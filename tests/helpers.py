@@ -117,6 +117,7 @@ def running(
     stdin: int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
     under: tuple[str, ...] = (),
+    cwd: Path | None = None,
     **settings: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run Python without the session's settings; it ends with the block, and after two minutes at most."""
@@ -124,6 +125,7 @@ def running(
     with subprocess.Popen(
         [*under, sys.executable, *arguments],
         env=inherited | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | settings,
+        cwd=cwd,
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -22,14 +23,15 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
+from rmqlab.app.course_copy import provide_course
 from rmqlab.app.terminal import end_with_terminal
 from rmqlab.broker import Broker, start_broker
 from rmqlab.errors import RmqlabError
 from rmqlab.interrupts import exit_code_of, wait_for
 
 INTERRUPTED = 130  # as a shell says it of SIGINT
+START_TIMEOUT_S = 20  # for a broker that is starting when the lab is to end
 
-ROOT = Path(__file__).parents[2]
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 PROGRESS = ("{task.description}", BarColumn(), MofNCompleteColumn(), "cells", TimeElapsedColumn())
@@ -122,13 +124,24 @@ def lab(
         int, typer.Option(min=0, max=65535, help="Port of JupyterLab; the next free one if taken.")
     ] = 8888,
 ) -> None:
-    """Start a broker, and JupyterLab on the lessons, until Ctrl-C."""
-    from rmqlab.app.lab import run_lab
+    """Start a broker, and JupyterLab on the lessons, until Ctrl-C.
 
-    if not (ROOT / FIRST_LESSON).is_file():
-        raise RmqlabError("There are no lessons beside the package. Next: run from a clone of the repository")
+    Where rmqlab was installed and not cloned, the lessons are copied to a folder here, once.
+    """
+    # Nothing is to come between the reader and the lesson, such as news of Jupyter.
+    paths = [str(JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    with _broker_meanwhile() as broker:
+        from rmqlab.app.lab import run_lab  # takes a second
+
+        course = provide_course(Path.cwd())
+        run_lab(_lab_arguments(course, browser=browser, port=port), broker)
+    err.print("JupyterLab and its broker have ended.")
+
+
+def _lab_arguments(course: Path, *, browser: bool, port: int) -> list[str]:
     arguments = [
-        f"--ServerApp.root_dir={ROOT}",
+        f"--ServerApp.root_dir={course}",
         f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.ip=127.0.0.1",
@@ -137,13 +150,7 @@ def lab(
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--ServerApp.allow_root=True")
-    with _broker() as running, _environment(running):
-        # Nothing is to come between the reader and the lesson, such as news of Jupyter.
-        paths = [str(JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
-        os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-        # In this process, so that whatever ends it ends JupyterLab too.
-        run_lab(arguments)
-    err.print("JupyterLab and its broker have ended.")
+    return arguments
 
 
 @app.command()
@@ -193,15 +200,50 @@ def _broker() -> Iterator[Broker]:
     with err.status("starting a broker"):
         running = start_broker()
     with running:
-        err.print(f"RabbitMQ {running.version}, source: {running.source}")
-        if running.shared_virtual_host:
-            err.print(
-                f"The virtual host {running.shared_virtual_host!r} is shared with others. "
-                "The lab deletes what it makes there, and nothing else.",
-                markup=False,
-                soft_wrap=True,
-            )
+        _introduce(running)
         yield running
+
+
+@contextlib.contextmanager
+def _broker_meanwhile() -> Iterator[Future[dict[str, str]]]:
+    """Start the broker in a thread, for what can begin without it; stop it at the end.
+
+    Gives what the environment needs to find the broker, once it is up; or why there is none,
+    which is raised at the end as well.
+    """
+    running: Future[Broker] = Future()
+    environment: Future[dict[str, str]] = Future()
+
+    def start() -> None:
+        try:
+            running.set_result(broker := start_broker())
+            _introduce(broker)
+            os.environ.update(broker.environment())  # for terminals
+            environment.set_result(broker.environment())
+        except Exception as error:
+            environment.set_exception(error)
+
+    threading.Thread(target=start, name="rmqlab-broker", daemon=True).start()
+    try:
+        yield environment
+        if environment.done():
+            environment.result()
+    finally:
+        with contextlib.suppress(TimeoutError):  # an image is on its way, and no container is there yet
+            environment.exception(START_TIMEOUT_S)
+        if running.done():
+            running.result().stop()
+
+
+def _introduce(running: Broker) -> None:
+    err.print(f"RabbitMQ {running.version}, source: {running.source}")
+    if running.shared_virtual_host:
+        err.print(
+            f"The virtual host {running.shared_virtual_host!r} is shared with others. "
+            "The lab deletes what it makes there, and nothing else.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @contextlib.contextmanager

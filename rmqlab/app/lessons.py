@@ -13,9 +13,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
+from rmqlab.app.course_copy import provide_course
 from rmqlab.errors import LessonError
 
-FOLDER = Path(__file__).parents[2] / "notebooks"
 CELL_TIMEOUT_S = 120
 KEPT_CELL_METADATA = ("tags", "jupyter")
 PLACE = "rmqlab"  # the notebook's metadata of where it was executed
@@ -44,15 +44,12 @@ def find_lessons(paths: list[Path]) -> list[Path]:
     """Return the notebooks to use: those that are named, or else all lessons, in their order.
 
     Raises:
-        LessonError: one that is named is not there, or there are no lessons.
+        LessonError: one that is named is not there, or the lessons cannot be copied here.
     """
     for path in paths:
         if not path.is_file():
             raise LessonError(f"There is no notebook {path}. Next: name one of those in notebooks/")
-    found = paths or sorted(FOLDER.glob("*.ipynb"))
-    if not found:
-        raise LessonError("There are no notebooks. Next: run from a clone of the repository")
-    return found
+    return paths or sorted((provide_course(Path.cwd()) / "notebooks").glob("*.ipynb"))
 
 
 def read_lesson(path: Path) -> NotebookNode:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from rmqlab.course import DATA
 from rmqlab.engine import Task
 from rmqlab.measure._load import SEED, Durations
 
-ENGINE_TASKS = Path(__file__).parents[2] / "data" / "engine_tasks.csv"
+ENGINE_TASKS = DATA / "engine_tasks.csv"
 
 
 @dataclass(frozen=True, slots=True)

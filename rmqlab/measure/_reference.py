@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from rmqlab.broker import Broker
+from rmqlab.course import DATA
 from rmqlab.errors import DataError
 from rmqlab.measure._report import provenance
 
-FOLDER = Path(__file__).parents[2] / "data" / "reference"
+FOLDER = DATA / "reference"
 KEEP_SETTING = "RMQLAB_KEEP_REFERENCE"
 PROVENANCE = ("rabbitmq", "pika", "python", "cores")
 

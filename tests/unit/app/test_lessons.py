@@ -90,13 +90,6 @@ def test_a_lesson_that_is_not_there_is_named(tmp_path: Path) -> None:
         lessons.find_lessons([tmp_path / "nope.ipynb"])
 
 
-def test_a_folder_without_lessons_is_an_error(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(lessons, "FOLDER", tmp_path)
-
-    with pytest.raises(LessonError, match=r"no notebooks.*Next: "):
-        lessons.find_lessons([])
-
-
 @pytest.mark.parametrize("text", ["", "text", "{}", "[]", '{"cells": 1}'])
 def test_a_file_that_is_no_notebook_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "lesson.ipynb"

@@ -1,0 +1,73 @@
+"""The package as it comes from PyPI: a wheel, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from helpers import read_until, running
+
+from rmqlab.broker import Broker
+from rmqlab.course import COURSE
+
+LESSON = "notebooks/01_queue_engine_tasks.ipynb"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel's own content, for `PYTHONPATH`; what it depends on is here already."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, COURSE)
+    subprocess.run((*pip, *build), check=True, timeout=120)
+    [wheel] = folder.glob("*.whl")
+    subprocess.run(
+        (*pip, "install", "--no-deps", "--target", folder / "packages", wheel), check=True, timeout=120
+    )
+    return folder / "packages"
+
+
+def _look(folder: Path, settings: dict[str, str]) -> dict:
+    """Open the lab in a folder; give what it serves of a lesson."""
+    command = ("-m", "rmqlab", "lab", "--no-browser", "--port", "0")
+    with running(*command, stdin=subprocess.DEVNULL, cwd=folder, **settings) as process:
+        shown = read_until(process.stderr, "    http://").split()[-1]
+        server, _, token = shown.partition("/lab/tree/notebooks/00_start_here.ipynb?token=")
+        with urlopen(f"{server}/api/contents/{LESSON}?token={token}", timeout=30) as answer:
+            return json.load(answer)["content"]
+
+
+def test_the_lab_gives_a_copy_of_the_lessons_which_its_reader_may_change(
+    broker: Broker, packages: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "empty"
+    here.mkdir()
+    settings = broker.environment() | {
+        "PYTHONPATH": str(packages),
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
+    }
+
+    cells = [cell for cell in _look(here, settings)["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["metadata"]["trusted"] for cell in cells)
+    [copy] = here.iterdir()
+    lesson = copy / LESSON
+    lesson.write_text(lesson.read_text().replace("# Queue", "# My queue", 1))
+    mine = lesson.read_text()
+    assert "# My queue" in mine
+    assert _look(here, settings)["cells"][0]["source"].startswith("# My queue")
+    assert lesson.read_text() == mine
+    assert list(here.iterdir()) == [copy]
+
+
+def test_a_lesson_runs_from_it(broker: Broker, packages: Path, tmp_path: Path) -> None:
+    settings = broker.environment() | {"PYTHONPATH": str(packages)}
+    lesson = packages / "rmqlab/_course/notebooks/00_start_here.ipynb"
+    with running("-m", "rmqlab", "run", str(lesson), cwd=tmp_path, **settings) as process:
+        out, err = process.communicate(timeout=120)
+
+    assert process.returncode == 0, err
+    assert "Report:" in out
