@@ -99,6 +99,10 @@ class NameTakenError(BrokerError):
     """A queue or an exchange that the lab did not make has the name that it would use."""
 
 
+class ClassroomError(BrokerError):
+    """A classroom cannot be made, shown or taken away."""
+
+
 class RejectError(RmqlabError):
     """Raised by a consumer's work to say that a message is to be rejected, and not requeued."""
 

@@ -1,4 +1,4 @@
-"""The command `rmqlab`: doctor, broker, lab, run."""
+"""The command `rmqlab`: doctor, broker, lab, run, classroom."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -26,12 +27,14 @@ from rich.table import Table
 from rmqlab.app.course_copy import provide_course
 from rmqlab.app.terminal import end_with_terminal
 from rmqlab.broker import Broker, start_broker
+from rmqlab.classroom.room import Limits, Room
 from rmqlab.errors import RmqlabError
 from rmqlab.interrupts import exit_code_of, wait_for
 
 INTERRUPTED = 130  # as a shell says it of SIGINT
 START_TIMEOUT_S = 20  # for a broker that is starting when the lab is to end
 
+LIMITS = Limits()
 JUPYTER_CONFIG = Path(__file__).with_name("jupyter")
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 PROGRESS = ("{task.description}", BarColumn(), MofNCompleteColumn(), "cells", TimeElapsedColumn())
@@ -192,6 +195,58 @@ def run(
         raise RmqlabError(
             f"{len(failed)} of {len(executions)} lessons failed: {', '.join(failed)}. Next: see the report"
         )
+
+
+@app.command()
+def classroom(  # noqa: PLR0917 # typer reads its options from the parameters
+    seats: Annotated[
+        int | None, typer.Argument(help="How many seats to make; none shows the room's page.")
+    ] = None,
+    room: Annotated[str, typer.Option(help="Tells it from other rooms on the same broker.")] = "room",
+    host: Annotated[str, typer.Option(help="What the seats call the broker's host.")] = "",
+    connections: Annotated[int, typer.Option(min=5, help="Connections of a seat.")] = LIMITS.connections,
+    queues: Annotated[int, typer.Option(min=5, help="Queues of a seat.")] = LIMITS.queues,
+    megabytes: Annotated[int, typer.Option(min=1, help="Megabytes in each queue.")] = LIMITS.megabytes,
+    end: Annotated[bool, typer.Option("--end", help="Take the room away again.")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the room's page in a browser.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the room's page.")] = 8899,
+) -> None:
+    """Make seats for a room of learners on the broker of AMQP_URL, show how far they are, or end it.
+
+    `rmqlab classroom 20` makes twenty seats, `rmqlab classroom` shows the room while it works, and
+    `rmqlab classroom --end` takes away what the first one made.
+    """
+    place = Room(room)
+    if end:
+        out.print(f"The room {room} has ended; it had {place.end()} seats.")
+    elif seats is None:
+        _show_room(place, port=port, browser=browser)
+    else:
+        _open_room(place, seats, Limits(connections, queues, megabytes), host)
+
+
+def _open_room(room: Room, seats: int, limits: Limits, host: str) -> None:
+    from rmqlab.classroom.handout import write_handout
+
+    with err.status("making the seats"):
+        made = room.open(seats, limits, host=host)
+    page, table = write_handout(made, Path.cwd(), room.name)
+    out.print(f"{seats} seats. To print: {page}\nTo paste: {table}", soft_wrap=True)
+    if (host or room.host) in ("localhost", "127.0.0.1", "::1"):
+        err.print(
+            "Other machines cannot reach this broker by that name. Next: end the room, and use --host",
+            soft_wrap=True,
+        )
+
+
+def _show_room(room: Room, *, port: int, browser: bool) -> None:
+    from rmqlab.classroom.screen import serve
+
+    with serve(room, port) as address:
+        out.print(f"The room's page: {address}\nCtrl-C ends it; the room stays.")
+        if browser:
+            webbrowser.open(address)
+        wait_for(threading.Event().wait)
 
 
 @contextlib.contextmanager

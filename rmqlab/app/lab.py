@@ -15,6 +15,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyterlab.labapp import LabApp
 
+from rmqlab.classroom.seat import kernel_options
 from rmqlab.errors import RmqlabError
 
 ENDED_WELL = (None, 0, 128 + signal.SIGTERM)
@@ -66,7 +67,8 @@ class Kernels(AsyncMappingKernelManager):
 
     async def _async_start_kernel(self, *, env: Environment | None = None, **options: Any) -> str:
         variables = await asyncio.shield(asyncio.wrap_future(self.broker))
-        return await super()._async_start_kernel(env={**(env or os.environ), **variables}, **options)
+        environment = {**(env or os.environ), **variables}
+        return await super()._async_start_kernel(env=environment, extra_arguments=kernel_options(), **options)
 
     start_kernel = _async_start_kernel  # type: ignore[assignment] # as its base does
 

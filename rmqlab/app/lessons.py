@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 from rmqlab.app.course_copy import provide_course
+from rmqlab.classroom.seat import LESSON_SETTING, kernel_options
 from rmqlab.errors import LessonError
 
 CELL_TIMEOUT_S = 120
@@ -90,12 +92,12 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
         # One output a stream, or each step of a progress bar would be an output of its own.
         coalesce_streams=True,
         # A kernel warns of its own TCP ports, which are on loopback.
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        extra_arguments=["--IPKernelApp.log_level=ERROR", *kernel_options()],
     )
     started = time.perf_counter()
     error = ""
     try:
-        client.execute()
+        client.execute(env=os.environ | {LESSON_SETTING: path.name})
     except CellExecutionError as failure:
         error = f"{_failed_cell(notebook)} raised {failure.ename}: {failure.evalue}"
     except CellTimeoutError:

@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from rmqlab import names
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims, clean_up
-from rmqlab.broker._connection import probe
+from rmqlab.broker._connection import ServerInfo, probe
 from rmqlab.broker._management import Management
 from rmqlab.broker._source import Check, Endpoint, Resources, Source, token
 from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabError
@@ -49,7 +49,7 @@ class External(Source):
             raise NOT_SET.error()
         self._given = Address.parse(url, setting=URL_SETTING)
         self._server_info = probe(self._given)
-        self._management_url = self._find_management()
+        self._management_url = find_management(self._given, self._server_info)
         self._virtual_host = None
         self.claims: Claims | None = None  # what this run made in a virtual host that is not its own
         if self._management_url:
@@ -107,18 +107,19 @@ class External(Source):
             what = f"virtual host {virtual_host}" if virtual_host else "queues and exchanges"
             logger.warning("could not delete the lab's %s on %s: %s", what, given.masked, error)
 
-    def _find_management(self) -> str | None:
-        """Return the URL of this broker's management API, if it has one that we can use."""
-        setting = os.environ.get(MANAGEMENT_SETTING, "").strip()
-        scheme, port = MANAGEMENT_PORTS[self._given.scheme]
-        url = setting or f"{scheme}://{self._given.host_in_url}:{port}"
-        try:
-            with Management(url, self._given) as management:
-                cluster_name = management.cluster_name()
-        except ManagementError as error:
-            if setting:
-                raise
-            logger.info("%s", error)
-            return None
-        # A guessed port may be that of another broker on the same host.
-        return url if cluster_name == self._server_info.cluster_name else None
+
+def find_management(given: Address, server_info: ServerInfo) -> str | None:
+    """Return the URL of a broker's management API, if it has one that we can use."""
+    setting = os.environ.get(MANAGEMENT_SETTING, "").strip()
+    scheme, port = MANAGEMENT_PORTS[given.scheme]
+    url = setting or f"{scheme}://{given.host_in_url}:{port}"
+    try:
+        with Management(url, given) as management:
+            cluster_name = management.cluster_name()
+    except ManagementError as error:
+        if setting:
+            raise
+        logger.info("%s", error)
+        return None
+    # A guessed port may be that of another broker on the same host.
+    return url if cluster_name == server_info.cluster_name else None

@@ -58,7 +58,7 @@ class Management(Closing):
 
     def cluster_name(self) -> str:
         """Return the name of the cluster that this API manages."""
-        overview = self._call("GET", "/overview", missing=[])
+        overview = self.call("GET", "/overview", missing=[])
         if not isinstance(overview, dict):
             raise self._is_none()
         return str(overview.get("cluster_name", ""))
@@ -66,46 +66,44 @@ class Management(Closing):
     def may_create_virtual_hosts(self) -> bool:
         """Return True if our user is an administrator."""
         # The tags are a list, or before RabbitMQ 3.9 one text with commas.
-        return "administrator" in self._call("GET", "/whoami").get("tags", [])
+        return "administrator" in self.call("GET", "/whoami").get("tags", [])
 
     def create_virtual_host(self, name: str) -> None:
         """Make a virtual host and give our user every right in it."""
-        self._call("PUT", f"/vhosts/{_quoted(name)}", {"description": "made by rmqlab"})
+        self.call("PUT", f"/vhosts/{_quoted(name)}", {"description": "made by rmqlab"})
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
-        self._call("PUT", f"/permissions/{_quoted(name)}/{self._user}", rights)
+        self.call("PUT", f"/permissions/{_quoted(name)}/{self._user}", rights)
 
     def delete_virtual_host(self, name: str) -> None:
         """Delete a virtual host and all that is in it; one that is gone is no error."""
-        self._call("DELETE", f"/vhosts/{_quoted(name)}", missing={})
+        self.call("DELETE", f"/vhosts/{_quoted(name)}", missing={})
 
     def alarms(self) -> set[str]:
         """Return what the broker is low on at this moment: `memory`, `disk`."""
-        answer = self._call("GET", "/health/checks/alarms", also=503)  # its way to say that there are some
+        answer = self.call("GET", "/health/checks/alarms", also=503)  # its way to say that there are some
         return {str(each["resource"]) for each in answer.get("alarms", [])}
 
     def connection_names(self) -> set[str]:
         """Return the names of our user's connections now, also of those that `list` does not show yet."""
-        answer = self._call("GET", f"/connections/username/{self._user}")
+        answer = self.call("GET", f"/connections/username/{self._user}")
         return {each["name"] for each in answer if _quoted(each["vhost"]) == self._virtual_host}
 
     def close_connections(self) -> None:
         """Close all connections of our user."""
-        self._call("DELETE", f"/connections/username/{self._user}", missing={})
+        self.call("DELETE", f"/connections/username/{self._user}", missing={})
 
     def delete_queue(self, name: str) -> bool:
         """Delete a queue with all that is in it; return whether it was there."""
         path = f"/queues/{self._virtual_host}/{_quoted(name)}"
-        return self._call("DELETE", path, missing=False) is not False
+        return self.call("DELETE", path, missing=False) is not False
 
     def list(self, kind: str) -> list[dict[str, Any]]:
         """List the queues, consumers or connections of the virtual host."""
         is_connections = kind == "connections"
         path = f"/vhosts/{self._virtual_host}/{kind}" if is_connections else f"/{kind}/{self._virtual_host}"
-        return list(self._call("GET", path))
+        return list(self.call("GET", path))
 
-    def _call(
-        self, method: str, path: str, body: object = None, missing: object = None, also: int = 0
-    ) -> Any:
+    def call(self, method: str, path: str, body: object = None, missing: object = None, also: int = 0) -> Any:
         """Ask the API: `missing` is the answer to "not found", and status `also` is no error."""
         import httpx
 

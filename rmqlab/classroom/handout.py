@@ -1,0 +1,79 @@
+"""What the seats are given: a page of cards to print, and a table to paste."""
+
+from __future__ import annotations
+
+import csv
+import html
+import os
+from pathlib import Path
+
+from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
+from rmqlab.classroom.room import ROOM_SETTING, Seat
+from rmqlab.classroom.seat import SHARE_SETTING
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Seats of the room</title>
+<style>
+  body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }}
+  section {{ border: 1px dashed #777; padding: .6rem 1rem; margin: 0 0 .8rem; break-inside: avoid; }}
+  h2 {{ margin: 0; font-size: 1.1rem; }}
+  pre {{ margin: .3rem 0; white-space: pre-wrap; word-break: break-all; }}
+</style>
+{cards}
+</html>
+"""
+CARD = """<section>
+<h2>Seat {number}</h2>
+<p>In a terminal, after <code>pip install rmqlab</code>:</p>
+<pre>{shell}</pre>
+<p>In PowerShell:</p>
+<pre>{power_shell}</pre>
+<p>Your teacher's screen shows which cells you have run. To show your guesses as well, without your name, set
+{share} to 1, too. One lesson at a time: shut down its kernel before you open the next one.</p>
+</section>"""
+
+
+def write_handout(seats: list[Seat], folder: Path, name: str) -> tuple[Path, Path]:
+    """Write the seats' settings as a page to print and as a table; both hold passwords.
+
+    Args:
+        seats: the seats.
+        folder: where the two files are written; only their owner can read them.
+        name: of the room, which the files are called by.
+
+    Returns:
+        The page and the table.
+    """
+    page, table = (folder / f"classroom-{name}.{ending}" for ending in ("html", "csv"))
+    for path in (page, table):
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+    page.write_text(PAGE.format(cards="\n".join(_card(seat) for seat in seats)), encoding="utf-8")
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["seat", *_settings(seats[0])])
+        writer.writerows([_number(seat), *_settings(seat).values()] for seat in seats)
+    return page, table
+
+
+def _settings(seat: Seat) -> dict[str, str]:
+    settings = {URL_SETTING: seat.url, ROOM_SETTING: seat.room}
+    if management := os.environ.get(MANAGEMENT_SETTING, "").strip():
+        settings[MANAGEMENT_SETTING] = management
+    return settings
+
+
+def _number(seat: Seat) -> str:
+    return seat.name.rpartition("-")[2]
+
+
+def _card(seat: Seat) -> str:
+    settings = _settings(seat).items()
+    lines = {
+        "shell": [*(f"export {name}='{value}'" for name, value in settings), "rmqlab lab"],
+        "power_shell": [*(f"$env:{name} = '{value}'" for name, value in settings), "rmqlab lab"],
+    }
+    shown = {kind: html.escape("\n".join(each)) for kind, each in lines.items()}
+    return CARD.format(number=_number(seat), share=SHARE_SETTING, **shown)

@@ -1,0 +1,125 @@
+"""The page on the teacher's screen: fed by the room's own broker, served on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pika
+
+from rmqlab.broker._connection import TIMEOUTS, quiet_pika
+from rmqlab.classroom.progress import Course, Progress
+from rmqlab.classroom.room import PROGRESS, Room
+from rmqlab.errors import ClassroomError
+
+PAGE = Path(__file__).with_name("screen.html")
+TRY_AGAIN_S = 2
+UNACKED = 500
+
+logger = logging.getLogger("rmqlab.classroom")
+
+
+@contextlib.contextmanager
+def serve(room: Room, port: int) -> Iterator[str]:
+    """Serve the page of a room until the block ends; give its address.
+
+    Args:
+        room: an open room.
+        port: a port of loopback; 0 takes a free one.
+
+    Raises:
+        ClassroomError: there is no such room, or the port is taken.
+    """
+    seats = room.seats()
+    if not seats:
+        raise ClassroomError(
+            f"There is no room {room.name!r} on this broker. Next: make one, as with rmqlab classroom 20"
+        )
+    progress = Progress(Course(), seats)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(progress, room.name))
+    except OSError as error:
+        raise ClassroomError(f"Port {port} is taken. Next: name another one with --port") from error
+    follower = _Follower(room, progress)
+    threads = [threading.Thread(target=each) for each in (server.serve_forever, follower.run)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        follower.stop()
+        server.shutdown()
+        server.server_close()
+        for thread in threads:
+            thread.join()
+
+
+class _Follower:
+    """Reads the room's stream from its beginning, and again whenever the broker comes back."""
+
+    def __init__(self, room: Room, progress: Progress) -> None:
+        self._room, self._progress = room, progress
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._read()
+            except Exception as error:  # whatever pika raises: the page waits for the broker
+                logger.warning("the room's broker is away (%r); trying again", error)
+                self._stopped.wait(TRY_AGAIN_S)
+
+    def _read(self) -> None:
+        parameters = pika.URLParameters(self._room.url)
+        parameters.client_properties = {"connection_name": "rmqlab classroom"}
+        for name, value in TIMEOUTS.items():
+            setattr(parameters, name, value)
+        with quiet_pika():
+            connection = pika.BlockingConnection(parameters)
+        with connection:
+            channel = connection.channel()
+            channel.basic_qos(prefetch_count=UNACKED)  # a stream asks for a limit
+            reports = channel.consume(
+                PROGRESS, inactivity_timeout=0.2, arguments={"x-stream-offset": "first"}
+            )
+            for method, properties, body in reports:
+                if self._stopped.is_set():
+                    return
+                if method is not None:
+                    self._progress.note(properties.user_id or "", body)
+                    channel.basic_ack(method.delivery_tag)
+
+
+def _handler(progress: Progress, name: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/":
+                self._answer("text/html; charset=utf-8", PAGE.read_bytes())
+            elif self.path == "/progress":
+                shown = {"room": name} | progress.shown()
+                self._answer("application/json", json.dumps(shown).encode())
+            else:
+                self.send_error(HTTPStatus.NOT_FOUND)
+
+        def _answer(self, kind: str, body: bytes) -> None:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Keep the terminal for what matters."""
+
+    return Handler

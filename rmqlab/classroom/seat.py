@@ -1,0 +1,140 @@
+"""What a seat's kernels tell the room: which cells have run, and the guesses of who agrees.
+
+An extension of IPython, which `rmqlab lab` and `rmqlab run` load where `RMQLAB_CLASSROOM` is set. It is
+never in a lesson's way: it sends from a thread of its own, and what cannot be sent is left out.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import queue
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import pika
+
+from rmqlab import course
+from rmqlab.broker._address import Address
+from rmqlab.broker._connection import TIMEOUTS, quiet_pika
+from rmqlab.broker._external import URL_SETTING
+from rmqlab.classroom.room import PROGRESS, ROOM_SETTING
+
+SHARE_SETTING = "RMQLAB_SHARE_GUESSES"
+LESSON_SETTING = "JPY_SESSION_NAME"  # Jupyter's server sets it to the notebook's path
+GUESS = re.compile(r"^(\w*guess) = ", re.MULTILINE)
+MEASURED = "measured"  # the key of a cell's result that shows a guess beside what was measured
+MAX_TEXT = 60
+MAX_WAITING = 500
+END_TIMEOUT_S = 3
+
+logger = logging.getLogger("rmqlab.classroom")
+
+
+def kernel_options() -> list[str]:
+    """Return what a kernel is started with so that it reports to the room, if it is at a seat."""
+    return [f"--IPKernelApp.extra_extensions={__name__}"] if os.environ.get(ROOM_SETTING, "").strip() else []
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Report each cell that has run, if this kernel is at a seat."""
+    room = os.environ.get(ROOM_SETTING, "").strip()
+    url = os.environ.get(URL_SETTING, "").strip()
+    if not room or not url:
+        return
+    address = dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room)
+    shares = os.environ.get(SHARE_SETTING, "").strip() == "1"
+    sender = Sender(address)
+    cells = _cells_by_source(os.environ.get(LESSON_SETTING, ""))
+
+    def report(result: Any) -> None:
+        with contextlib.suppress(Exception):  # a report is not worth an error below a reader's cell
+            cell = getattr(result.info, "cell_id", None) or cells.get(result.info.raw_cell)
+            if cell:
+                sender.send({"cell": cell, "ok": bool(result.success)} | _guess(result, shell, shares))
+
+    shell.events.register("post_run_cell", report)
+
+
+def _guess(result: Any, shell: Any, shares: bool) -> dict[str, object]:
+    """Give what a cell says of a guess: the guess itself if its reader agrees, and what was measured."""
+    said: dict[str, object] = {}
+    if isinstance(result.result, dict) and MEASURED in result.result:
+        said["measured"] = _plain(result.result[MEASURED])
+    found = GUESS.search(result.info.raw_cell)
+    value = shell.user_ns.get(found[1]) if found else None
+    if shares and value is not None:
+        said["guess"] = _plain(value)
+    return said
+
+
+def _plain(value: Any) -> float | str:
+    """Give a number as it is, and all else as a short text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return str(value)[:MAX_TEXT]
+
+
+def _cells_by_source(lesson: str) -> dict[str, str]:
+    """Return the ids of a lesson's code cells by what stands in them: not every client tells the id."""
+    path = course.NOTEBOOKS / Path(lesson).name
+    if not lesson or not path.is_file():
+        return {}
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return {"".join(cell["source"]): cell["id"] for cell in cells if cell["cell_type"] == "code"}
+
+
+class Sender:
+    """Publishes reports to the room from a thread; one that cannot be sent is dropped.
+
+    Args:
+        address: the room's virtual host, with the seat's user.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._waiting: queue.Queue[dict[str, object] | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="rmqlab-seat", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def send(self, report: dict[str, object]) -> None:
+        """Send a report soon, and return at once."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(report)
+
+    def close(self) -> None:
+        """Send what waits, for some seconds at most."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._thread.join(END_TIMEOUT_S)
+
+    def _run(self) -> None:
+        parameters = self._address.parameters
+        parameters.heartbeat = 0  # nothing serves it between two cells
+        parameters.client_properties = {"connection_name": "rmqlab seat"}
+        for name, value in TIMEOUTS.items():
+            setattr(parameters, name, value)
+        # The broker compares this with who is connected: no seat speaks for another.
+        properties = pika.BasicProperties(user_id=self._address.username, content_type="application/json")
+        connection: Any = None
+        channel: Any = None
+        while (report := self._waiting.get()) is not None:
+            try:
+                if connection is None or not connection.is_open:
+                    with quiet_pika():
+                        connection = pika.BlockingConnection(parameters)
+                    channel = connection.channel()
+                channel.basic_publish(PROGRESS, "", json.dumps(report).encode(), properties)
+            except Exception as error:  # whatever pika raises
+                logger.debug("a report was not sent: %r", error)
+                connection = None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
