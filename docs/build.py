@@ -9,6 +9,7 @@ outputs that are stored.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -58,6 +59,7 @@ def gather() -> None:
         "COURSE": course(paths),
         "LESSONS": "\n".join(f"notebooks/{path.stem}" for path in lessons),
         "APPENDICES": "\n".join(f"notebooks/{path.stem}" for path in paths if path not in lessons),
+        "TRY": before_installing(os.environ.get("RMQLAB_REPOSITORY", "")),
         "VERSIONS": versions(),
         "REFERENCE": reference(),
     }
@@ -79,6 +81,18 @@ def executed(paths: list[Path]) -> str:
         else "Executed"
     )
     return f"{where}: {len(checked)} cells compared, {claims} claims checked."
+
+
+def before_installing(repository: str) -> str:
+    """Return where the lessons run without an installation, for a repository on GitHub; else nothing."""
+    place = repository.removeprefix("https://github.com/")
+    if place == repository:
+        return ""
+    lesson = "lab/tree/notebooks/00_start_here.ipynb"
+    return (
+        f"\nBefore you install anything: [open a Codespace](https://codespaces.new/{place}), or "
+        f"[a Binder](https://mybinder.org/v2/gh/{place}/HEAD?urlpath={lesson}). Each has a RabbitMQ inside."
+    )
 
 
 def course(paths: list[Path]) -> str:
