@@ -61,5 +61,5 @@ if repository := os.environ.get("RMQLAB_REPOSITORY", ""):
         "repository_branch": "main",
         "use_repository_button": True,
         "use_issues_button": True,
-        "launch_buttons": {"binderhub_url": "https://mybinder.org"},
+        "launch_buttons": {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"},
     }

@@ -43,22 +43,32 @@ def serve(room: Room, port: int) -> Iterator[str]:
             f"There is no room {room.name!r} on this broker. Next: make one, as with rmqlab classroom 20"
         )
     progress = Progress(Course(), seats)
+    follower = _Follower(room, progress)
+    thread = threading.Thread(target=follower.run, name="rmqlab-classroom")
+    with serve_page(progress, room.name, port) as address:
+        thread.start()
+        try:
+            yield address
+        finally:
+            follower.stop()
+            thread.join()
+
+
+@contextlib.contextmanager
+def serve_page(progress: Progress, name: str, port: int) -> Iterator[str]:
+    """Serve the page of what a room has reported until the block ends; give its address."""
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(progress, room.name))
+        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(progress, name))
     except OSError as error:
         raise ClassroomError(f"Port {port} is taken. Next: name another one with --port") from error
-    follower = _Follower(room, progress)
-    threads = [threading.Thread(target=each) for each in (server.serve_forever, follower.run)]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=server.serve_forever, name="rmqlab-screen")
+    thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"
     finally:
-        follower.stop()
         server.shutdown()
         server.server_close()
-        for thread in threads:
-            thread.join()
+        thread.join()
 
 
 class _Follower:

@@ -1,0 +1,54 @@
+"""The teacher's page of a room, in a browser."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from rmqlab.classroom.progress import Course, Progress
+from rmqlab.classroom.screen import serve_page
+
+SEATS = [f"rmqlab-room-{number:02}" for number in range(1, 21)]
+
+
+@pytest.fixture
+def progress() -> Progress:
+    """A room at lesson 01, with guesses of numbers and of words."""
+    course = Course()
+    progress = Progress(course, SEATS)
+    for lesson, guesses in (("00", ["lost", "in the queue"]), ("01", [8, 8, 4, 6.5])):
+        own = [key for key, cell in course.cells.items() if cell.lesson == lesson]
+        for number, seat in enumerate(SEATS):
+            for cell in own[:number]:
+                progress.note(seat, json.dumps({"cell": cell, "ok": True}).encode())
+        asked = next(key for key in course.questions if key in own)
+        for seat, guess in zip(SEATS, guesses, strict=False):
+            progress.note(seat, json.dumps({"cell": asked, "ok": True, "guess": guess}).encode())
+        below = next(key for key in own if course.cells[key].predict == asked and key != asked)
+        progress.note(SEATS[0], json.dumps({"cell": below, "ok": False, "measured": 6.2}).encode())
+    return progress
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_room_shows_seats_and_guesses(
+    browser: Browser, progress: Progress, scheme: str
+) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    with serve_page(progress, "room", port=0) as address:
+        page.goto(address)
+        page.wait_for_selector("figure")
+        assert page.locator("tbody tr").count() == len(SEATS)
+        assert page.locator("circle").count() == 4
+        assert page.locator("li").all_inner_texts() == ["in the queue ● 1", "lost ● 1"]
+        assert "measured: 6.2" in page.locator("svg").text_content()
+        assert "its last cell failed" in page.locator("tbody tr").first.inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert not Axe().run(page).response["violations"]
+        page.close()
+    assert not complaints
