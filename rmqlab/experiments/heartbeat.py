@@ -18,7 +18,6 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.heartbeat_figures import plot_detection
 from rmqlab.measure import provenance
 
 LOOK_EVERY_S = 0.02
@@ -80,7 +79,7 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
     sides = ["task_moved_s", "worker_noticed_s"]
     frame = pd.DataFrame(rows, columns=["heartbeat_s", *sides])
     frame[sides] = (frame[sides] - cut.down_ns) / 1e9
-    return Result(frame, plot_detection, provenance(broker))
+    return Result(frame, None, provenance(broker))
 
 
 class _HeldTask:

@@ -77,7 +77,6 @@ def test_a_cut_network_is_noticed_after_some_heartbeats(broker) -> None:
     assert noticed["task_moved_s"].isna()[60]
     assert noticed["worker_noticed_s"].isna()[60]
     assert not [name for name in broker.queues()["name"] if "held" in name]
-    assert [each.get_text() for each in result.plot().axes[0].get_yticklabels()] == ["1", "60"]
 
 
 def test_a_worker_is_stopped_while_it_shakes_hands(broker) -> None:
