@@ -48,13 +48,6 @@ def test_an_engine_goes_on_after_closed_connections_and_a_kill(own: OwnBroker) -
     assert len(result.plot("outages").axes) == 2
 
 
-def test_faults_may_be_repeated(own: OwnBroker) -> None:
-    faults = {"closed": own.close_connections}
-    config = RecoveryConfig(faults=faults, workers=1, rate_msg_s=10, repeats=2, steady_s=0.1)
-
-    assert run_with_faults(own, config, progress=False).frame()["number"].tolist() == [0, 0, 1, 1]
-
-
 def test_what_is_not_well_again_within_the_time_limit_is_an_error(own: OwnBroker) -> None:
     config = RecoveryConfig(
         faults={"closed": own.close_connections},
