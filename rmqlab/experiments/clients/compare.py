@@ -134,11 +134,7 @@ def compare_clients(
 def run_once(
     broker: Broker, variant: Variant, workload: Workload, *, processes: int, executor: Executor
 ) -> float:
-    """Let processes share a workload, and return the seconds of the slowest of them.
-
-    Raises:
-        ClientError: it failed, took too long, or lost messages; says who and how many.
-    """
+    """Let processes share a workload, and return the seconds of the slowest of them."""
     purge(broker, workload.queue)
     if variant.role == "consume":
         publish_all(workload)  # every message is confirmed, and so in the queue
