@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -62,11 +61,6 @@ VARIANTS = (
 )
 # What the others of a role are compared with.
 BASELINES = {"publish": "pika BlockingConnection, confirm each", "consume": "pika BlockingConnection"}
-
-
-def version_of(library: str) -> str:
-    """Return the version of a library that is installed."""
-    return version("amqp" if library == "py-amqp" else library)
 
 
 def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
