@@ -20,12 +20,8 @@ class ClientError(RmqlabError):
 class Variant:
     """One way to publish, or to consume, with one library.
 
-    Attributes:
-        role: whether it publishes or consumes.
-        name: what it is called in frames and figures; unique.
-        library: whose code it runs.
-        work: does a workload, and returns the seconds from the first message until the last one is
-            confirmed, or acknowledged; connecting and closing do not count.
+    `work` returns the seconds from the first message until the last one is confirmed, or acknowledged;
+    connecting and closing do not count.
     """
 
     role: Literal["publish", "consume"]
