@@ -31,17 +31,9 @@ class Member(Protocol):
 
 
 class WorkerPool(Closing):
-    """Workers that connect one by one and then begin to consume together.
+    """Workers, each in a thread that makes it, which are all connected before any consumes.
 
-    Use it as a context manager: entering waits until every worker is connected. A worker that
-    crashes is gone; one that fails otherwise ends the pool.
-
-    Args:
-        size: how many workers.
-        make_worker: makes worker number i, in the thread that will run it.
-
-    Attributes:
-        crashed: numbers of the workers that have crashed so far.
+    A worker that crashes is gone, and its number in `crashed`; one that fails otherwise ends the pool.
     """
 
     def __init__(self, size: int, make_worker: Callable[[int], Member]) -> None:

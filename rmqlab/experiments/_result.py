@@ -22,7 +22,7 @@ class Result:
 
     Attributes:
         rows: one row an observation, units in the names of the columns.
-        draw: makes the experiment's figure of these rows.
+        draw: makes the experiment's figure of these rows; None where it has none.
         provenance: where it was measured: rabbitmq, pika, python, cores and so on, by name.
         details: further frames, by name, such as `tasks` or `depth`.
         figures: further figures, by name: each draws the rows and the details, given this result.
@@ -30,7 +30,7 @@ class Result:
     """
 
     rows: pd.DataFrame = field(repr=False)
-    draw: Callable[..., Figure] = field(repr=False)
+    draw: Callable[..., Figure] | None = field(repr=False)
     provenance: Mapping[str, Any]
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     figures: Mapping[str, Callable[..., Figure]] = field(default_factory=dict, repr=False)
@@ -61,7 +61,7 @@ class Result:
         Raises:
             KeyError: there is no further figure of this name; says which there are.
         """
-        if not name:
+        if self.draw and not name:
             return self.draw(self.rows, **options)
         return _named(self.figures, name, "figure")(self, **options)
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from rmqlab import names
 from rmqlab.amqp import Consumer, Crash, Publisher, ack_every, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config
+from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.acknowledgement_figures import plot_ack_batches
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load, summarize_repeats
@@ -43,7 +41,6 @@ class AckBatchesConfig(Config):
     prefetch_count: int = 2_000
     repeats: int = 3
     timeout_s: float = 60
-    FULL: ClassVar = {"load": Load(count=40_000), "crash_at": 29_999, "repeats": 10}
 
     def __post_init__(self) -> None:
         if not 1 <= self.crash_at < self.load.count:
@@ -73,10 +70,10 @@ def measure_ack_batches(
         BrokerError: the connection was lost, or not all was done within the time limit.
     """
     config = config or AckBatchesConfig.quick()
-    runs = list(itertools.product(range(config.repeats), config.batches))
+    runs = itertools.product(range(config.repeats), config.batches)
     rows = [
         {"n": n, "repeat": repeat, **_crash(broker, config, n)}
-        for repeat, n in tqdm(runs, unit="run", file=sys.stdout, disable=not progress)
+        for repeat, n in bar_of(runs, "run", progress=progress)
     ]
     frame = pd.DataFrame(rows)
     summary = summarize_repeats(frame, by="n", values=["acked_msg_s", "repeated"])

@@ -17,15 +17,7 @@ DARK = "0.2"
 
 
 def plot_outcomes(tasks: pd.DataFrame, *, by: str | None) -> Figure:
-    """Draw which tasks were done, which of them were delivered again, and which were lost.
-
-    Args:
-        tasks: one row a task: message, outcome, deliveries.
-        by: the column that has the names of the runs; None if there is one run.
-
-    Returns:
-        A figure with one axes, in which each run is a band and each task a stroke.
-    """
+    """Draw each run as a band and each task as a stroke: done, delivered again, or lost."""
     runs = _runs(tasks, by)
     with new_figure(1, 1) as (figure, (axes,)):
         parts = []
@@ -52,17 +44,7 @@ def plot_outcomes(tasks: pd.DataFrame, *, by: str | None) -> Figure:
 
 
 def plot_poison(tasks: pd.DataFrame, *, by: str | None) -> Figure:
-    """Draw how the good tasks get on beside those that always fail, and how often these fail.
-
-    Args:
-        tasks: one row a task: settled_s, outcome, deliveries. Deliveries of what was never
-            acknowledged count as failures.
-        by: the column that has the names of the runs; None if there is one run.
-
-    Returns:
-        A figure with two axes: good tasks done over time on the left, deliveries of failing
-        tasks on the right.
-    """
+    """Draw good tasks done over time, and how often those were delivered that were never acknowledged."""
     with new_figure(1, 2) as (figure, (left, right)):
         ends, failures = {}, {}
         for number, (name, run) in enumerate(_runs(tasks, by).items()):
@@ -119,16 +101,7 @@ def _dots(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
 
 
 def plot_ack_batches(batches: pd.DataFrame) -> Figure:
-    """Draw throughput, and what a crash repeats, against how many messages are acknowledged at once.
-
-    Args:
-        batches: one row a batch size, in ascending order, as `summarize_repeats` gives them:
-            n, acked_msg_s with its acked_msg_s_low and acked_msg_s_high, repeated.
-
-    Returns:
-        A figure with two axes: messages per second on the left, repeated messages on the
-        right.
-    """
+    """Draw throughput, and what a crash repeats, against how many messages are acknowledged at once."""
     sizes, rates, repeated = batches["n"], batches["acked_msg_s"], batches["repeated"]
     with new_figure(1, 2) as (figure, (left, right)):
         left.fill_between(

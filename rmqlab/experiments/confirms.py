@@ -5,21 +5,13 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from rmqlab import names
-from rmqlab.amqp import (
-    Confirms,
-    Publisher,
-    confirm_batch,
-    confirm_each,
-    confirm_window,
-    fire_and_forget,
-    purge,
-)
+from rmqlab.amqp import Confirms, Publisher, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY
 from rmqlab.experiments._config import Config, bar_of
@@ -40,22 +32,12 @@ class ConfirmsConfig(Config):
         repeats: how often each strategy is run.
     """
 
-    strategies: Mapping[str, Confirms] = field(
-        default_factory=lambda: {
-            "none": fire_and_forget(),
-            "each": confirm_each(),
-            "batch 100": confirm_batch(100),
-            "window 500": confirm_window(500),
-        }
-    )
+    strategies: Mapping[str, Confirms]
     seconds: float = 0.3
     repeats: int = 2
-    FULL: ClassVar = {"seconds": 2.0, "repeats": 10}
 
 
-def measure_confirms(
-    broker: Broker | str, config: ConfirmsConfig | None = None, *, progress: bool = True
-) -> Result:
+def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: bool = True) -> Result:
     """Publish to `engine:tasks` as fast as each strategy allows, until all is confirmed.
 
     Messages have 256 bytes. Without confirms, a run lasts until the broker has read all of them.
@@ -63,7 +45,7 @@ def measure_confirms(
 
     Args:
         broker: a running broker, or an AMQP URL.
-        config: what is published, and how; `ConfirmsConfig.quick()` if None.
+        config: what is published, and how.
         progress: whether to show a progress bar.
 
     Returns:
@@ -74,7 +56,6 @@ def measure_confirms(
     Raises:
         BrokerError: as `Publisher.publish`.
     """
-    config = config or ConfirmsConfig.quick()
     TOPOLOGY.declare(broker)
     runs = itertools.product(range(config.repeats), config.strategies.items())
     rows = [

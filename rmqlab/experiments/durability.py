@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
 from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker
-from rmqlab.broker._own_broker import require_own
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._pool import WorkerPool
@@ -46,7 +45,7 @@ class DurabilityConfig(Config):
             begins with that of its kind.
         messages: the properties of messages by name, such as their delivery mode.
         confirms: how publishers wait for confirms, by name.
-        fault: what happens to the broker; returns when the broker is back. None kills it.
+        fault: what happens to the broker, such as its `kill`; returns when the broker is back.
         rate_msg_s: what each publishes, in messages per second.
         for_s: how long all publish before the fault, in seconds.
     """
@@ -54,10 +53,9 @@ class DurabilityConfig(Config):
     queues: Mapping[str, Queue]
     messages: Mapping[str, pika.BasicProperties]
     confirms: Mapping[str, Confirms]
-    fault: Callable[[], object] | None = None
+    fault: Callable[[], object]
     rate_msg_s: float = 200
     for_s: float = 1.5
-    FULL: ClassVar = {"for_s": 10}
 
 
 def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bool = True) -> Result:
@@ -69,7 +67,7 @@ def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bo
     deleted in the end.
 
     Args:
-        broker: a running broker; for the default fault, one of your own.
+        broker: a running broker.
         config: what is combined, and what happens.
         progress: whether to show a progress bar.
 
@@ -82,11 +80,9 @@ def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bo
     Raises:
         BrokerError: a durable queue was refused, or all queues; or a publisher failed otherwise
             than by the loss of its connection.
-        FaultError: the broker is not yours to kill.
 
     Source: https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed
     """
-    fault = config.fault or require_own(broker, given_to="measure_durability").kill
     load = Load(int(config.rate_msg_s * LONGEST_S), rate_msg_s=config.rate_msg_s)
     flows = [
         _Flow(
@@ -113,7 +109,7 @@ def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bo
                 time.sleep(config.for_s)
                 pool.check()
                 bar.update()
-                fault()
+                config.fault()
             pool.check()
             bar.update()
             rows = pd.DataFrame([flow.row() for flow in flows])

@@ -7,22 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from rmqlab.broker import OwnBroker
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._cells import draw_cells
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
-from rmqlab.figures import COLORS, new_figure
 from rmqlab.measure import provenance
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-SHADES = {"dies": COLORS[1], "returns": "#F6C9AC", "goes on": COLORS[0]}
 END_TIMEOUT_S = 10
 
 
@@ -80,7 +74,7 @@ def observe_exits(broker: OwnBroker, config: ExitsConfig) -> Result:
         if late:
             names = ", ".join(name for name, each in running.items() if each in late)
             raise BrokerError(f"Still runs: {names}. Next: let it end when its connection is closed")
-    return Result(pd.DataFrame(rows), plot_exits, provenance(broker))
+    return Result(pd.DataFrame(rows), None, provenance(broker))
 
 
 def _run(program: Callable[[], object]) -> dict[str, Any]:
@@ -92,15 +86,3 @@ def _run(program: Callable[[], object]) -> dict[str, Any]:
     except Exception as problem:
         outcome, error = "dies", type(problem).__name__
     return {"outcome": outcome, "error": error, "after_s": time.perf_counter() - started_s}
-
-
-def plot_exits(rows: pd.DataFrame) -> Figure:
-    """Draw how each program ended: a row for each fault, a column for each program."""
-    texts = rows["outcome"] + ("\n" + rows["error"]).where(rows["error"] != "", "")
-    cells = rows.assign(cell=pd.Series(zip(texts, rows["outcome"].map(SHADES), strict=True), rows.index))
-    table = cells.pivot(index="fault", columns="program", values="cell")
-    with new_figure(1, 1) as (figure, (axes,)):
-        draw_cells(axes, table.loc[rows["fault"].unique(), rows["program"].unique()])
-        axes.set(xlabel="program", ylabel="fault")
-        axes.set_title(f"{(rows['outcome'] != 'goes on').sum()} of {len(rows)} programs end")
-    return figure

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import pandas as pd
 
@@ -18,7 +17,6 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.heartbeat_figures import plot_detection
 from rmqlab.measure import provenance
 
 LOOK_EVERY_S = 0.02
@@ -36,7 +34,6 @@ class HeartbeatConfig(Config):
 
     heartbeats_s: Sequence[int] = (2, 60)
     within_s: float = 18
-    FULL: ClassVar = {"heartbeats_s": (2, 5, 10, 30, 60), "within_s": 240}
 
 
 def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None = None) -> Result:
@@ -80,7 +77,7 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
     sides = ["task_moved_s", "worker_noticed_s"]
     frame = pd.DataFrame(rows, columns=["heartbeat_s", *sides])
     frame[sides] = (frame[sides] - cut.down_ns) / 1e9
-    return Result(frame, plot_detection, provenance(broker))
+    return Result(frame, None, provenance(broker))
 
 
 class _HeldTask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
@@ -17,11 +16,7 @@ RATES = (COLORS[0], COLORS[1], COLORS[5])  # one for each delay
 
 
 def plot_sharing(sharing: pd.DataFrame) -> Figure:
-    """Draw how workers share a workload, by their prefetch.
-
-    Args:
-        sharing: one row a run: prefetch, workers, published, jain_busy, idle_share, makespan_s, ideal_s.
-    """
+    """Draw how workers share a workload, by their prefetch."""
     runs = sharing.sort_values("prefetch")
     first, last = runs.iloc[0], runs.iloc[-1]
     with new_figure(1, 2) as (figure, (left, right)):
@@ -51,9 +46,13 @@ def plot_rates(rows: pd.DataFrame) -> Figure:
     """Draw the throughput against the prefetch, one line for each distance from the broker."""
     factors = []
     with new_figure(1, 1) as (figure, (axes,)):
-        for name, color, marker, rate in _rates(rows):
-            axes.plot(rate.index, rate, marker=marker, color=color)
-            _name_line(axes, name, rate, color)
+        for number, (delay_ms, runs) in enumerate(rows.groupby("delay_ms")):
+            rate = runs.groupby("prefetch")["rate_msg_s"].median()
+            color = RATES[number % len(RATES)]
+            axes.plot(rate.index, rate, marker=MARKERS[number + 1], color=color)
+            name = "on loopback" if delay_ms == 0 else f"{delay_ms:g} ms away"
+            second = min(1, len(rate) - 1)
+            label(axes, name, float(rate.index[second]), rate.iloc[second], color, offset=(9, -15))
             factors.append(rate.max() / rate.iloc[0])
         axes.set_title(
             f"More prefetch makes the distant consumer {factors[-1]:.0f} times as fast, "
@@ -62,19 +61,6 @@ def plot_rates(rows: pd.DataFrame) -> Figure:
         axes.set(ylabel="throughput (messages/s)", ylim=(0, rows["rate_msg_s"].max() * 1.15))
         _against_prefetch(axes, rows["prefetch"])
     return figure
-
-
-def _rates(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.Series]]:
-    """Return each delay's name, color, marker, and its median throughput by prefetch; the nearest first."""
-    for number, (delay_ms, runs) in enumerate(rows.groupby("delay_ms")):
-        name = "on loopback" if delay_ms == 0 else f"{delay_ms:g} ms away"
-        rate = runs.groupby("prefetch")["rate_msg_s"].median()
-        yield name, RATES[number % len(RATES)], MARKERS[number + 1], rate
-
-
-def _name_line(axes: Axes, name: str, values: pd.Series, color: str) -> None:
-    second = min(1, len(values) - 1)
-    label(axes, name, float(values.index[second]), values.iloc[second], color, offset=(9, -15))
 
 
 def _against_prefetch(axes: Axes, values: pd.Series) -> None:

@@ -16,15 +16,7 @@ FLAT = 1.5  # waits of which one is less than so many times the other are about 
 
 
 def plot_waits_over_day(waits: pd.DataFrame) -> Figure:
-    """Draw how long each task waited against when it was published, for one design.
-
-    Args:
-        waits: one row a task, from `compare_waits`: priority, published_s, wait_ms,
-            matched_normal_ms.
-
-    Returns:
-        A figure with one axes.
-    """
+    """Draw how long each task waited against when it was published, for one design."""
     is_high = waits["priority"] == "high"
     high, normal = waits[is_high], waits[~is_high]
     with new_figure(1, 1) as (figure, (axes,)):
@@ -37,14 +29,7 @@ def plot_waits_over_day(waits: pd.DataFrame) -> Figure:
 
 
 def plot_waits_by_design(rows: pd.DataFrame) -> Figure:
-    """Draw the median wait in each design, of high-priority tasks and of those beside them.
-
-    Args:
-        rows: one row a design, from `compare_waits`: design, high_ms, matched_normal_ms.
-
-    Returns:
-        A figure with one axes: a row for each design, on a logarithmic scale.
-    """
+    """Draw the median wait in each design, of high-priority tasks and of those beside them."""
     with new_figure(1, 1, height_in=0.9 + 0.7 * len(rows)) as (figure, (axes,)):
         for y, (high_ms, normal_ms) in enumerate(
             zip(rows["high_ms"], rows["matched_normal_ms"], strict=True)

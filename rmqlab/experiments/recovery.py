@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -36,7 +35,7 @@ class RecoveryConfig(Config):
 
     Attributes:
         faults: for each fault's name, what makes it happen, and returns when it is over: the
-            `Outage`, if it is one. None closes all connections, and then kills the broker.
+            `Outage`, if it is one.
         recovery: how API and workers recover; its `on_event` is the experiment's own.
         execute: does the work of a task; 20 ms of it by default.
         workers: how many workers there are.
@@ -46,7 +45,7 @@ class RecoveryConfig(Config):
         timeout_s: give up when it takes longer until all is well, in seconds.
     """
 
-    faults: Mapping[str, Callable[[], object]] | None = None
+    faults: Mapping[str, Callable[[], object]]
     recovery: Recovery = field(default_factory=Recovery)
     execute: Callable[[Task], object] = lambda _: time.sleep(0.02)
     workers: int = 8
@@ -54,12 +53,9 @@ class RecoveryConfig(Config):
     repeats: int = 1
     steady_s: float = 0.6
     timeout_s: float = 60
-    FULL: ClassVar = {"repeats": 10}
 
 
-def run_with_faults(
-    broker: OwnBroker, config: RecoveryConfig | None = None, *, progress: bool = True
-) -> Result:
+def run_with_faults(broker: OwnBroker, config: RecoveryConfig, *, progress: bool = True) -> Result:
     """Publish tasks and work on them while one fault after another happens.
 
     An `EngineAPI` publishes at a steady rate into `engine:tasks`, which is emptied first, until
@@ -69,7 +65,7 @@ def run_with_faults(
 
     Args:
         broker: a broker of your own.
-        config: what happens, and to whom; `RecoveryConfig.quick()` if None.
+        config: what happens, and to whom.
         progress: whether to show a progress bar.
 
     Returns:
@@ -94,8 +90,6 @@ def run_with_faults(
     Raises:
         BrokerError: API or a worker gave up, or all was not well within the time limit.
     """
-    config = config or RecoveryConfig.quick()
-    faults = config.faults or {"closed": broker.close_connections, "restart": broker.kill}
     events: list[ConnectionEvent] = []
     recovery = replace(config.recovery, on_event=events.append)
     ledger = Ledger()
@@ -124,7 +118,7 @@ def run_with_faults(
     with WorkerPool(config.workers + 1, make_member) as pool:
         pool.begin()
         _wait_until(is_well, pool, config.timeout_s, lasting_s=config.steady_s)
-        for name, happen in bar_of(list(faults.items()) * config.repeats, "fault", progress=progress):
+        for name, happen in bar_of(list(config.faults.items()) * config.repeats, "fault", progress=progress):
             begin_ns = time.perf_counter_ns()
             outage = happen()
             done_before = ledger.published

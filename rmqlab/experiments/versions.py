@@ -97,14 +97,14 @@ def _queue(broker: OwnBroker, kind: str) -> Iterator[BlockingChannel]:
             channel.queue_delete(QUEUE)
 
 
-def _is_refused(broker: OwnBroker, call: Callable[[BlockingChannel], object]) -> bool:
-    """Return True if the broker closes the channel, or the connection, over a call."""
+def _answer(broker: OwnBroker, call: Callable[[BlockingChannel], object]) -> str:
+    """Return `refused` if the broker closes the channel, or the connection, over a call."""
     try:
         with _channel(broker) as channel:
             call(channel)
     except (AMQPChannelError, AMQPConnectionError):
-        return True
-    return False
+        return "refused"
+    return "accepted"
 
 
 def _give_back(broker: OwnBroker, kind: str, method_name: str) -> str:
@@ -158,8 +158,7 @@ def _prefetch_without_limit(broker: OwnBroker) -> str:
 
 def _largest_message(broker: OwnBroker) -> str:
     with _queue(broker, "classic"):
-        refused = _is_refused(broker, lambda channel: channel.basic_publish("", QUEUE, b"." * 17 * MIB))
-    return "refused" if refused else "accepted"
+        return _answer(broker, lambda channel: channel.basic_publish("", QUEUE, b"." * 17 * MIB))
 
 
 def _transient_queue(broker: OwnBroker) -> str:
@@ -167,7 +166,7 @@ def _transient_queue(broker: OwnBroker) -> str:
         channel.queue_declare(QUEUE, durable=False, exclusive=False)
         channel.queue_delete(QUEUE)
 
-    return "refused" if _is_refused(broker, declare) else "accepted"
+    return _answer(broker, declare)
 
 
 def _global_prefetch(broker: OwnBroker) -> str:
@@ -176,7 +175,7 @@ def _global_prefetch(broker: OwnBroker) -> str:
         channel.basic_consume(QUEUE, lambda *_: None)
 
     with _queue(broker, "quorum"):
-        return "refused" if _is_refused(broker, consume) else "accepted"
+        return _answer(broker, consume)
 
 
 def _transient_exchange(broker: OwnBroker) -> str:
@@ -185,7 +184,7 @@ def _transient_exchange(broker: OwnBroker) -> str:
         channel.exchange_declare(EXCHANGE, "fanout", durable=False)
         channel.queue_bind(QUEUE, EXCHANGE)
         broker.restart()
-        if _is_refused(broker, lambda channel: channel.exchange_declare(EXCHANGE, passive=True)):
+        if _answer(broker, lambda channel: channel.exchange_declare(EXCHANGE, passive=True)) == "refused":
             return "gone"
         with _channel(broker) as later:
             later.basic_publish(EXCHANGE, "", b"is it bound?")

@@ -96,20 +96,12 @@ class WorkloadConfig(Config):
 
 @dataclass(slots=True)
 class Run:
-    """One run, as it was recorded.
-
-    Attributes:
-        config: what it did; task number i is message i of the ledger.
-        ledger: what happened.
-        started_ns: when the workers began, by the ledger's clock.
-        replayed_ns: when the replay of arrivals began; None without one.
-        busy_core_s: how long the machine's cores were busy during the run, in core-seconds.
-    """
+    """One run, as it was recorded: task number i is message i of the ledger."""
 
     config: WorkloadConfig
     ledger: Ledger = field(default_factory=Ledger)
-    started_ns: int = 0
-    replayed_ns: int | None = None
+    started_ns: int = 0  # when the workers began, by the ledger's clock
+    replayed_ns: int | None = None  # when the replay of arrivals began
     busy_core_s: float = math.nan
 
 

@@ -48,12 +48,7 @@ def plot_speedup(rows: pd.DataFrame) -> Figure:
 
 
 def plot_depth(depth: pd.DataFrame, *, last_s: float | None = None) -> Figure:
-    """Draw how many tasks wait in the queue over time, one line for each number of workers.
-
-    Args:
-        depth: one row an observation: workers, time_s, ready.
-        last_s: when the last task arrived, in seconds; None draws no mark.
-    """
+    """Draw how many tasks wait over time, a line for each number of workers, and the last arrival."""
     peaks = depth.loc[depth.groupby("workers")["ready"].idxmax()]
     with new_figure(1, 1) as (figure, (axes,)):
         for number, (_, run) in enumerate(depth.groupby("workers")):
@@ -93,13 +88,7 @@ def _speedup_title(runs: pd.DataFrame) -> str:
 
 
 def plot_gantt(deliveries: pd.DataFrame, *, by: str | None = None) -> Figure:
-    """Draw what each consumer worked on over time: a bar a delivery, and idle time empty.
-
-    Deliveries that the broker flagged as redelivered, and those that were requeued, have colors
-    of their own. What was never settled has no bar.
-    Each value of the column `by`, such as `prefetch`, has axes of its own, below each other; their
-    time begins at the first delivery of each.
-    """
+    """Draw what each consumer worked on over time, with axes of its own for each value of `by`."""
     cases = {None: deliveries} if by is None else dict(list(deliveries.groupby(by, sort=False)))
     lanes = sorted(set(deliveries["consumer"]), key=lambda name: (len(name), name))  # 9 before 10
     lane_in = min(LANE_IN, LANES_IN / len(lanes) / len(cases))

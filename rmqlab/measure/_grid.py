@@ -15,7 +15,7 @@ logger = logging.getLogger("rmqlab.measure")
 
 
 def run_grid(
-    run: Callable[..., pd.DataFrame | Mapping[str, Any]],
+    run: Callable[..., Mapping[str, Any]],
     grid: Mapping[str, Sequence[Any]],
     *,
     repeats: int = 1,
@@ -28,8 +28,7 @@ def run_grid(
     and does not end the grid.
 
     Args:
-        run: is called with one value of each parameter by name; returns a dict, or a frame of
-            one row.
+        run: is called with one value of each parameter by name.
         grid: the values of each parameter, such as `{"workers": [1, 2], "prefetch": [1, 10]}`.
         repeats: how often each combination is run.
         progress: whether to show a progress bar.
@@ -80,10 +79,7 @@ def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequ
 
 def _run_cell(run: Callable[..., Any], cell: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        result = run(**cell)
-        if not isinstance(result, Mapping):
-            (result,) = result.to_dict("records")
-        return {**result, "error": ""}
+        return {**run(**cell), "error": ""}
     except Exception as error:
         logger.warning("the cell %s failed: %s: %s", dict(cell), type(error).__name__, error)
         return {"error": f"{type(error).__name__}: {error}"}

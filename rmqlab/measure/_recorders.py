@@ -3,9 +3,6 @@
 Each belongs to one publisher or consumer, and only that one's thread writes to it. A row is packed
 into a `bytearray`, as that takes a fraction of the time of an assignment to a numpy array; numpy reads
 and changes many rows at once.
-
-Times are those of `time.perf_counter_ns`, in nanoseconds. On Linux, macOS and Windows it is one
-clock for all processes of a machine, and it never goes back.
 """
 
 from __future__ import annotations
@@ -51,14 +48,7 @@ class PublishRecorder:
         return self._count
 
     def published(self, number: int) -> None:
-        """Note that a message is about to be sent; its first time counts if it is sent again.
-
-        Args:
-            number: number of the message, from 0 and without a gap.
-
-        Raises:
-            LedgerError: a number was left out.
-        """
+        """Note that a message is about to be sent; its first time counts if it is sent again."""
         if number == self._count:
             self._rows += pack_published(self._clock())
             self._count += 1
@@ -66,22 +56,14 @@ class PublishRecorder:
             self._check(number, number)
 
     def confirmed(self, first: int, last: int) -> None:
-        """Note that the broker confirmed messages `first` to `last`, inclusive.
-
-        Raises:
-            LedgerError: they were not published.
-        """
+        """Note that the broker confirmed messages `first` to `last`, inclusive."""
         if 0 <= first == last < self._count:
             pack_answered_into(self._rows, first * PUBLISHED_BYTES + LATER, self._clock())
         else:
             self._answered(first, last)["answered_ns"] = self._clock()
 
     def nacked(self, first: int, last: int) -> None:
-        """Note that the broker refused messages `first` to `last`, inclusive.
-
-        Raises:
-            LedgerError: they were not published.
-        """
+        """Note that the broker refused messages `first` to `last`, inclusive."""
         rows = self._answered(first, last)
         rows["answered_ns"] = self._clock()
         rows["flags"] |= NACKED
@@ -143,11 +125,7 @@ class ConsumeRecorder:
         return int(np.count_nonzero(self.rows()["outcome"] == 0))
 
     def delivered(self, tag: int, redelivered: bool, properties: Any, body: bytes) -> None:
-        """Note that a message arrived; one that is not of the run is noted as foreign.
-
-        Raises:
-            LedgerError: tags were left out.
-        """
+        """Note that a message arrived; one that is not of the run is noted as foreign."""
         if tag != self._next:
             self._begin_channel(tag)
         self._next = tag + 1
@@ -155,16 +133,7 @@ class ConsumeRecorder:
         self._rows += pack_delivered(now_ns, redelivered, number_of(self._identify, properties, body))
 
     def settled(self, tag: int, multiple: bool, outcome: str) -> None:
-        """Note what the consumer told the broker of a delivery; of one told twice, the first counts.
-
-        Args:
-            tag: its delivery tag.
-            multiple: whether all deliveries up to this one are meant that are not settled yet.
-            outcome: acked, requeued or rejected.
-
-        Raises:
-            LedgerError: there was no such delivery on this channel.
-        """
+        """Note what the consumer told the broker of a delivery; of one told twice, the first counts."""
         if not 0 < tag < self._next:
             raise LedgerError(
                 f"The consumer {self.name!r} settled delivery tag {tag}, which it was "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,13 +50,10 @@ def compare_to_reference(
         none. Numbers are rounded to three digits, whole ones are not.
 
     Raises:
-        ValueError: the name is no such name, or, of a new reference run, several rows have the
-            same `by`.
+        ValueError: several rows of a new reference run have the same `by`.
         KeyError: there is no such column.
         DataError: the stored reference run cannot be read.
     """
-    if not re.fullmatch(r"[0-9a-z_]+", name):
-        raise ValueError(f"name is {name!r}; it has digits, small letters and underscores only")
     by = [by] if isinstance(by, str) else list(by)
     values = [values] if isinstance(values, str) else list(values)
     path = FOLDER / f"{name}.csv"

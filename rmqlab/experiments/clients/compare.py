@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -29,7 +30,7 @@ from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
 from rmqlab.experiments.clients.processes import process_pool, run_jobs
 from rmqlab.experiments.clients.rmqlab import publish_all
-from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants, version_of
+from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants
 from rmqlab.experiments.clients.workload import Workload
 from rmqlab.measure import provenance
 
@@ -119,7 +120,7 @@ def compare_clients(
                     "role": variant.role,
                     "variant": variant.name,
                     "library": variant.library,
-                    "version": version_of(variant.library),
+                    "version": version("amqp" if variant.library == "py-amqp" else variant.library),
                     "round": number,
                     "count": workloads[variant].count,
                     "seconds": seconds,
@@ -134,11 +135,7 @@ def compare_clients(
 def run_once(
     broker: Broker, variant: Variant, workload: Workload, *, processes: int, executor: Executor
 ) -> float:
-    """Let processes share a workload, and return the seconds of the slowest of them.
-
-    Raises:
-        ClientError: it failed, took too long, or lost messages; says who and how many.
-    """
+    """Let processes share a workload, and return the seconds of the slowest of them."""
     purge(broker, workload.queue)
     if variant.role == "consume":
         publish_all(workload)  # every message is confirmed, and so in the queue

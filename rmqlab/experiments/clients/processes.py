@@ -35,13 +35,7 @@ def process_pool(size: int) -> Iterator[Executor]:
 
 
 def run_jobs(jobs: Sequence[Callable[[], T]], *, timeout_s: float, executor: Executor) -> list[T]:
-    """Run jobs at the same time, and return what they returned.
-
-    Raises:
-        TimeLimitError: the time limit passed, starting processes included.
-        RmqlabError: a process ended before its job.
-        Exception: what the first job that failed has raised.
-    """
+    """Run jobs at the same time, and return what they returned; the first that fails ends the wait."""
     deadline_s = time.monotonic() + timeout_s
     futures = [executor.submit(job) for job in jobs]
     try:

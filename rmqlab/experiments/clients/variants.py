@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -21,12 +20,8 @@ class ClientError(RmqlabError):
 class Variant:
     """One way to publish, or to consume, with one library.
 
-    Attributes:
-        role: whether it publishes or consumes.
-        name: what it is called in frames and figures; unique.
-        library: whose code it runs.
-        work: does a workload, and returns the seconds from the first message until the last one is
-            confirmed, or acknowledged; connecting and closing do not count.
+    `work` returns the seconds from the first message until the last one is confirmed, or acknowledged;
+    connecting and closing do not count.
     """
 
     role: Literal["publish", "consume"]
@@ -62,11 +57,6 @@ VARIANTS = (
 )
 # What the others of a role are compared with.
 BASELINES = {"publish": "pika BlockingConnection, confirm each", "consume": "pika BlockingConnection"}
-
-
-def version_of(library: str) -> str:
-    """Return the version of a library that is installed."""
-    return version("amqp" if library == "py-amqp" else library)
 
 
 def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:

@@ -24,27 +24,16 @@ WAIT_S = 0.5
 
 @dataclass(slots=True)
 class Job:
-    """What the publisher and the consumer of one trial do.
+    """What the publisher and the consumer of one trial do."""
 
-    Attributes:
-        url: AMQP URL of the broker, password included; not shown in the repr.
-        queue: name of the queue, which is durable.
-        queue_type: `classic` or `quorum`.
-        window: how many messages may be unconfirmed, for a client that keeps a window.
-        ledger: the outcome of each message.
-        republished: how often the publisher sent a message once more.
-        ending: is set when the publisher is to take no more messages, and to wait for its confirms.
-        stopping: is set when both are to end as soon as they can.
-    """
-
-    url: str = field(repr=False)
+    url: str = field(repr=False)  # has the password
     queue: str
     queue_type: str
-    window: int = 1
+    window: int = 1  # how many messages may be unconfirmed, for a client that keeps a window
     ledger: Ledger = field(default_factory=Ledger)
-    republished: int = 0
-    ending: threading.Event = field(default_factory=threading.Event)
-    stopping: threading.Event = field(default_factory=threading.Event)
+    republished: int = 0  # how often the publisher sent a message once more
+    ending: threading.Event = field(default_factory=threading.Event)  # only wait for confirms
+    stopping: threading.Event = field(default_factory=threading.Event)  # both are to end at once
     _at_stop: list[Callable[[], object]] = field(default_factory=list)
 
     @property

@@ -32,13 +32,7 @@ NS_PER_S = 1_000_000_000
 def run_trial(
     broker: OwnBroker, client: ModuleType, kind: FaultKind, queue_type: str, *, window: int = 1
 ) -> dict[str, Any]:
-    """Let a client publish and consume, break the broker, and return the outcome of the messages.
-
-    It ends when everything that was published is confirmed and received, or when that takes too
-    long. The broker is well again then, and the trial's queue and connections are gone.
-
-    The client has `publish(job)` and `consume(job)`. `break_everything` says what is returned.
-    """
+    """Let a client publish and consume, break the broker, and return the outcome of the messages."""
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(Link(broker))
         url = link.url if kind.by_link else broker.url

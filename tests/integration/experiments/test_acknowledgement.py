@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import channel_to
 
-from rmqlab.amqp import Consumer, Crash, Publisher, Recovery, ack_each, ack_every, auto_ack
+from rmqlab.amqp import Consumer, Crash, Publisher, Recovery, ack_each, ack_every
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import AckBatchesConfig, measure_ack_batches
@@ -63,15 +63,6 @@ def test_what_was_not_acknowledged_is_delivered_again(broker, load, threaded, ac
     assert done[20:] == list(range(acked, COUNT))
     totals = ledger.totals()
     assert (totals.acked, totals.redelivered) == (COUNT, COUNT - acked)
-
-
-@pytest.mark.parametrize("threaded", [False, True])
-def test_with_automatic_acknowledgement_what_it_held_is_gone(broker, load, threaded) -> None:
-    options = {"ack": auto_ack(), "prefetch_count": 0, "threaded": threaded}
-    with Consumer(broker, QUEUE, _work(load, 20, []), **options) as consumer, pytest.raises(Crash):
-        consumer.run(for_s=30)
-
-    broker.wait_for_queue(QUEUE, ready=0, consumers=0)
 
 
 @pytest.mark.parametrize("threaded", [False, True])

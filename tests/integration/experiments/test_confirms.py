@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from rmqlab import names
-from rmqlab.amqp import confirm_each, confirm_window, fire_and_forget
-from rmqlab.broker import Link
+from rmqlab.amqp import confirm_window, fire_and_forget
 from rmqlab.experiments import ConfirmsConfig, measure_confirms
-
-DELAY_MS = 5.0
 
 
 def test_a_publisher_is_measured_until_all_is_confirmed(broker) -> None:
@@ -30,13 +27,3 @@ def test_a_publisher_is_measured_until_all_is_confirmed(broker) -> None:
     assert none["confirm_median_ms"].isna().all()
     assert (rows["rabbitmq"] == broker.version).all()
     assert broker.wait_for_queue(names.TASKS, ready=0)["ready"].item() == 0
-
-
-def test_each_confirm_takes_a_round_trip(broker) -> None:
-    config = ConfirmsConfig(strategies={"each": confirm_each()}, seconds=0.1, repeats=1)
-    with Link(broker, delay_ms=DELAY_MS) as link:
-        (row,) = measure_confirms(link.url, config, progress=False).frame().to_dict("records")
-
-    assert row["rate_msg_s"] <= 1000 / (2 * DELAY_MS)
-    assert row["confirm_median_ms"] >= 2 * DELAY_MS
-    assert "rabbitmq" not in row

@@ -61,20 +61,6 @@ def test_all_survives_where_nothing_happens(broker) -> None:
     assert (found["rabbitmq"] == broker.version).all()
 
 
-def test_what_is_gone_is_lost_whatever_was_confirmed(broker) -> None:
-    def delete_both() -> None:
-        _wait_for_messages(broker)
-        with channel_to(broker) as channel:
-            for name in _queues(broker):
-                channel.queue_delete(name)
-
-    found = _measure(broker, delete_both)
-
-    assert (found["presumed_safe"] > 0).all()
-    assert (found["survived"] == 0).all()
-    assert (found["lost"] == found["presumed_safe"]).all()
-
-
 def test_refused_messages_are_in_doubt_and_not_lost(broker) -> None:
     def overflow() -> None:
         _wait_for_messages(broker, 5)

@@ -4,29 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from rmqlab.broker import Link
 from rmqlab.engine import EngineAPI, Task
-from rmqlab.experiments import PrefetchConfig, consume_load, round_trip_ms
+from rmqlab.experiments import PrefetchConfig, consume_load
 from rmqlab.measure import ConstantDuration, Load, publish_load
-
-DELAY_MS = 5.0
-
-
-def test_a_round_trip_takes_both_ways(broker) -> None:
-    with Link(broker, delay_ms=DELAY_MS) as link:
-        assert round_trip_ms(link, calls=3) >= 2 * DELAY_MS
-        assert round_trip_ms(link.url, calls=1) >= 2 * DELAY_MS
-    assert round_trip_ms(broker) > 0
-
-
-def test_over_a_distance_a_prefetch_of_1_waits_after_each_message(broker) -> None:
-    load = Load(20, durations=ConstantDuration(0.001))
-    config = PrefetchConfig(load=load, delays_ms=[DELAY_MS], prefetches=[1, 20])
-    one, many = consume_load(broker, config, progress=False).frame().to_dict("records")
-
-    assert one["idle_share"] > 0.5
-    assert many["idle_share"] < 0.1
-    assert 2 * one["rate_msg_s"] < many["rate_msg_s"]
 
 
 def test_each_message_of_a_load_is_done_once_also_after_what_an_earlier_run_left(broker) -> None:

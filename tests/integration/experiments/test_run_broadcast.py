@@ -54,18 +54,6 @@ def test_what_is_missed_is_what_is_published_while_there_is_no_queue(broker, rat
     assert received == {each.name: count for each, count in subscribers.items()}
 
 
-def test_subscribers_that_share_a_queue_share_the_events(broker) -> None:
-    received = _received(
-        broker,
-        Subscriber("billing-1", queue=BILLING),
-        Subscriber("billing-2", queue=BILLING, away=range(5, 10)),
-        Subscriber("dashboard"),
-    )
-
-    assert received["billing-1"] + received["billing-2"] == 20
-    assert received["dashboard"] == 20
-
-
 def test_a_run_begins_without_what_another_left_and_leaves_nothing(broker, channel) -> None:
     channel.exchange_declare("engine:events", "fanout", durable=True)
     channel.queue_declare(BILLING, durable=True)

@@ -14,9 +14,8 @@ from helpers import channel_to
 from rmqlab import names
 from rmqlab.engine import TOPOLOGY, EngineAPI, Task
 from rmqlab.errors import BrokerError
-from rmqlab.experiments import Workload, WorkloadConfig, load_workload, make_workload, run_workload
+from rmqlab.experiments import Workload, WorkloadConfig, load_workload, run_workload
 from rmqlab.experiments.workload import Job
-from rmqlab.measure import ConstantDuration
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
@@ -73,23 +72,6 @@ def test_with_replay_tasks_are_published_no_earlier_than_they_arrive(broker) -> 
 
     assert tasks["published_s"].iloc[-1] >= 0.4
     assert (tasks["lag_ms"] >= 0).all()
-
-
-def test_without_a_prefetch_limit_one_worker_has_everything(broker) -> None:
-    workload = make_workload(60, ConstantDuration(0.002))
-    configs = {each: WorkloadConfig(workload=workload, prefetch_count=each) for each in (0, 1)}
-    result = run_workload(broker, configs, by="prefetch", progress=False)
-
-    hoarded, shared = result.rows.to_dict("records")
-    assert (hoarded["prefetch"], shared["prefetch"]) == (0, 1)
-    assert hoarded["jain"] == hoarded["jain_busy"] == 1 / 4
-    assert hoarded["idle_share"] > 0.7
-    assert min(shared["jain"], shared["jain_busy"]) > 0.8
-    assert hoarded["makespan_s"] > shared["makespan_s"]
-    workers = result.frame("workers")
-    assert sorted(workers.query("prefetch == 0")["tasks"]) == [0, 0, 0, 60]
-    assert workers.query("prefetch == 1")["tasks"].sum() == 60
-    assert list(result.frame("deliveries").groupby("prefetch").size()) == [60, 60]
 
 
 def test_a_progress_bar_goes_to_standard_output_and_reaches_the_end(broker, capsys) -> None:

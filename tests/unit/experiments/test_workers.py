@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from helpers import ledger_of
 
@@ -174,14 +172,6 @@ def test_runs_stand_side_by_side_also_when_they_were_made_one_after_the_other() 
 @pytest.mark.parametrize("by", [None, "workers", "case"])
 def test_one_run_can_be_drawn_too(name: str, by: str | None) -> None:
     assert result_of({1: _run(*EVENTS, count=3)}, by, {}).plot(name).axes
-
-
-def test_how_the_work_was_shared_is_drawn_by_prefetch() -> None:
-    runs = {prefetch: _run(*EVENTS, count=3, workers=2) for prefetch in (1, 1000)}
-    runs[1000].config = dataclasses.replace(runs[1000].config, prefetch_count=1000)
-    left, _ = result_of(runs, "prefetch", {}).plot("sharing").axes
-
-    assert left.get_title(loc="left").startswith("From prefetch 1 to 1000, fairness goes from 0.")
 
 
 def test_there_are_a_worker_and_a_task_at_least() -> None:

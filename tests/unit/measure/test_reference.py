@@ -121,12 +121,6 @@ def test_a_run_whose_rows_are_alike_is_not_kept(folder: Path, keep: None) -> Non
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["", "../secrets", "05-prefetch", "05 prefetch", "Run", "a.csv", "a\n"])
-def test_a_name_is_no_path(name: str) -> None:
-    with pytest.raises(ValueError, match="name is"):
-        compare_to_reference(MINE, name, by="prefetch", values="jain")
-
-
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(KeyError, match="jian"):
         compare_to_reference(MINE, "any", by="prefetch", values="jian")
