@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Config:
-    """A configuration whose defaults are for a lesson; some have a larger size, in which `FULL` differs."""
+    """A configuration with two sizes: its defaults are the quick one, `FULL` is what differs in the full."""
 
     __slots__ = ()
-    FULL: ClassVar[Mapping[str, Any]]
+    FULL: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def quick(cls, **changes: Any) -> Self:
@@ -24,7 +24,7 @@ class Config:
 
     @classmethod
     def full(cls, **changes: Any) -> Self:
-        """Return the size of a reference run that is made apart from the lessons, with these changes."""
+        """Return the size of a reference run, with these changes."""
         return cls(**{**cls.FULL, **changes})
 
 

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ class AckBatchesConfig(Config):
     prefetch_count: int = 2_000
     repeats: int = 3
     timeout_s: float = 60
+    FULL: ClassVar = {"load": Load(count=40_000), "crash_at": 29_999, "repeats": 10}
 
     def __post_init__(self) -> None:
         if not 1 <= self.crash_at < self.load.count:

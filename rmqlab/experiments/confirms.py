@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -35,6 +35,7 @@ class ConfirmsConfig(Config):
     strategies: Mapping[str, Confirms]
     seconds: float = 0.3
     repeats: int = 2
+    FULL: ClassVar = {"seconds": 2.0, "repeats": 10}
 
 
 def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: bool = True) -> Result:

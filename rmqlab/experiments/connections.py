@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pika
@@ -32,6 +32,8 @@ class ConnectionsConfig(Config):
         messages: how many messages are published in each way and round.
         rounds: how often each way has its turn.
     """
+
+    FULL: ClassVar[Mapping[str, Any]] = {"messages": 200, "rounds": 9}
 
     messages: int = 20
     rounds: int = 5

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -38,6 +38,7 @@ class PrefetchConfig(Config):
     prefetches: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 1000)
     delays_ms: Sequence[float] = (0, 2.5)
     repeats: int = 1
+    FULL: ClassVar = {"load": Load(600, durations=ConstantDuration(0.001)), "repeats": 5}
 
 
 def round_trip_ms(broker: Broker | Link | str, *, calls: int = 20) -> float:
