@@ -12,30 +12,14 @@ from rmqlab import errors
 from rmqlab.errors import BrokerError, RmqlabError
 
 
-def _error_classes() -> list[type[Exception]]:
-    modules = [
-        importlib.import_module(module.name)
-        for module in pkgutil.walk_packages(rmqlab.__path__, "rmqlab.")
-        if not module.name.endswith("__main__")
-    ]
-    return sorted(
-        {
-            value
-            for module in modules
-            for value in vars(module).values()
-            if inspect.isclass(value)
-            and issubclass(value, Exception)
-            and value.__module__.startswith("rmqlab")
-        },
-        key=lambda each: each.__name__,
-    )
-
-
 def test_every_error_of_the_package_is_an_rmqlab_error() -> None:
-    found = _error_classes()
+    names = {module.name for module in pkgutil.walk_packages(rmqlab.__path__, "rmqlab.")}
+    modules = map(importlib.import_module, names - {"rmqlab.__main__"})
+    values = [value for module in modules for value in vars(module).values() if inspect.isclass(value)]
+    found = {each for each in values if issubclass(each, Exception) and each.__module__.startswith("rmqlab")}
 
     assert errors.RejectError in found
-    assert [each for each in found if not issubclass(each, RmqlabError)] == []
+    assert {each for each in found if not issubclass(each, RmqlabError)} == set()
 
 
 def test_a_notebook_shows_the_sentence_without_the_stack() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import pytest
 
-from rmqlab.interrupts import exit_code_of, result_of, wait_for
+from rmqlab.interrupts import result_of, wait_for
 
 LIMIT_S = 20  # of a wait that an interrupt does not end
 
@@ -47,15 +45,3 @@ def test_an_interrupt_that_another_thread_gets_ends_a_wait(
         wait(limited)
     assert not limited.done()
     other.join()
-
-
-def test_a_future_gives_what_it_returns_or_raises() -> None:
-    with ThreadPoolExecutor(1) as thread:
-        assert result_of(thread.submit(int, "7")) == 7
-        with pytest.raises(ValueError, match="invalid literal"):
-            result_of(thread.submit(int, "seven"))
-
-
-def test_a_process_gives_its_exit_code() -> None:
-    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process:
-        assert exit_code_of(process) == 3

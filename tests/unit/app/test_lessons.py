@@ -85,9 +85,11 @@ def test_metadata_that_differs_between_machines_is_taken_out() -> None:
     assert notebook.cells[0].metadata == {}
 
 
-def test_a_lesson_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LessonError, match=r"nope\.ipynb.*Next: "):
-        lessons.find_lessons([tmp_path / "nope.ipynb"])
+@pytest.mark.parametrize("name", ["nope.ipynb", "."])
+def test_a_lesson_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(LessonError, match=rf"There is no notebook {path}\. Next: "):
+        lessons.find_lessons([path])
 
 
 def test_a_folder_without_lessons_is_an_error(monkeypatch, tmp_path: Path) -> None:
