@@ -67,7 +67,6 @@ class Interrupter:
         """Return True if the cell was interrupted, and False if it had ended before."""
         main = threading.main_thread().ident
         timer = threading.Timer(after_s, signal.pthread_kill, [main, signal.SIGINT])
-        before = self.count
         try:
             timer.start()
             try:
@@ -77,9 +76,8 @@ class Interrupter:
                 timer.join()
         except KeyboardInterrupt:
             self.count += 1
-        timer.cancel()
-        timer.join()
-        return self.count > before
+            return True
+        return False
 
 
 class Confirmed:

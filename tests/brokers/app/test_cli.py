@@ -47,7 +47,9 @@ def test_what_is_no_broker_is_one_message_with_the_next_step(answer: bytes, comp
         url = f"amqp://user:{SECRET}@127.0.0.1:{server.getsockname()[1]}"
         with _running("broker", "true", AMQP_URL=url) as process, server.accept()[0] as peer:
             peer.recv(100)
-            peer.sendall(answer)
+            if answer:
+                peer.sendall(answer)
+                peer.shutdown(socket.SHUT_WR)
             out, err = process.communicate(timeout=TIME_LIMIT_S)
 
     _assert_fails(process.returncode, err, complaint)

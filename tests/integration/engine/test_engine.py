@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import pika
 import pytest
@@ -28,15 +26,6 @@ class Record:
 
     def settled(self, tag: int, multiple: bool, outcome: str) -> None:
         self.outcomes.append(outcome)
-
-
-@pytest.fixture
-def tasks(channel) -> Iterator[Any]:
-    """A channel of plain pika, and an empty `engine:tasks`."""
-    channel.queue_delete(names.TASKS)
-    channel.queue_declare(names.TASKS, durable=True)
-    yield channel
-    channel.queue_delete(names.TASKS)
 
 
 @pytest.fixture

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pickle
 import pkgutil
 
+import pytest
+
 import rmqlab
 from rmqlab import errors
-from rmqlab.errors import BrokerError, RmqlabError
+from rmqlab.errors import BrokerError, RmqlabError, TopologyMismatchError
 
 
 def test_every_error_of_the_package_is_an_rmqlab_error() -> None:
@@ -36,7 +39,10 @@ def test_a_notebook_shows_the_sentence_without_the_stack() -> None:
     assert "Traceback" not in shown
 
 
-def test_an_error_carries_its_next_step() -> None:
-    error = pickle.loads(pickle.dumps(BrokerError("It is gone. Next: start it")))
+@pytest.mark.parametrize("kind", [BrokerError, functools.partial(TopologyMismatchError, name="q")])
+def test_an_error_and_its_next_step_travel_between_processes(kind) -> None:
+    error = kind("It is gone. Next: start it")
+    again = pickle.loads(pickle.dumps(error))
 
-    assert (error.problem, error.next_step) == ("It is gone", "start it")
+    assert (again.problem, again.next_step) == ("It is gone", "start it")
+    assert (str(again), vars(again)) == (str(error), vars(error))
