@@ -36,17 +36,6 @@ def test_many_messages_take_under_64_bytes_each_and_are_reported_at_once() -> No
     assert report.account.messages.nbytes <= 64 * count
 
 
-def test_a_message_that_is_sent_again_keeps_its_first_time() -> None:
-    ledger = Ledger()
-    publisher = ledger.publisher()
-    publisher.published(0)
-    before = ledger.account().messages["published_ns"][0]
-    publisher.published(0)
-
-    assert ledger.published == 1
-    assert ledger.account().messages["published_ns"][0] == before
-
-
 @pytest.mark.parametrize("message_id", [None, "", "seven", "-1", "99999999999999999999999999"])
 def test_a_message_id_that_is_no_number_is_foreign(message_id: str | None) -> None:
     ledger = Ledger()
