@@ -14,6 +14,7 @@ import psutil
 import pytest
 from helpers import SETTINGS, channel_to
 
+from rmqlab import names
 from rmqlab.broker import Broker, start_broker
 
 # How long an example takes says more about the machine than about the code.
@@ -24,7 +25,7 @@ hypothesis.settings.load_profile("rmqlab")
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the session's broker, for tests that choose their own."""
-    for name in SETTINGS[:-2]:
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -33,6 +34,15 @@ def channel(broker: Broker) -> Iterator[Any]:
     """A channel of plain pika on the session's broker."""
     with channel_to(broker) as channel:
         yield channel
+
+
+@pytest.fixture
+def tasks(channel: Any) -> Iterator[Any]:
+    """A channel of plain pika, and an `engine:tasks` that is empty."""
+    channel.queue_delete(names.TASKS)
+    channel.queue_declare(names.TASKS, durable=True)
+    yield channel
+    channel.queue_delete(names.TASKS)
 
 
 @pytest.fixture(scope="module")

@@ -122,12 +122,8 @@ class FakeServer(socketserver.ThreadingTCPServer):
     """Listens on a free port of loopback; a context manager.
 
     Args:
-        unanswered: kinds of methods that get no answer, such as `spec.Connection.Open`; may be
-            changed at any time.
+        unanswered: kinds of methods that get no answer, such as `spec.Connection.Open`.
         cuts_frames: whether each frame is sent in two pieces.
-
-    Attributes:
-        peers: the connections so far.
     """
 
     daemon_threads = True
@@ -136,7 +132,7 @@ class FakeServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Peer)
         self.unanswered = tuple(unanswered)
         self.cuts_frames = cuts_frames
-        self.peers: list[Peer] = []
+        self.peers: list[Peer] = []  # the connections so far
         threading.Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
     @property

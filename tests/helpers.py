@@ -23,10 +23,7 @@ from rmqlab.measure import Ledger
 from rmqlab.measure._header import HEADER
 
 SECRET = "s3cr3t"
-SETTINGS = (
-    *("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_OWN_BROKER", "RMQLAB_MANAGEMENT_URL", "RMQLAB_IMAGE"),
-    "DOCKER_HOST",
-)
+SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_OWN_BROKER", "RMQLAB_MANAGEMENT_URL")
 OWN = ("node", "container")  # the sources that start a broker
 
 
@@ -121,7 +118,7 @@ def running(
     **settings: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run Python without the session's settings; it ends with the block, and after two minutes at most."""
-    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS[:-2]}
+    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     with subprocess.Popen(
         [*under, sys.executable, *arguments],
         env=inherited | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"} | settings,

@@ -36,15 +36,13 @@ class Program:
         """Return the engines of the tasks of which it logged this, in order."""
         return re.findall(rf"{verb} (engine-\d+)", self.log)
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(seconds)
-        self._reader.join(10)
-        return code
+        return self.exit_code()
 
     def exit_code(self) -> int:
-        """Wait for its own end."""
+        """Wait for its end."""
         code = self.process.wait(60)
         self._reader.join(10)
         return code

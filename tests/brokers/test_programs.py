@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,6 @@ from take_home import MANY, started
 from rmqlab.broker import Broker, Link, OwnBroker
 
 HEARTBEAT_S = 2
-
-
-@pytest.fixture
-def tasks(broker: Broker) -> Iterator[Any]:
-    """A channel, and an `engine:tasks` that is empty."""
-    with channel_to(broker) as channel:
-        channel.queue_delete("engine:tasks")
-        channel.queue_declare("engine:tasks", durable=True)
-        yield channel
 
 
 def publish(channel: Any, *bodies: bytes) -> None:

@@ -45,11 +45,7 @@ class Debian:
             f'echo "apt-get $1 $package$state" >>"{self._log}"\n',
         )
         self._write("bin/python3", "echo Python 3.11.2\n")
-        self._write(".venv/bin/python", "exit 1\n")  # rmqlab doctor finds no broker
-        stamp = (
-            "cd -P . && { pwd && python3 --version && cat pyproject.toml constraints.txt setup.sh; } | cksum"
-        )
-        (folder / ".venv" / "set-up-test").write_text(self._bash(stamp).stdout)
+        self._write(".venv/bin/python", '[ "$3" != doctor ]\n')  # which finds no broker
 
     def _write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -57,9 +53,9 @@ class Debian:
         path.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}", encoding="utf-8")
         path.chmod(0o755)
 
-    def _bash(self, command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", command],
+    def set_up(self) -> list[str]:
+        done = subprocess.run(
+            ["./setup.sh", "test"],
             cwd=self.folder,
             env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "HOME": str(self.folder)},
             stdin=subprocess.DEVNULL,
@@ -68,9 +64,6 @@ class Debian:
             timeout=30,
             check=False,
         )
-
-    def set_up(self) -> list[str]:
-        done = self._bash("./setup.sh test")
         assert done.returncode == 0, done.stderr
         return self._log.read_text().splitlines() if self._log.exists() else []
 

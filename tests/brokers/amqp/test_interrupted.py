@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import threading
@@ -28,6 +27,7 @@ from rmqlab.amqp import (
 )
 from rmqlab.broker import Broker, Link
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
+from rmqlab.measure import Ledger
 
 QUEUE = "interrupted"
 OWN = Topology(queues=(Queue(name=QUEUE),))
@@ -67,7 +67,6 @@ class Interrupter:
         """Return True if the cell was interrupted, and False if it had ended before."""
         main = threading.main_thread().ident
         timer = threading.Timer(after_s, signal.pthread_kill, [main, signal.SIGINT])
-        before = self.count
         try:
             timer.start()
             try:
@@ -77,21 +76,8 @@ class Interrupter:
                 timer.join()
         except KeyboardInterrupt:
             self.count += 1
-        timer.cancel()
-        timer.join()
-        return self.count > before
-
-
-class Confirmed:
-    """An observer that keeps which messages were confirmed; none is refused or returned."""
-
-    def __init__(self) -> None:
-        self.numbers: set[int] = set()
-
-    def published(self, number: int) -> None: ...
-
-    def confirmed(self, first: int, last: int) -> None:
-        self.numbers.update(range(first, last + 1))
+            return True
+        return False
 
 
 def _left(channel: Any) -> list[int]:
@@ -103,7 +89,7 @@ def _connections(broker: Broker) -> int:
     port = broker.parameters.port
     return sum(
         bool(each.raddr) and each.raddr.port == port and each.status == psutil.CONN_ESTABLISHED
-        for each in psutil.Process(os.getpid()).net_connections()
+        for each in psutil.Process().net_connections()
     )
 
 
@@ -115,9 +101,9 @@ def _connections(broker: Broker) -> int:
 def test_an_interrupted_publisher_publishes_on(
     broker, queue, chance, recovery, confirms, cell_size, times, channel
 ) -> None:
-    interrupter, confirmed = Interrupter(), Confirmed()
+    interrupter, ledger = Interrupter(), Ledger()
     with Publisher(
-        broker, routing_key=queue, confirms=confirms, recovery=recovery, observer=confirmed
+        broker, routing_key=queue, confirms=confirms, recovery=recovery, observer=ledger.publisher()
     ) as publisher:
 
         def cell() -> None:
@@ -132,7 +118,7 @@ def test_an_interrupted_publisher_publishes_on(
         while interrupter.count < times:
             interrupter.run(cell, chance.uniform(0, 0.15))
     assert publisher.republished == 0
-    assert confirmed.numbers == set(range(publisher.published))
+    assert ledger.totals().confirmed == ledger.published == publisher.published
     # Each of them once, in order: none left out, none sent twice, the connection never lost.
     assert _left(channel) == list(range(publisher.published))
 
@@ -149,14 +135,15 @@ def test_whatever_is_interrupted_of_a_publishers_life_what_is_confirmed_is_there
     def cell() -> None:
         nonlocal number
         first = number
-        confirmed = Confirmed()
+        ledger = Ledger()
         try:
-            with Publisher(broker, routing_key=queue, topology=OWN, observer=confirmed) as publisher:
+            with Publisher(broker, routing_key=queue, topology=OWN, observer=ledger.publisher()) as publisher:
                 for _ in range(50):
                     number += 1
                     publisher.publish(str(number - 1).encode())
         finally:
-            expected.update(first + each for each in confirmed.numbers)
+            messages = ledger.account().messages
+            expected.update(first + messages["number"][messages["confirmed_ns"] > 0])
 
     while interrupter.count < times:
         interrupter.run(cell, chance.uniform(0, 0.06))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -11,10 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.request import Request, urlopen
 
 import nbformat
@@ -24,104 +20,54 @@ from jupyter_client import BlockingKernelClient
 from nbformat import v4
 
 from rmqlab.broker import Broker
-from rmqlab.broker._source import free_ports
 
-URL = f"amqp://user:{SECRET}@127.0.0.1"
-# A broker that answers nothing is waited for until the handshake's time limit.
-TIME_LIMIT_S = 60
-
+TIME_LIMIT_S = 60  # a broker that answers nothing is waited for until the handshake's time limit
 
 _running = functools.partial(running, "-m", "rmqlab", stdin=subprocess.DEVNULL)
 
 
-@pytest.fixture(scope="module")
-def silent_port() -> Iterator[int]:
-    """A port that takes connections and says nothing."""
+def _assert_fails(code: int, err: str, clue: str) -> None:
+    """See that a command ended with code 1, and at last with one message: the cause and the next step."""
+    assert code == 1
+    said_before, _, message = err.rpartition("rmqlab: ")
+    assert_one_sentence(message, re.escape(clue))
+    assert not re.search("Next: |Traceback", said_before)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (b"", "No broker answers at 127.0.0.1:"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "does not speak AMQP 0-9-1"),
+    ],
+    ids=["silence", "a web server"],
+)
+def test_what_is_no_broker_is_one_message_with_the_next_step(answer: bytes, complaint: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+        url = f"amqp://user:{SECRET}@127.0.0.1:{server.getsockname()[1]}"
+        with _running("broker", "true", AMQP_URL=url) as process, server.accept()[0] as peer:
+            peer.recv(100)
+            if answer:
+                peer.sendall(answer)
+                peer.shutdown(socket.SHUT_WR)
+            out, err = process.communicate(timeout=TIME_LIMIT_S)
 
-
-class _BadRequest(BaseRequestHandler):
-    def handle(self) -> None:
-        self.request.recv(100)
-        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-
-
-@pytest.fixture(scope="module")
-def http_port() -> Iterator[int]:
-    """A port that answers as web servers do to what is not HTTP."""
-    with ThreadingTCPServer(("127.0.0.1", 0), _BadRequest) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
-
-
-FAILURES = {
-    "an unknown source": "'magic', which is no source",
-    "a wrong scheme": "http://, not amqp:// or amqps://",
-    "a wrong port": "a port that is no number",
-    "broken brackets": "a host that cannot be read",
-    "an unknown option": "option no_such, which pika does not take",
-    "a closed port": "No broker answers at 127.0.0.1:",
-    "an unknown host": "No host is called 'nohost.invalid'",
-    "no engine": "No container engine answers at unix:///nonexistent.sock",
-    "no URL": "AMQP_URL is not set",
-    "a web server": "does not speak AMQP 0-9-1",
-    "a missing notebook": "nope.ipynb",
-    "a folder": "There is no notebook",
-    "a file that is no notebook": "text.ipynb is not a notebook",
-}
-
-
-@pytest.fixture(scope="module")
-def failing(
-    silent_port: int, http_port: int, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """All failing commands at once, as one of them takes ten seconds of waiting."""
-    settings = {
-        "an unknown source": {"RMQLAB_BROKER": "magic"},
-        "a wrong scheme": {"AMQP_URL": f"http://user:{SECRET}@localhost"},
-        "a wrong port": {"AMQP_URL": f"{URL}:99999"},
-        "broken brackets": {"AMQP_URL": f"amqp://user:{SECRET}@[::1:5672/"},
-        "an unknown option": {"AMQP_URL": f"{URL}/lab?no_such=1"},
-        "a closed port": {"AMQP_URL": f"{URL}:{free_ports(1)[0]}"},
-        "an unknown host": {"AMQP_URL": f"amqp://user:{SECRET}@nohost.invalid"},
-        "no engine": {"RMQLAB_BROKER": "container", "DOCKER_HOST": "unix:///nonexistent.sock"},
-        "no URL": {"RMQLAB_BROKER": "external"},
-        "a silent port": {"AMQP_URL": f"{URL}:{silent_port}"},
-        "a web server": {"AMQP_URL": f"{URL}:{http_port}"},
-    }
-    folder = tmp_path_factory.mktemp("notebooks")
-    (folder / "text.ipynb").write_text("hello")
-    notebooks = {
-        "a missing notebook": folder / "nope.ipynb",
-        "a folder": folder,
-        "a file that is no notebook": folder / "text.ipynb",
-    }
-    with contextlib.ExitStack() as stack:
-        processes = {
-            case: stack.enter_context(_running("broker", "true", **each)) for case, each in settings.items()
-        }
-        processes |= {
-            case: stack.enter_context(_running("run", str(path))) for case, path in notebooks.items()
-        }
-        yield processes
-
-
-@pytest.mark.parametrize("case", FAILURES)
-def test_what_cannot_work_is_one_message_with_the_next_step(failing, case: str) -> None:
-    _assert_one_message(failing[case], FAILURES[case])
-
-
-def _assert_one_message(process: subprocess.Popen[str], complaint: str) -> None:
-    out, err = process.communicate(timeout=TIME_LIMIT_S)
-
-    assert process.returncode == 1
+    _assert_fails(process.returncode, err, complaint)
     assert out == ""
-    assert err.startswith("rmqlab: ")
-    assert_one_sentence(err, re.escape(complaint))
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "complaint"),
+    [
+        (["run", "nope.ipynb"], {}, "There is no notebook"),
+        (["broker", "true"], {"RMQLAB_BROKER": "magic"}, "'magic', which is no source"),
+    ],
+)
+def test_what_cannot_work_is_one_message_with_the_next_step(command, settings, complaint: str) -> None:
+    code, out, err = run_command(*command, **settings)
+
+    _assert_fails(code, err, complaint)
+    assert out == ""
 
 
 def test_doctor_says_what_is_used() -> None:
@@ -164,42 +110,36 @@ def test_help_lists_the_commands() -> None:
 
 
 @pytest.mark.parametrize("expected", [0, 3])
-def test_broker_gives_the_exit_code_of_its_command(broker: Broker, expected: int) -> None:
-    code, _, err = run_command("broker", "sh", "-c", f"exit {expected}", **broker.environment())
+def test_broker_runs_a_command_with_its_url_and_options_and_ends_as_it_does(
+    broker: Broker, expected: int
+) -> None:
+    program = """if True:
+        import os, pika, sys
+        pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
+        print(*sys.argv[2:])
+        sys.exit(int(sys.argv[1]))
+    """
+    command = (sys.executable, "-c", program, str(expected), "--help", "-x")
+    code, out, err = run_command("broker", *command, **broker.environment())
 
     assert code == expected
+    assert out == "--help -x\n"
     assert f"RabbitMQ {broker.version}, source: external" in err
     assert "Traceback" not in err
-
-
-def test_broker_hands_its_url_to_its_command(broker: Broker) -> None:
-    program = (
-        "import os, pika; pika.BlockingConnection(pika.URLParameters(os.environ['AMQP_URL'])); print('in')"
-    )
-    code, out, err = run_command("broker", sys.executable, "-c", program, **broker.environment())
-
-    assert code == 0
-    assert out == "in\n"
     assert broker.parameters.credentials.password not in err
-
-
-def test_broker_passes_options_on_to_its_command(broker: Broker) -> None:
-    code, out, _ = run_command("broker", "echo", "--help", "-x", **broker.environment())
-
-    assert (code, out) == (0, "--help -x\n")
 
 
 def test_broker_names_a_command_that_does_not_exist(broker: Broker) -> None:
     code, _, err = run_command("broker", "nonexistent-command", **broker.environment())
 
-    assert code == 1
-    assert "'nonexistent-command' cannot be run" in err
-    assert "Next: " in err
-    assert "Traceback" not in err
+    _assert_fails(code, err, "'nonexistent-command' cannot be run")
 
 
-@pytest.mark.parametrize("change", ["password", "virtual host"])
-def test_wrong_credentials_are_one_message_without_them(broker: Broker, change: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "clue"),
+    [("password", "refuses user"), ("virtual host", "no virtual host 'nowhere'")],
+)
+def test_wrong_credentials_are_one_message_without_them(broker: Broker, change: str, clue: str) -> None:
     password = broker.parameters.credentials.password
     url = {
         "password": broker.url.replace(f":{password}@", ":wr0ng@"),
@@ -207,11 +147,9 @@ def test_wrong_credentials_are_one_message_without_them(broker: Broker, change: 
     }[change]
     code, _, err = run_command("broker", "true", AMQP_URL=url)
 
-    assert code == 1
-    assert {"password": "refuses user", "virtual host": "no virtual host 'nowhere'"}[change] in err
-    assert err.count("Next: ") == 1
+    _assert_fails(code, err, clue)
     # As part of a URL: guest's password is also its name, which the message tells.
-    assert not re.search(rf"wr0ng|:{re.escape(password)}@|Traceback", err)
+    assert not re.search(rf"wr0ng|:{re.escape(password)}@", err)
 
 
 def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_path: Path) -> None:
@@ -292,10 +230,7 @@ def test_a_lab_without_a_free_port_fails_with_the_next_step(broker: Broker) -> N
         settings = {"JUPYTER_PORT_RETRIES": "0"} | broker.environment()
         code, _, err = run_command("lab", "--no-browser", "--port", port, **settings)
 
-    assert code == 1
-    assert f"no free port at {port}" in err
-    assert err.count("Next: ") == 1
-    assert "Traceback" not in err
+    _assert_fails(code, err, f"no free port at {port}")
 
 
 def test_a_lab_that_jupyter_refuses_to_start_fails_with_the_next_step(broker: Broker, tmp_path: Path) -> None:
@@ -304,9 +239,7 @@ def test_a_lab_that_jupyter_refuses_to_start_fails_with_the_next_step(broker: Br
         "lab", "--no-browser", JUPYTER_CONFIG_DIR=str(tmp_path), **broker.environment()
     )
 
-    assert code == 1
-    assert "JupyterLab could not start" in err
-    assert err.count("Next: ") == 1
+    _assert_fails(code, err, "JupyterLab could not start")
 
 
 def test_a_lab_keeps_the_port_that_it_has_found() -> None:
@@ -360,8 +293,3 @@ def test_run_executes_reports_and_rewrites_what_passed(broker: Broker, tmp_path:
     assert paths[1].read_bytes() == before
     assert str(build / "report" / "index.html") in out
     assert "Try it" in (build / "report" / "index.html").read_text(encoding="utf-8")
-
-
-def test_a_port_that_says_nothing_is_given_up(failing) -> None:
-    # Down here, as it has been under way since the first test of this file.
-    _assert_one_message(failing["a silent port"], "No broker answers at 127.0.0.1:")

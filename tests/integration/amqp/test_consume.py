@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pika
 import pytest
@@ -138,21 +137,16 @@ def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, capl
 def test_a_few_messages_are_acknowledged_though_more_would_be_needed(broker, fill) -> None:
     fill(3)
     record = Record()
-    acked = threading.Event()
-    settled = record.settled
 
-    def note(tag: int, multiple: bool, outcome: str) -> None:
-        settled(tag, multiple, outcome)
-        acked.set()
+    def stop_when_settled(tag: int, multiple: bool, outcome: str) -> None:
+        Record.settled(record, tag, multiple, outcome)
+        consumer.stop()
 
-    record.settled = note
-    with (
-        ThreadPoolExecutor(1) as thread,
-        Consumer(broker, QUEUE, ack=ack_every(100), prefetch_count=100, observer=record) as consumer,
-    ):
-        stopper = thread.submit(lambda: acked.wait(WAIT_S) and consumer.stop())
-        assert consumer.run() == 3
-        assert stopper.result() is None
+    record.settled = stop_when_settled
+    with Consumer(broker, QUEUE, ack=ack_every(100), prefetch_count=100, observer=record) as consumer:
+        started_s = time.monotonic()
+        assert consumer.run(for_s=WAIT_S) == 3
+        assert time.monotonic() - started_s < WAIT_S
 
     assert record.outcomes == dict.fromkeys([1, 2, 3], "acked")
     assert record.acks == 1
@@ -171,25 +165,14 @@ def test_it_ends_when_idle_and_when_time_is_up(broker, fill) -> None:
 @pytest.mark.parametrize("threaded", [False, True])
 def test_stop_ends_it_and_gives_back_what_was_not_taken(broker, fill, threaded) -> None:
     fill(10)
-    begun, go_on = threading.Event(), threading.Event()
 
-    def work(*_: object) -> None:
-        begun.set()
-        assert go_on.wait(WAIT_S)
+    def stop_from_another_thread(*_: object) -> None:
+        stopper = threading.Thread(target=consumer.stop)
+        stopper.start()
+        stopper.join(WAIT_S)
 
-    with ThreadPoolExecutor(1) as thread:
-
-        def run() -> int:
-            with Consumer(broker, QUEUE, work, prefetch_count=5, threaded=threaded) as consumer:
-                consumers.append(consumer)
-                return consumer.run()
-
-        consumers: list[Consumer] = []
-        running = thread.submit(run)
-        assert begun.wait(WAIT_S)
-        consumers[0].stop()
-        go_on.set()
-        assert running.result(WAIT_S) == 1
+    with Consumer(broker, QUEUE, stop_from_another_thread, prefetch_count=5, threaded=threaded) as consumer:
+        assert consumer.run(for_s=WAIT_S) == 1
 
     _left(broker, 9)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from rmqlab.amqp import Binding, Exchange, Queue, Topology
 from rmqlab.amqp._session import Session
-from rmqlab.errors import BrokerError, BrokerUnavailableError, TopologyMismatchError
+from rmqlab.errors import BrokerError, TopologyMismatchError
 
 EVERYTHING = Topology(
     exchanges=[
@@ -42,18 +41,6 @@ EVERYTHING = Topology(
         Binding(exchange="amq.topic", queue="t:work", routing_key="t.#"),
     ],
 )
-
-
-@pytest.fixture
-def declared(broker) -> Iterator[Topology]:
-    yield EVERYTHING.declare(broker)
-    EVERYTHING.delete(broker)
-
-
-@pytest.fixture
-def session(broker) -> Iterator[Session]:
-    with contextlib.closing(Session(broker, name="own")) as session:
-        yield session
 
 
 def _exists(channel: Any, *, queue: str = "", exchange: str = "") -> bool:
@@ -125,8 +112,11 @@ def test_a_mismatch_names_the_setting_and_what_was_declared_before(
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_mismatch_of_exclusive_is_an_error_of_its_own(broker, session, wanted: bool) -> None:
-    with contextlib.closing(Session(broker, name="other")) as other:
+def test_a_mismatch_of_exclusive_is_an_error_of_its_own(broker, wanted: bool) -> None:
+    with (
+        contextlib.closing(Session(broker, name="own")) as session,
+        contextlib.closing(Session(broker, name="other")) as other,
+    ):
         there = Topology(queues=[Queue(name="t:mine", exclusive=not wanted)]).declare(other)
         with pytest.raises(TopologyMismatchError, match="exclusive access"):
             Topology(queues=[Queue(name="t:mine", exclusive=wanted)]).declare(session)
@@ -176,25 +166,17 @@ def test_the_broker_names_a_queue(broker, channel) -> None:
     two.delete(broker)
 
 
-def test_messages_take_the_ways_that_were_declared(channel, declared) -> None:
-    channel.basic_publish("t:orders", "a.high", b"by pattern")
+def test_messages_and_dead_letters_take_the_ways_that_were_declared(broker, channel) -> None:
+    EVERYTHING.declare(broker)
+    channel.basic_publish("t:orders", "a.high", b"rejected")
     channel.basic_publish("t:orders", "very.safe", b"by another")
     channel.basic_publish("t:orders", "nowhere", b"unroutable")
     channel.basic_publish("amq.topic", "t.x", b"predefined")
-
-    assert take_all(channel, "t:work") == [b"by pattern", b"predefined"]
-    assert take_all(channel, "t:safe") == [b"by another"]
-    assert take_all(channel, "t:lost") == [b"unroutable"]
-
-
-def test_dead_letters_go_where_the_topology_says(channel, declared) -> None:
-    channel.basic_publish("t:orders", "a.high", b"rejected")
     method, _, _ = channel.basic_get("t:work")
     channel.basic_reject(method.delivery_tag, requeue=False)
 
+    assert take_all(channel, "t:work") == [b"predefined"]
+    assert take_all(channel, "t:safe") == [b"by another"]
+    assert take_all(channel, "t:lost") == [b"unroutable"]
     assert eventually(lambda: take_all(channel, "t:dead") == [b"rejected"])
-
-
-def test_no_broker_is_an_error() -> None:
-    with pytest.raises(BrokerUnavailableError):
-        EVERYTHING.declare("amqp://127.0.0.1:1")
+    EVERYTHING.delete(broker)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pika
 import pytest
@@ -38,18 +39,8 @@ TOPOLOGY = Topology(queues=(Queue(name=QUEUE),))
 class Events(list[ConnectionEvent]):
     """Keeps the events of a connection, and lets a test wait for one."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._heard = threading.Condition()
-
-    def __call__(self, event: ConnectionEvent) -> None:
-        with self._heard:
-            self.append(event)
-            self._heard.notify_all()
-
     def wait_for(self, kind: str) -> None:
-        with self._heard:
-            assert self._heard.wait_for(lambda: kind in self.kinds, WAIT_S), self.kinds
+        assert eventually(lambda: kind in self.kinds, seconds=WAIT_S), self.kinds
 
     @property
     def kinds(self) -> list[str]:
@@ -83,10 +74,10 @@ def events() -> Events:
 
 @pytest.fixture
 def recovery(events: Events) -> Recovery:
-    return Recovery(first_wait_s=0.02, longest_wait_s=0.1, timeout_s=WAIT_S, on_event=events)
+    return Recovery(first_wait_s=0.02, longest_wait_s=0.1, timeout_s=WAIT_S, on_event=events.append)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def hosts_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.shuffle", lambda _: None)
 
@@ -112,12 +103,31 @@ def in_thread() -> Iterator[Callable[[Callable[[], object]], threading.Thread]]:
         assert not thread.is_alive()
 
 
-@pytest.mark.usefixtures("hosts_in_order")
+@pytest.fixture
+def consuming(recovery, work, in_thread) -> Callable[..., contextlib.AbstractContextManager[Any]]:
+    """Let a consumer run in a thread, do its work at the end of a block, and be waited for."""
+
+    @contextlib.contextmanager
+    def consuming(broker: object, count: int | None = None, **options: object) -> Iterator[Any]:
+        with Consumer(broker, QUEUE, work, threaded=True, recovery=recovery, **options) as consumer:
+            running = in_thread(lambda: consumer.run(count=count))
+            yield consumer, running
+            work.go_on.set()
+            running.join(WAIT_S)
+
+    return consuming
+
+
 def test_what_was_unconfirmed_is_published_again_in_its_order(broker, channel, recovery, events) -> None:
+    """The queue is declared before: else the broker confirms what it drops, with nowhere for it to go."""
+    bodies = [str(number).encode() for number in range(50)]
     with Link(broker, delay_ms=300) as link:
-        with Publisher([link.url, broker.url], routing_key=QUEUE, recovery=recovery) as publisher:
-            for number in range(50):
-                publisher.publish(str(number).encode())
+        with Publisher(
+            [link.url, broker.url], routing_key=QUEUE, topology=TOPOLOGY, recovery=recovery
+        ) as publisher:
+            channel.queue_delete(QUEUE)
+            for body in bodies:
+                publisher.publish(body)
             assert publisher.unconfirmed == 50
             link.close()
             publisher.flush()
@@ -125,47 +135,31 @@ def test_what_was_unconfirmed_is_published_again_in_its_order(broker, channel, r
             assert (publisher.confirmed, publisher.republished) == (50, 50)
     assert events.kinds[0] == "lost"
     assert events.kinds[-1] == "recovered"
-    assert list(dict.fromkeys(take_all(channel, QUEUE))) == [str(number).encode() for number in range(50)]
+    assert list(dict.fromkeys(take_all(channel, QUEUE))) == bodies
 
 
-def test_a_publisher_declares_its_queue_before_it_publishes_again(broker, channel, recovery) -> None:
-    """Else the broker confirms what it drops, as there is nowhere for it to go."""
-    with Link(broker, delay_ms=300) as link:
-        with Publisher(link.url, routing_key=QUEUE, topology=TOPOLOGY, recovery=recovery) as publisher:
-            channel.queue_delete(QUEUE)
-            for number in range(50):
-                publisher.publish(str(number).encode())
-            link.drop()
-            publisher.flush()
-
-            assert (publisher.confirmed, publisher.republished) == (50, 50)
-    assert len(take_all(channel, QUEUE)) == 50
-
-
-def test_no_more_is_kept_than_may_be_unconfirmed(broker, channel, recovery, in_thread) -> None:
+def test_no_more_is_kept_than_may_be_unconfirmed(broker, recovery, events, in_thread) -> None:
     """While there is no broker, a publisher waits rather than take in more and more."""
     link = Link(broker)
     publisher = Publisher(link.url, routing_key=QUEUE, confirms=confirm_window(10), recovery=recovery)
-    stopped = threading.Event()
 
     def publish() -> None:
         with contextlib.suppress(StoppedError):
             for _ in range(1000):
                 publisher.publish(b"x")
-        stopped.set()
 
     link.close()
-    thread = in_thread(publish)
-    recovery.on_event.wait_for("retrying")
+    publishing = in_thread(publish)
+    events.wait_for("retrying")
     assert publisher.unconfirmed <= 10
     publisher.stop()
-    assert stopped.wait(5)
-    thread.join(WAIT_S)
+    publishing.join(5)
+    assert not publishing.is_alive()
     publisher.close()
 
 
 def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
-    recovery = Recovery(first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.3, on_event=events)
+    recovery = Recovery(first_wait_s=0.01, longest_wait_s=0.05, timeout_s=0.3, on_event=events.append)
 
     with pytest.raises(BrokerUnavailableError, match=r"No broker answers at .* \(ConnectionRefusedError"):
         Publisher("amqp://guest:guest@127.0.0.1:1/", recovery=recovery)
@@ -183,29 +177,17 @@ def test_a_queue_with_other_settings_is_no_reason_to_try_again(broker, channel, 
     assert "retrying" not in events.kinds
 
 
-@pytest.mark.usefixtures("hosts_in_order")
-def test_a_consumer_goes_on_and_says_what_comes_again(
-    broker, channel, recovery, events, in_thread, work
-) -> None:
+def test_a_consumer_goes_on_and_says_what_comes_again(broker, channel, consuming, events, work) -> None:
     for number in range(3):
         properties = pika.BasicProperties(message_id=f"id-{number}")
         channel.basic_publish("", QUEUE, str(number).encode(), properties)
-    with Link(broker) as link:
-        with Consumer(
-            [link.url, broker.url],
-            QUEUE,
-            work,
-            prefetch_count=2,
-            threaded=True,
-            recovery=recovery,
-            topology=TOPOLOGY,
-        ) as consumer:
-            running = in_thread(lambda: consumer.run(count=3))
-            assert work.begun.wait(WAIT_S)
-            link.close()
-            events.wait_for("recovered")
-            work.go_on.set()
-            running.join(WAIT_S)
+    with (
+        Link(broker) as link,
+        consuming([link.url, broker.url], count=3, prefetch_count=2, topology=TOPOLOGY),
+    ):
+        assert work.begun.wait(WAIT_S)
+        link.close()
+        events.wait_for("recovered")
 
     lost = next(event for event in events if event.kind == "lost")
     assert lost.messages == ("id-0", "id-1")
@@ -214,7 +196,6 @@ def test_a_consumer_goes_on_and_says_what_comes_again(
     assert take_all(channel, QUEUE) == []
 
 
-@pytest.mark.usefixtures("hosts_in_order")
 def test_a_host_that_answers_nothing_holds_nobody_up(broker, channel, recovery, events) -> None:
     """It does not even take connections; TCP would ask again and again for ten seconds."""
     with contextlib.ExitStack() as stack:
@@ -234,7 +215,6 @@ def test_a_host_that_answers_nothing_holds_nobody_up(broker, channel, recovery, 
     assert take_all(channel, QUEUE) == [b"x"]
 
 
-@pytest.mark.usefixtures("hosts_in_order")
 def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in_thread) -> None:
     received: list[int] = []
     with Link(broker) as link:
@@ -251,46 +231,17 @@ def test_a_subscriber_gets_a_queue_of_its_own_again(broker, recovery, events, in
     assert received == [1]
 
 
-def test_a_queue_that_is_deleted_is_declared_again(broker, channel, recovery, events, in_thread) -> None:
-    done: list[bytes] = []
-    with Consumer(
-        broker, QUEUE, lambda *message: done.append(message[2]), topology=TOPOLOGY, recovery=recovery
-    ) as consumer:
-        running = in_thread(lambda: consumer.run(count=2))
-        channel.basic_publish("", QUEUE, b"before")
-        assert eventually(lambda: done == [b"before"])
-        channel.queue_delete(QUEUE)
-        events.wait_for("recovered")
-        channel.basic_publish("", QUEUE, b"after")
-        running.join(WAIT_S)
-
-    assert done == [b"before", b"after"]
-    assert events.kinds == ["cancelled", "recovered"]
-
-
-def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
-    broker, channel, recovery, events, in_thread, work
+def test_a_queue_that_is_deleted_is_declared_again_and_what_came_before_is_still_worked_off(
+    broker, channel, consuming, events, work
 ) -> None:
     for body in (b"1", b"2", b"3"):
         channel.basic_publish("", QUEUE, body)
     ledger = Ledger()
-    with Consumer(
-        broker,
-        QUEUE,
-        work,
-        prefetch_count=10,
-        topology=TOPOLOGY,
-        recovery=recovery,
-        threaded=True,
-        observer=ledger.consumer(),
-    ) as consumer:
-        running = in_thread(lambda: consumer.run(count=4))
+    with consuming(broker, count=4, topology=TOPOLOGY, observer=ledger.consumer()):
         assert eventually(lambda: ledger.received == 3)
         channel.queue_delete(QUEUE)
         events.wait_for("recovered")
         channel.basic_publish("", QUEUE, b"after")
-        work.go_on.set()
-        running.join(WAIT_S)
 
     assert work.done == [b"1", b"2", b"3", b"after"]
     assert events.kinds == ["cancelled", "recovered"]
@@ -298,24 +249,19 @@ def test_what_came_before_its_queue_was_deleted_is_still_worked_off(
 
 
 def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
-    broker, channel, recovery, events, in_thread, work
+    broker, channel, consuming, events, work
 ) -> None:
     """Without a topology there is nothing to declare, and the missing queue costs the channel."""
     for number in range(2):
         channel.basic_publish("", QUEUE, b"lost", pika.BasicProperties(message_id=f"id-{number}"))
     ledger = Ledger()
-    with Consumer(
-        broker, QUEUE, work, prefetch_count=2, threaded=True, recovery=recovery, observer=ledger.consumer()
-    ) as consumer:
-        running = in_thread(lambda: consumer.run(count=1))
+    with consuming(broker, count=1, prefetch_count=2, observer=ledger.consumer()):
         assert eventually(lambda: ledger.received == 2)
         channel.queue_delete(QUEUE)
         events.wait_for("retrying")
         TOPOLOGY.declare(broker)
         events.wait_for("recovered")
         channel.basic_publish("", QUEUE, b"after")
-        work.go_on.set()
-        running.join(WAIT_S)
 
     assert work.done == [b"lost", b"after"]
     assert events.kinds[:2] == ["cancelled", "lost"]
@@ -324,13 +270,12 @@ def test_what_it_had_when_it_cannot_have_its_queue_again_is_reported(
 
 @pytest.mark.parametrize("is_unacked", [False, True])
 def test_stop_ends_a_consumer_that_has_no_connection(
-    broker, channel, recovery, events, in_thread, work, is_unacked
+    broker, channel, consuming, events, is_unacked: bool
 ) -> None:
     if is_unacked:
         channel.basic_publish("", QUEUE, b"x")
     link = Link(broker)
-    with Consumer(link.url, QUEUE, work, threaded=True, recovery=recovery) as consumer:
-        running = in_thread(consumer.run)
+    with consuming(link.url) as (consumer, running):
         link.close()
         events.wait_for("retrying")
         started_s = time.monotonic()
@@ -339,7 +284,6 @@ def test_stop_ends_a_consumer_that_has_no_connection(
 
         assert not running.is_alive()
         assert time.monotonic() - started_s < 5
-        work.go_on.set()
 
 
 @pytest.mark.parametrize("recovers", [False, True])

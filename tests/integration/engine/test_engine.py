@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import pika
 import pytest
 
 from rmqlab import names
 from rmqlab.engine import EngineAPI, EngineWorker, Task
-from rmqlab.errors import BrokerError
 
 TASK = Task("engine-123", "process", {"param": "value"})
 
@@ -28,15 +25,6 @@ class Record:
 
     def settled(self, tag: int, multiple: bool, outcome: str) -> None:
         self.outcomes.append(outcome)
-
-
-@pytest.fixture
-def tasks(channel) -> Iterator[Any]:
-    """A channel of plain pika, and an empty `engine:tasks`."""
-    channel.queue_delete(names.TASKS)
-    channel.queue_declare(names.TASKS, durable=True)
-    yield channel
-    channel.queue_delete(names.TASKS)
 
 
 @pytest.fixture
@@ -59,17 +47,6 @@ def test_a_task_is_published_as_persistent_json_with_an_identity(broker, tasks) 
     assert properties.message_id == identities[0]
     assert properties.delivery_mode == 2
     assert properties.content_type == "application/json"
-
-
-@pytest.mark.parametrize(
-    "make", [EngineAPI, lambda broker: EngineWorker(broker, print)], ids=["API", "worker"]
-)
-def test_a_queue_of_another_kind_in_the_way_is_a_broker_error(broker, tasks, make) -> None:
-    tasks.queue_delete(names.TASKS)
-    tasks.queue_declare(names.TASKS, durable=True, arguments={"x-max-length": 1})
-
-    with pytest.raises(BrokerError, match=r"engine:tasks.*Next: "):
-        make(broker)
 
 
 def test_tasks_are_done_and_acknowledged(broker, tasks, record) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from xml.etree import ElementTree
 
 import pytest
 
-from rmqlab import errors
 from rmqlab.amqp import Binding, Exchange, Queue, Topology
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,12 +34,6 @@ queue engine:urgent (classic, max_priority 10)"""
 def test_a_name_for_which_pika_would_wait_in_vain_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="goes on one line"):
         Queue(name=name)
-
-
-def test_a_mismatch_travels_between_processes() -> None:
-    error = errors.TopologyMismatchError("so", name="q")
-    again = pickle.loads(pickle.dumps(error))
-    assert (str(again), vars(again)) == ("so", vars(error))
 
 
 def test_the_engines_topology_as_text() -> None:

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pickle
 import pkgutil
 
+import pytest
+
 import rmqlab
 from rmqlab import errors
-from rmqlab.errors import BrokerError, RmqlabError
-
-
-def _error_classes() -> list[type[Exception]]:
-    modules = [
-        importlib.import_module(module.name)
-        for module in pkgutil.walk_packages(rmqlab.__path__, "rmqlab.")
-        if not module.name.endswith("__main__")
-    ]
-    return sorted(
-        {
-            value
-            for module in modules
-            for value in vars(module).values()
-            if inspect.isclass(value)
-            and issubclass(value, Exception)
-            and value.__module__.startswith("rmqlab")
-        },
-        key=lambda each: each.__name__,
-    )
+from rmqlab.errors import BrokerError, RmqlabError, TopologyMismatchError
 
 
 def test_every_error_of_the_package_is_an_rmqlab_error() -> None:
-    found = _error_classes()
+    names = {module.name for module in pkgutil.walk_packages(rmqlab.__path__, "rmqlab.")}
+    modules = map(importlib.import_module, names - {"rmqlab.__main__"})
+    values = [value for module in modules for value in vars(module).values() if inspect.isclass(value)]
+    found = {each for each in values if issubclass(each, Exception) and each.__module__.startswith("rmqlab")}
 
     assert errors.RejectError in found
-    assert [each for each in found if not issubclass(each, RmqlabError)] == []
+    assert {each for each in found if not issubclass(each, RmqlabError)} == set()
 
 
 def test_a_notebook_shows_the_sentence_without_the_stack() -> None:
@@ -52,7 +39,10 @@ def test_a_notebook_shows_the_sentence_without_the_stack() -> None:
     assert "Traceback" not in shown
 
 
-def test_an_error_carries_its_next_step() -> None:
-    error = pickle.loads(pickle.dumps(BrokerError("It is gone. Next: start it")))
+@pytest.mark.parametrize("kind", [BrokerError, functools.partial(TopologyMismatchError, name="q")])
+def test_an_error_and_its_next_step_travel_between_processes(kind) -> None:
+    error = kind("It is gone. Next: start it")
+    again = pickle.loads(pickle.dumps(error))
 
-    assert (error.problem, error.next_step) == ("It is gone", "start it")
+    assert (again.problem, again.next_step) == ("It is gone", "start it")
+    assert (str(again), vars(again)) == (str(error), vars(error))

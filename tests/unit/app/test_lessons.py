@@ -25,12 +25,6 @@ def _write(folder: Path, notebook: nbformat.NotebookNode) -> Path:
     return path
 
 
-def _with_output(*outputs: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    notebook = _notebook("pass")
-    notebook.cells[1].outputs = list(outputs)
-    return notebook
-
-
 def _stream(text: str) -> nbformat.NotebookNode:
     return v4.new_output("stream", name="stdout", text=text)
 
@@ -38,26 +32,26 @@ def _stream(text: str) -> nbformat.NotebookNode:
 @pytest.mark.parametrize(
     ("raw", "kept"),
     [
-        ("\r  0%\r 50%\r100%\n", "100%\n"),
-        ("\r  0%\r 50%\r100%\r", "100%"),
-        ("one\ntwo\n", "one\ntwo\n"),
-        ("before\n\r  0%\r100%\nafter\n", "before\n100%\nafter\n"),
-        ("windows\r\nlines\r\n", "windows\nlines\n"),
+        ("\r  0%\r 50%\r100%\n", ["100%\n"]),
+        ("\r  0%\r 50%\r100%\r", ["100%"]),
+        ("one\ntwo\n", ["one\ntwo\n"]),
+        ("before\n\r  0%\r100%\nafter\n", ["before\n100%\nafter\n"]),
+        ("windows\r\nlines\r\n", ["windows\nlines\n"]),
+        ("", []),
+        ("\n", []),
+        ("\r   \r", []),
     ],
 )
-def test_of_a_progress_bar_the_last_state_is_kept(raw: str, kept: str) -> None:
-    notebook = _with_output(_stream(raw))
+def test_of_a_progress_bar_the_last_state_is_kept_and_of_output_that_shows_nothing_none(
+    raw: str, kept: list[str]
+) -> None:
+    notebook = _notebook("pass")
+    notebook.cells[1].outputs = [_stream(raw), v4.new_output("display_data", {"text/plain": "kept"})]
     lessons.normalize(notebook)
 
-    assert notebook.cells[1].outputs[0].text == kept
-
-
-@pytest.mark.parametrize("nothing", ["", "\n", "\r   \r"])
-def test_output_that_shows_nothing_is_dropped(nothing: str) -> None:
-    notebook = _with_output(_stream(nothing), v4.new_output("display_data", {"text/plain": "kept"}))
-    lessons.normalize(notebook)
-
-    assert [output.output_type for output in notebook.cells[1].outputs] == ["display_data"]
+    *streams, display = notebook.cells[1].outputs
+    assert [each.text for each in streams] == kept
+    assert display.output_type == "display_data"
 
 
 def test_metadata_that_differs_between_machines_is_taken_out() -> None:
@@ -85,9 +79,11 @@ def test_metadata_that_differs_between_machines_is_taken_out() -> None:
     assert notebook.cells[0].metadata == {}
 
 
-def test_a_lesson_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LessonError, match=r"nope\.ipynb.*Next: "):
-        lessons.find_lessons([tmp_path / "nope.ipynb"])
+@pytest.mark.parametrize("name", ["nope.ipynb", "."])
+def test_a_lesson_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(LessonError, match=rf"There is no notebook {path}\. Next: "):
+        lessons.find_lessons([path])
 
 
 @pytest.mark.parametrize("text", ["", "text", "{}", "[]", '{"cells": 1}'])

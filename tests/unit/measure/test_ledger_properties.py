@@ -77,6 +77,12 @@ class World:
             self._publisher.returned(None, body_of(message.number))
             message.returned = True
 
+    def publish_again(self, which: int) -> None:
+        """The publisher has lost its connection, and sends again what is not answered."""
+        numbers = [each.number for each in self.messages if not each.answered]
+        if numbers:
+            self._publisher.published(numbers[which % len(numbers)])
+
     def answer(self, skip: int, most: int) -> None:
         """Confirm or nack a stretch of messages that are not answered yet."""
         mine = self.messages
@@ -165,7 +171,7 @@ faults = st.lists(
             st.sampled_from([True, True, True, False]),
         ),
         st.tuples(st.just("crash"), consumer),
-        st.tuples(st.just("lose"), few),
+        st.tuples(st.sampled_from(["lose", "publish_again"]), few),
         st.tuples(st.just("intrude"), intruders),
     ),
     max_size=80,
