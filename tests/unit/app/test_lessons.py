@@ -133,7 +133,7 @@ def test_a_kernel_that_dies_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_never_answers_is_a_failure(monkeypatch, tmp_path: Path) -> None:
-    def never_answers(_: object) -> None:
+    def never_answers(*_: object, **__: object) -> None:
         raise RuntimeError("Kernel didn't respond in 60 seconds")
 
     monkeypatch.setattr("nbclient.NotebookClient.execute", never_answers)
