@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
