@@ -26,10 +26,12 @@ def _needs_management(broker: Broker) -> None:
 
 
 @pytest.fixture
-def connection(broker: Broker):
+def channel(broker: Broker):
     with contextlib.closing(connect(broker, name="frame-test")) as connection:
-        yield connection
-        connection.channel().queue_delete(names.TASKS)
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
+        channel.queue_delete(names.TASKS)
 
 
 @pytest.fixture
@@ -42,10 +44,10 @@ def _row(frame: pd.DataFrame, name: str) -> dict[str, object]:
     return row
 
 
-def test_waiting_for_a_queue_has_a_limit_and_says_what_was_found(broker: Broker, connection) -> None:
+def test_waiting_for_a_queue_has_a_limit_and_says_what_was_found(broker: Broker, channel) -> None:
     with pytest.raises(BrokerError, match=r"'engine:tasks' does not exist.*Next: "):
         broker.wait_for_queue(names.TASKS, ready=1, timeout_s=0)
-    connection.channel().queue_declare(names.TASKS, durable=True)
+    channel.queue_declare(names.TASKS, durable=True)
     with pytest.raises(BrokerError, match=r"has 0 ready messages and 0 consumers.*'ready': 1.*Next: "):
         broker.wait_for_queue(names.TASKS, ready=1, timeout_s=0.1)
 
@@ -57,12 +59,11 @@ def test_no_queues_are_an_empty_frame_with_the_same_columns(broker: Broker) -> N
     assert list(queues.columns) == QUEUE_COLUMNS
 
 
-def test_ready_and_consumers_are_those_of_the_moment(broker: Broker, connection) -> None:
+def test_ready_and_consumers_are_those_of_the_moment(broker: Broker, channel) -> None:
     with EngineAPI(broker) as api:
         for _ in range(5):
             api.publish_task(TASK)
     before = _row(broker.wait_for_queue(names.TASKS, ready=5), names.TASKS)
-    channel = connection.channel()
     channel.basic_qos(prefetch_count=2)
     channel.basic_consume(names.TASKS, lambda *_: None)
     after = _row(broker.wait_for_queue(names.TASKS, ready=3), names.TASKS)
@@ -74,9 +75,7 @@ def test_ready_and_consumers_are_those_of_the_moment(broker: Broker, connection)
     assert before["type"] == "classic"
 
 
-def test_unacked_follows_within_a_few_seconds(broker: Broker, connection) -> None:
-    channel = connection.channel()
-    channel.confirm_delivery()
+def test_unacked_follows_within_a_few_seconds(broker: Broker, channel) -> None:
     channel.queue_declare(names.TASKS, durable=True)
     channel.basic_publish("", names.TASKS, b"x")
     channel.basic_get(names.TASKS)
@@ -84,8 +83,7 @@ def test_unacked_follows_within_a_few_seconds(broker: Broker, connection) -> Non
     assert eventually(lambda: _row(broker.queues(), names.TASKS)["unacked"] == 1)
 
 
-def test_queues_come_sorted_by_name(broker: Broker, connection) -> None:
-    channel = connection.channel()
+def test_queues_come_sorted_by_name(broker: Broker, channel) -> None:
     for name in ("b", "a", "c"):
         channel.queue_declare(name, durable=True)
     listed = list(broker.queues()["name"])
@@ -95,8 +93,7 @@ def test_queues_come_sorted_by_name(broker: Broker, connection) -> None:
     assert listed == ["a", "b", "c"]
 
 
-def test_an_exclusive_queue_of_another_connection_is_shown_all_the_same(broker: Broker, connection) -> None:
-    channel = connection.channel()
+def test_an_exclusive_queue_of_another_connection_is_shown_all_the_same(broker: Broker, channel) -> None:
     channel.queue_declare(names.TASKS, durable=True)
     channel.queue_declare("private", exclusive=True)
 
@@ -106,8 +103,7 @@ def test_an_exclusive_queue_of_another_connection_is_shown_all_the_same(broker: 
     assert _row(queues, "private")["exclusive"] is True
 
 
-def test_consumers_are_listed_with_their_prefetch(broker: Broker, connection) -> None:
-    channel = connection.channel()
+def test_consumers_are_listed_with_their_prefetch(broker: Broker, channel) -> None:
     channel.queue_declare(names.TASKS, durable=True)
     channel.basic_qos(prefetch_count=7)
     channel.basic_consume(names.TASKS, lambda *_: None, consumer_tag="tag-1")
@@ -118,7 +114,7 @@ def test_consumers_are_listed_with_their_prefetch(broker: Broker, connection) ->
     ]
 
 
-def test_connections_are_listed_by_their_name(broker: Broker, connection) -> None:
+def test_connections_are_listed_by_their_name(broker: Broker, channel) -> None:
     def state() -> list[str | None]:
         frame = broker.connections()
         return list(frame[frame["client"] == "frame-test"]["state"])
@@ -139,9 +135,7 @@ def test_no_consumers_and_no_connections_are_empty_frames(broker: Broker) -> Non
     ]
 
 
-def test_without_management_the_engines_queue_is_still_shown(connection, without_management) -> None:
-    channel = connection.channel()
-    channel.confirm_delivery()
+def test_without_management_the_engines_queue_is_still_shown(channel, without_management) -> None:
     channel.queue_declare(names.TASKS, durable=True)
     channel.queue_declare("other", exclusive=True)
     channel.basic_publish("", names.TASKS, b"x")
@@ -155,8 +149,7 @@ def test_without_management_the_engines_queue_is_still_shown(connection, without
     assert pd.isna(row["unacked"])
 
 
-def test_only_the_queues_that_are_asked_for_are_shown(broker: Broker, connection) -> None:
-    channel = connection.channel()
+def test_only_the_queues_that_are_asked_for_are_shown(broker: Broker, channel) -> None:
     channel.queue_declare(names.TASKS, durable=True)
     channel.queue_declare("other", exclusive=True)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from helpers import run_python
 
 from rmqlab.amqp import connect
 from rmqlab.broker import Link
@@ -211,11 +210,7 @@ def test_a_link_ends_with_the_interpreter() -> None:
         "client = socket.create_connection(('127.0.0.1', urlsplit(link.url).port))\n"
         "client.sendall(b'on its way')\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=20
-    )
-
-    assert (run.returncode, run.stderr) == (0, "")
+    assert run_python("-c", code) == (0, "", "")
 
 
 @pytest.mark.parametrize("delay_ms", [-1, float("nan"), float("inf")])
