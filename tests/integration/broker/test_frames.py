@@ -1,8 +1,7 @@
-"""What a broker says it holds: queues, connections and consumers."""
+"""What a broker says of its queues."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 
 import pandas as pd
@@ -10,10 +9,9 @@ import pytest
 from helpers import eventually
 
 from rmqlab import names
-from rmqlab.amqp import connect
 from rmqlab.broker import Broker, _frames
 from rmqlab.engine import EngineAPI, Task
-from rmqlab.errors import BrokerError, ManagementError
+from rmqlab.errors import BrokerError
 
 QUEUE_COLUMNS = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
 TASK = Task("engine-1", "process")
@@ -26,12 +24,9 @@ def _needs_management(broker: Broker) -> None:
 
 
 @pytest.fixture
-def channel(broker: Broker):
-    with contextlib.closing(connect(broker, name="frame-test")) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        yield channel
-        channel.queue_delete(names.TASKS)
+def channel(channel):
+    yield channel
+    channel.queue_delete(names.TASKS)
 
 
 @pytest.fixture
@@ -103,38 +98,6 @@ def test_an_exclusive_queue_of_another_connection_is_shown_all_the_same(broker: 
     assert _row(queues, "private")["exclusive"] is True
 
 
-def test_consumers_are_listed_with_their_prefetch(broker: Broker, channel) -> None:
-    channel.queue_declare(names.TASKS, durable=True)
-    channel.basic_qos(prefetch_count=7)
-    channel.basic_consume(names.TASKS, lambda *_: None, consumer_tag="tag-1")
-
-    assert eventually(lambda: len(broker.consumers()) == 1)
-    assert broker.consumers().to_dict("records") == [
-        {"queue": names.TASKS, "consumer_tag": "tag-1", "prefetch": 7, "ack_required": True, "active": True}
-    ]
-
-
-def test_connections_are_listed_by_their_name(broker: Broker, channel) -> None:
-    def state() -> list[str | None]:
-        frame = broker.connections()
-        return list(frame[frame["client"] == "frame-test"]["state"])
-
-    assert list(broker.connections().columns) == ["client", "user", "state", "channels", "heartbeat_s"]
-    assert eventually(lambda: state() == ["running"])  # of a new one the broker knows no state
-
-
-def test_no_consumers_and_no_connections_are_empty_frames(broker: Broker) -> None:
-    assert eventually(lambda: len(broker.connections()) == 0)
-    assert len(broker.consumers()) == 0
-    assert list(broker.consumers().columns) == [
-        "queue",
-        "consumer_tag",
-        "prefetch",
-        "ack_required",
-        "active",
-    ]
-
-
 def test_without_management_the_engines_queue_is_still_shown(channel, without_management) -> None:
     channel.queue_declare(names.TASKS, durable=True)
     channel.queue_declare("other", exclusive=True)
@@ -158,9 +121,3 @@ def test_only_the_queues_that_are_asked_for_are_shown(broker: Broker, channel) -
 
 def test_without_management_a_queue_that_is_not_there_is_no_row(without_management) -> None:
     assert len(_frames.queues(without_management)) == 0
-
-
-@pytest.mark.parametrize("frame", [_frames.connections, _frames.consumers])
-def test_without_management_connections_and_consumers_cannot_be_told(frame, without_management) -> None:
-    with pytest.raises(ManagementError, match=r"no management API.*Next: .*RMQLAB_MANAGEMENT_URL"):
-        frame(without_management)
