@@ -47,10 +47,7 @@ def image() -> str:
 
 
 class Container(Server):
-    """A container of a RabbitMQ image.
-
-    Its ports are bound to loopback, or to all addresses of the other machine where the engine is.
-    """
+    """A container of a RabbitMQ image, bound to loopback, or to all addresses of another machine."""
 
     when_silent = (
         "see that it is an image of RabbitMQ, how busy the machine is, and that no firewall is between"
