@@ -44,7 +44,6 @@ class Endpoint:
     address: Address  # with the virtual host to use
     management_url: str | None  # without credentials
     version: str
-    whole_virtual_host: bool  # whether all that is in it is ours
 
     def management(self) -> Management:
         """Return a client of the management API, where there is one."""

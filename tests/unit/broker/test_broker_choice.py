@@ -59,7 +59,6 @@ def reaped_process(tmp_path: Path):
         (None, None, "auto"),
         (None, "", "auto"),
         (None, " node ", "node"),
-        (None, "container", "container"),
         ("external", "node", "external"),
     ],
 )
@@ -92,10 +91,8 @@ def test_auto_names_every_source_it_tried(monkeypatch) -> None:
     ("argument", "settings", "expected"),
     [
         (None, {}, ("container", "node")),
-        (None, {"RMQLAB_BROKER": "auto"}, ("container", "node")),
         (None, {"RMQLAB_BROKER": "node"}, ("node",)),
         (None, {"RMQLAB_BROKER": "external"}, ("container", "node")),
-        (None, {"RMQLAB_BROKER": "external", "RMQLAB_OWN_BROKER": "node"}, ("node",)),
         (None, {"RMQLAB_BROKER": "external", "RMQLAB_OWN_BROKER": " container "}, ("container",)),
         (None, {"RMQLAB_BROKER": "node", "RMQLAB_OWN_BROKER": "container"}, ("container",)),
         ("node", {"RMQLAB_OWN_BROKER": "container"}, ("node",)),
