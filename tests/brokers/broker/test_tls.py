@@ -11,7 +11,7 @@ import datetime
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -120,18 +120,6 @@ def node(certificates: Path) -> Iterator[TlsNode]:
         reaper.stop()
 
 
-@pytest.fixture
-def external(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets what names a server."""
-
-    def external(url: str, management_url: str = "") -> None:
-        monkeypatch.setenv("AMQP_URL", url)
-        if management_url:
-            monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", management_url)
-
-    return external
-
-
 def test_a_message_goes_there_and_back(node: TlsNode) -> None:
     url, queue = node.url(), f"tls-{secrets.token_hex(4)}"
     bodies: list[bytes] = []
@@ -148,10 +136,12 @@ def test_a_message_goes_there_and_back(node: TlsNode) -> None:
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["management URL told", "guessed"])
 def test_the_management_api_is_reached_with_the_certificates_of_the_url(
-    node: TlsNode, external, monkeypatch, is_told: bool
+    node: TlsNode, monkeypatch, is_told: bool
 ) -> None:
     monkeypatch.setitem(_external.MANAGEMENT_PORTS, "amqps", ("https", node.ports["https"]))
-    external(node.url(), node.management_url if is_told else "")
+    monkeypatch.setenv("AMQP_URL", node.url())
+    if is_told:
+        monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", node.management_url)
 
     with start_broker() as broker:
         assert broker.management_url == node.management_url
@@ -191,14 +181,14 @@ FAILURES = {
 @pytest.mark.parametrize("case", FAILURES)
 @pytest.mark.parametrize("way", ["AMQP_URL", "connect", "Publisher"])
 def test_a_failure_of_tls_is_one_sentence_with_the_next_step(
-    node: TlsNode, external, case: str, way: str
+    node: TlsNode, monkeypatch, case: str, way: str
 ) -> None:
     listener, options, cause, next_step = FAILURES[case]
     url = node.url(listener, **options)
     begin_s = time.monotonic()
     with pytest.raises(BrokerUnavailableError) as caught:
         if way == "AMQP_URL":
-            external(url)
+            monkeypatch.setenv("AMQP_URL", url)
             start_broker()
         elif way == "connect":
             connect(url)
@@ -220,8 +210,9 @@ def test_a_wrong_ca_is_one_sentence_of_the_command_too(node: TlsNode) -> None:
     assert_one_sentence(err.strip(), said, next_step=advice, secret=node.password)
 
 
-def test_a_management_api_with_another_certificate_is_told(node: TlsNode, external) -> None:
-    external(node.url(), f"https://127.0.0.1:{node.ports['other host']}")
+def test_a_management_api_with_another_certificate_is_told(node: TlsNode, monkeypatch) -> None:
+    monkeypatch.setenv("AMQP_URL", node.url())
+    monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", f"https://127.0.0.1:{node.ports['other host']}")
 
     with pytest.raises(ManagementError) as caught:
         start_broker()
@@ -229,10 +220,10 @@ def test_a_management_api_with_another_certificate_is_told(node: TlsNode, extern
 
 
 def test_a_guessed_management_api_with_another_certificate_is_no_secret(
-    node: TlsNode, external, monkeypatch, caplog
+    node: TlsNode, monkeypatch, caplog
 ) -> None:
     monkeypatch.setitem(_external.MANAGEMENT_PORTS, "amqps", ("https", node.ports["expired"]))
-    external(node.url())
+    monkeypatch.setenv("AMQP_URL", node.url())
 
     with caplog.at_level("INFO", "rmqlab"), start_broker() as broker:
         assert broker.management_url is None

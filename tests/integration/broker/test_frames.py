@@ -99,6 +99,7 @@ def test_an_exclusive_queue_of_another_connection_is_shown_all_the_same(broker: 
 
 
 def test_without_management_the_engines_queue_is_still_shown(channel, without_management) -> None:
+    assert len(_frames.queues(without_management)) == 0
     channel.queue_declare(names.TASKS, durable=True)
     channel.queue_declare("other", exclusive=True)
     channel.basic_publish("", names.TASKS, b"x")
@@ -110,14 +111,3 @@ def test_without_management_the_engines_queue_is_still_shown(channel, without_ma
     row = _row(queues, names.TASKS)
     assert (row["ready"], row["consumers"]) == (1, 0)
     assert pd.isna(row["unacked"])
-
-
-def test_only_the_queues_that_are_asked_for_are_shown(broker: Broker, channel) -> None:
-    channel.queue_declare(names.TASKS, durable=True)
-    channel.queue_declare("other", exclusive=True)
-
-    assert list(_frames.queues(broker._running, {names.TASKS, "missing"})["name"]) == [names.TASKS]
-
-
-def test_without_management_a_queue_that_is_not_there_is_no_row(without_management) -> None:
-    assert len(_frames.queues(without_management)) == 0
