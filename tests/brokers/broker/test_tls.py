@@ -73,8 +73,8 @@ class TlsNode(Node):
         options = {"ca_certs": self._path(ca)} | more
         if client:
             options["certfile"] = self._path(client)
-        query = urlencode({"ssl_options": options})
-        return f"amqps://rmqlab:{self.password}@localhost:{self.ports[listener]}/?{query}"
+        query, password = urlencode({"ssl_options": options}), self.password
+        return f"amqps://rmqlab:{password}@localhost:{self.ports[listener]}/?{query}"
 
     def _path(self, name: str) -> str:
         return str(self.certificates / f"{name}.pem")
