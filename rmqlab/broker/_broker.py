@@ -213,6 +213,29 @@ class Broker:
         """
         return _frames.wait_for_queue(self._running, name, ready, consumers, timeout_s)
 
+    def connections(self) -> pd.DataFrame:
+        """Show the connections to the lab's virtual host, from the management API.
+
+        Returns:
+            One row a connection: client (its name, or its product), user, state, channels,
+            heartbeat_s. A new one appears, and a closed one goes, within five seconds.
+
+        Raises:
+            ManagementError: this broker has no management API.
+        """
+        return _frames.connections(self._running)
+
+    def consumers(self) -> pd.DataFrame:
+        """Show the consumers in the lab's virtual host, from the management API.
+
+        Returns:
+            One row a consumer: queue, consumer_tag, prefetch, ack_required, active.
+
+        Raises:
+            ManagementError: this broker has no management API.
+        """
+        return _frames.consumers(self._running)
+
     @property
     def _claims(self) -> Claims | None:
         return self._source.claims if isinstance(self._source, External) else None

@@ -1,4 +1,4 @@
-"""Frames of the queues that a broker has at this moment."""
+"""Frames of what a broker holds at this moment."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def _queues(
 
     known: dict[str, dict[str, Any]] = {name: {} for name in (names.QUEUES if own is None else own)}
     if endpoint.management_url:
-        with endpoint.management() as management:
-            listed = {each["name"]: each for each in management.queues()}
+        listed = {each["name"]: each for each in _list(endpoint, "queues")}
         known = {name: each for name, each in listed.items() if own is None or name in own}
     rows = []
     for name, each in sorted(known.items()):
@@ -70,6 +69,36 @@ def wait_for_queue(
         f"Queue {name!r} {found}, and not {wanted}, after {timeout_s:g} s. "
         "Next: see who publishes to it or consumes from it"
     )
+
+
+def connections(endpoint: Endpoint) -> pd.DataFrame:
+    """Return one row a connection; see `Broker.connections`."""
+    import pandas as pd
+
+    rows = []
+    for each in _list(endpoint, "connections"):
+        client = each.get("client_properties", {})
+        name = client.get("connection_name") or client.get("product") or "unknown"
+        rows.append((name, *(each.get(key) for key in ("user", "state", "channels", "timeout"))))
+    return pd.DataFrame(rows, columns=["client", "user", "state", "channels", "heartbeat_s"])
+
+
+def consumers(endpoint: Endpoint) -> pd.DataFrame:
+    """Return one row a consumer; see `Broker.consumers`."""
+    import pandas as pd
+
+    keys = ("consumer_tag", "prefetch_count", "ack_required")
+    rows = [
+        (each["queue"]["name"], *(each[key] for key in keys), each.get("active", True))
+        for each in _list(endpoint, "consumers")
+    ]
+    columns = ["queue", "consumer_tag", "prefetch", "ack_required", "active"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["queue", "consumer_tag"], ignore_index=True)
+
+
+def _list(endpoint: Endpoint, kind: str) -> list[dict[str, Any]]:
+    with endpoint.management() as management:
+        return management.list(kind)
 
 
 def _depth(connection: pika.BlockingConnection, queue: str) -> tuple[int | None, int | None] | None:

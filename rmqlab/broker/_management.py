@@ -83,7 +83,7 @@ class Management(Closing):
         return {str(each["resource"]) for each in answer.get("alarms", [])}
 
     def connection_names(self) -> set[str]:
-        """Return the names of our user's connections at this moment."""
+        """Return the names of our user's connections now, also of those that `list` does not show yet."""
         answer = self._call("GET", f"/connections/username/{self._user}")
         return {each["name"] for each in answer if _quoted(each["vhost"]) == self._virtual_host}
 
@@ -96,9 +96,11 @@ class Management(Closing):
         path = f"/queues/{self._virtual_host}/{_quoted(name)}"
         return self._call("DELETE", path, missing=False) is not False
 
-    def queues(self) -> list[dict[str, Any]]:
-        """List the queues of the virtual host."""
-        return list(self._call("GET", f"/queues/{self._virtual_host}"))
+    def list(self, kind: str) -> list[dict[str, Any]]:
+        """List the queues, consumers or connections of the virtual host."""
+        is_connections = kind == "connections"
+        path = f"/vhosts/{self._virtual_host}/{kind}" if is_connections else f"/{kind}/{self._virtual_host}"
+        return list(self._call("GET", path))
 
     def _call(
         self, method: str, path: str, body: object = None, missing: object = None, also: int = 0

@@ -13,7 +13,7 @@ from typing import Any
 from rmqlab.broker._address import Address, capitalized
 from rmqlab.broker._connection import ServerInfo, probe
 from rmqlab.broker._management import Management
-from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
+from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
 
 START_TIMEOUT_S = 90
 LOOK_EVERY_S = 0.1
@@ -46,8 +46,13 @@ class Endpoint:
     version: str
 
     def management(self) -> Management:
-        """Return a client of the management API, where there is one."""
-        return Management(self.management_url or "", self.address)
+        """Return a client of the management API; raises ManagementError where there is none."""
+        if self.management_url is None:
+            raise ManagementError(
+                "This broker has no management API. Next: enable the plugin rabbitmq_management, "
+                "or set RMQLAB_MANAGEMENT_URL to where it is"
+            )
+        return Management(self.management_url, self.address)
 
 
 @dataclass(frozen=True, slots=True)
