@@ -20,6 +20,8 @@ EXAMPLE = "amqp://user:password@localhost:5672/vhost"
 
 PREFIX = "_set_url_"
 KNOWN = sorted(name.removeprefix(PREFIX) for name in dir(pika.URLParameters) if name.startswith(PREFIX))
+# In pika's `ssl_options`; the second of each pair is another name for the same.
+CA = ("ca_certs", "cafile", "ca_path", "capath", "ca_data", "cadata")
 ENCRYPTED = b"ENCRYPTED"
 # Python 3.11's `ast.literal_eval`, which pika calls, now and then raises SystemError in several threads.
 _PARSING = threading.Lock()
@@ -28,6 +30,11 @@ _PARSING = threading.Lock()
 def capitalized(text: str) -> str:
     """Return a text as the beginning of a sentence."""
     return text[:1].upper() + text[1:]
+
+
+def without_user(url: str) -> str:
+    """Return a URL of any kind with `***` for user and password, for showing."""
+    return re.sub("//.*@", "//***@", url)
 
 
 def split_url(url: str, *, setting: str, schemes: Iterable[str], example: str) -> SplitResult:
@@ -79,22 +86,34 @@ class Address:
     @classmethod
     def parse(cls, url: str, *, setting: str = "the URL") -> Address:
         """Read an AMQP URL as https://www.rabbitmq.com/docs/uri-spec defines it; raises AddressError."""
-        # But for one thing: `amqp://host/` is the virtual host `/`, as in pika.
+        # But for one thing: `amqp://host/` is the virtual host `/`, as in pika, and not one with an
+        # empty name. A reader hands the same URL to pika and to us.
         parts = split_url(url, setting=setting, schemes=DEFAULT_PORTS, example=EXAMPLE)
         complaint = ""
         if parts.password is None and parts.username is not None:
             complaint = "a user and no password. Next: write user:password@, or user:@ for an empty password"
         elif "/" in parts.path[1:]:
             complaint = "more than one '/' behind its host. Next: write %2F for one in a virtual host's name"
+        try:
+            username, password, virtual_host = (
+                unquote(default if part is None else part, errors="strict")
+                for part, default in (
+                    (parts.username, "guest"),
+                    (parts.password, "guest"),
+                    (parts.path[1:] or None, "/"),
+                )
+            )
+        except UnicodeDecodeError:
+            complaint = f"a percent-encoding that is not UTF-8. Next: encode each part as in {EXAMPLE}"
         if complaint:
             raise AddressError(f"{capitalized(setting)} has {complaint}")
         return cls(
             scheme=parts.scheme,
             host=parts.hostname or "",
             port=parts.port or DEFAULT_PORTS[parts.scheme],
-            username=unquote("guest" if parts.username is None else parts.username),
-            password=unquote("guest" if parts.password is None else parts.password),
-            virtual_host=unquote(parts.path[1:] or "/"),
+            username=username,
+            password=password,
+            virtual_host=virtual_host,
             query=parts.query,
             setting=setting,
         )
@@ -123,10 +142,19 @@ class Address:
     @property
     def parameters(self) -> pika.URLParameters:
         """The address as pika's connection parameters; raises AddressError, which names a wrong option."""
+        parameters = None
         with _PARSING:
-            if problem := _find_problem(self.scheme, self.query):
-                raise AddressError(f"{capitalized(self.setting or 'the URL')} has {problem}")
-            return pika.URLParameters(self.url)
+            problem = _find_problem(self.scheme, self.query)
+            if not problem:
+                try:
+                    parameters = pika.URLParameters(self.url)
+                except (ValueError, TypeError) as error:  # raised below: its text may hold a secret
+                    problem = (
+                        f"options that do not fit together ({type(error).__name__}). Next: leave out one"
+                    )
+        if parameters is None:
+            raise AddressError(f"{capitalized(self.setting or 'the URL')} has {problem}")
+        return parameters
 
     def parameters_for(self, name: str, **defaults: float) -> pika.URLParameters:
         """Return the parameters of a connection with a name; the URL's own options go before `defaults`."""
@@ -164,29 +192,31 @@ def _find_problem(scheme: str, query: str) -> str:
 
 
 def _find_tls_problem(scheme: str, value: str) -> str:
+    try:
+        options = ast.literal_eval(value)
+    except Exception:  # whatever Python's parser raises
+        options = None
+    if not isinstance(options, dict):
+        return "that are no dict. Next: write them as {'ca_certs': '/path/of/ca.pem'}, percent-encoded"
     if scheme != "amqps":
         return "and no TLS. Next: write amqps:// for TLS, or leave them out"
+    if not any(options.get(name) for name in CA):
+        return "without a CA. Next: give the file of the CA as ca_certs"
     # OpenSSL would ask for the password of a key on the terminal, and wait.
-    if _is_encrypted(value):
+    if "password" not in options and _is_encrypted(options.get("keyfile") or options.get("certfile")):
         return "with an encrypted key and no password. Next: give its password, or a key without one"
     if error := _refusal_of_pika(scheme, "ssl_options", value):
         # OpenSSL's, as `NO_CERTIFICATE_OR_CRL_FOUND`, or the file system's.
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
         why = f" ({reason})" if reason else ""
-        return (
-            f"that cannot be used{why}. Next: write them as {{'ca_certs': '/path/of/ca.pem'}}, "
-            "percent-encoded, with files that are there and in PEM format"
-        )
+        return f"that cannot be used{why}. Next: see that each file is there, and in PEM format"
     return ""
 
 
-def _is_encrypted(tls_options: str) -> bool:
-    """Return True if there is a key that needs a password, and none is given."""
+def _is_encrypted(key: object) -> bool:
     try:
-        options = ast.literal_eval(tls_options)
-        key = Path(options.get("keyfile") or options["certfile"])
-        return "password" not in options and ENCRYPTED in key.read_bytes()
-    except Exception:  # pika tells
+        return isinstance(key, str) and ENCRYPTED in Path(key).read_bytes()
+    except (OSError, ValueError):  # pika tells
         return False
 
 

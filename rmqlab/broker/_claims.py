@@ -102,8 +102,9 @@ class Claims:
 
     def covers(self, connection: Any) -> bool:
         """Return True if a connection of pika's is to this broker and virtual host."""
-        said = connection.server_properties or {}
-        return (said.get("cluster_name", ""), connection.params.virtual_host) == self._place
+        name = (connection.server_properties or {}).get("cluster_name") or ""
+        name = name.decode() if isinstance(name, bytes) else name
+        return (name, connection.params.virtual_host) == self._place
 
     def refuse_taken(self, *wanted: Claim, free: tuple[int, ...] = FREE) -> None:
         """Raise NameTakenError if `look` says of a name of another process that it is not `free`."""

@@ -100,7 +100,7 @@ def probe(address: Address) -> ServerInfo:
     with short_connection(address) as connection:
         # BlockingConnection has no public name for the server's properties.
         said = connection._impl.server_properties
-    return ServerInfo(str(said.get("version", "")), str(said.get("cluster_name", "")))
+    return ServerInfo(version=_text(said.get("version")), cluster_name=_text(said.get("cluster_name")))
 
 
 def reach(connect: Callable[[], T], *, host: str, pause: Callable[[float], None] = time.sleep) -> T:
@@ -176,3 +176,7 @@ def is_refusal(error: Exception) -> bool:
 def _is_unreachable(error: BaseException) -> bool:
     reason = innermost(error.__cause__) if error.__cause__ else None
     return isinstance(reason, OSError) and reason.errno == errno.EHOSTUNREACH
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "")

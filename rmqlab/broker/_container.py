@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import secrets
 import socket
 import time
@@ -14,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rmqlab.broker import _source
-from rmqlab.broker._address import Address
+from rmqlab.broker._address import Address, without_user
 from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
@@ -33,9 +32,15 @@ PULL_TIMEOUT_S = 600  # without a sign of life
 CONTROL_TIMEOUT_S = 30
 PAUSE_TIMEOUT_S = 10
 
-OR_NODE = "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
-NO_ENGINE_FIX = f"start Docker, or Podman's socket with DOCKER_HOST pointing at it; {OR_NODE}"
-IMAGE_FIX = f"correct RMQLAB_IMAGE, or pull it by hand where there is a network; {OR_NODE}"
+NO_ENGINE_FIX = (
+    "start Docker, or Podman's socket with DOCKER_HOST pointing at it; "
+    "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
+)
+
+IMAGE_FIX = (
+    "correct RMQLAB_IMAGE, or pull it by hand where there is a network; "
+    "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
+)
 
 # The version of the API that an engine speaks, by its address: Podman takes a second to say it.
 _api_versions: dict[str, str] = {}
@@ -68,7 +73,7 @@ class Container(Server):
         try:
             client = _client(timeout_s=ENGINE_TIMEOUT_S)
         except Exception:  # docker-py lets through what its transports raise
-            place = re.sub("//.*@", "//***@", os.environ.get("DOCKER_HOST", "")) or "its usual socket"
+            place = without_user(os.environ.get("DOCKER_HOST", "")) or "its usual socket"
             return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
         with contextlib.closing(client):
             try:

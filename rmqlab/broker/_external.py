@@ -12,7 +12,6 @@ from rmqlab import names
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims, clean_up
 from rmqlab.broker._connection import probe
-from rmqlab.broker._management import SETTING as MANAGEMENT_SETTING
 from rmqlab.broker._management import Management
 from rmqlab.broker._source import Check, Endpoint, Resources, Source, token
 from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabError
@@ -20,6 +19,7 @@ from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabEr
 logger = logging.getLogger("rmqlab.broker")
 
 URL_SETTING = "AMQP_URL"
+MANAGEMENT_SETTING = "RMQLAB_MANAGEMENT_URL"
 MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
 NOT_SET = Check(
     False,

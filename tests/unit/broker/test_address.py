@@ -14,7 +14,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from helpers import assert_one_sentence
 
-from rmqlab.broker._address import Address
+from rmqlab.broker._address import Address, without_user
 from rmqlab.errors import AddressError
 
 SECRET = "s3cr3t/word"  # needs percent-encoding in a URL
@@ -80,6 +80,7 @@ def test_what_is_shown_has_no_password() -> None:
         (URL_WITH.format(password="s3cr3t#s3cr3t"), "before its '@'"),
         ("amqp://u:s3cr3t@localhost/lab#1", "'#'"),
         ("amqp://u:s3cr3t@localhost/lab/more", "more than one '/'"),
+        (URL_WITH.format(password="s3cr3t%FF"), "UTF-8"),
         ("amqp://u:s3cr3t@local\nhost/", "line break"),
     ],
 )
@@ -133,8 +134,9 @@ def test_an_option_that_cannot_be_right_is_named(files, query: str, complaint: s
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("{'password': 's3cr3t'", "that cannot be used"),
-        ("{}", "that cannot be used"),
+        ("{'password': 's3cr3t'", "that are no dict"),
+        ("'s3cr3t'", "that are no dict"),
+        ("{}", "without a CA"),
         ("{'ca_certs': '{missing}'}", "that cannot be used (No such file or directory)"),
         ("{'ca_certs': '{ca}', 'certfile': '{missing}', 'password': 's3cr3t'}", "that cannot be used"),
         ("{'ca_certs': 5}", "that cannot be used"),
@@ -178,6 +180,18 @@ def test_the_urls_own_options_go_before_ours() -> None:
     assert parameters.blocked_connection_timeout == 7
     assert parameters.socket_timeout == 5
     assert parameters.client_properties == {"connection_name": "worker", "team": "a"}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("tcp://user:s3cr3t@host:2375", "tcp://***@host:2375"),
+        ("ssh://user:s3/cr@3t@host", "ssh://***@host"),
+        ("unix:///run/docker.sock", "unix:///run/docker.sock"),
+    ],
+)
+def test_a_url_is_shown_without_its_user(url: str, shown: str) -> None:
+    assert without_user(url) == shown
 
 
 def test_threads_that_read_their_options_at_the_same_time_do_not_disturb_each_other() -> None:
