@@ -137,11 +137,16 @@ def running(
             process.kill()
 
 
-def run_command(*arguments: str, **settings: str) -> tuple[int, str, str]:
-    """Run `rmqlab`; return its exit code, standard output and standard error."""
-    with running("-m", "rmqlab", *arguments, stdin=subprocess.DEVNULL, **settings) as process:
+def run_python(*arguments: str, stdin: int = subprocess.DEVNULL, **settings: str) -> tuple[int, str, str]:
+    """Run Python; return its exit code, standard output and standard error."""
+    with running(*arguments, stdin=stdin, **settings) as process:
         out, err = process.communicate()
     return process.returncode, out, err
+
+
+def run_command(*arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Run `rmqlab`; return its exit code, standard output and standard error."""
+    return run_python("-m", "rmqlab", *arguments, **settings)
 
 
 def read_until(stream: IO[str] | None, clue: str) -> str:

@@ -6,7 +6,7 @@ import ast
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -37,11 +37,11 @@ def without_user(url: str) -> str:
     return re.sub("//.*@", "//***@", url)
 
 
-def split_url(url: str, *, setting: str, ports: Mapping[str, int], example: str) -> SplitResult:
+def split_url(url: str, *, setting: str, schemes: Iterable[str], example: str) -> SplitResult:
     """Split a URL whose scheme, host and port can be right; an AddressError shows no more than the scheme."""
     try:
         parts = urlsplit(url.strip())
-        complaint = _complaint(url.strip(), parts, ports)
+        complaint = _complaint(url.strip(), parts, schemes)
     except ValueError:  # brackets that hold no IPv6 address, or a name with an empty part
         complaint = "has a host that cannot be read"
     if complaint:
@@ -49,10 +49,10 @@ def split_url(url: str, *, setting: str, ports: Mapping[str, int], example: str)
     return parts
 
 
-def _complaint(url: str, parts: SplitResult, ports: Mapping[str, int]) -> str:
-    if parts.scheme not in ports:
+def _complaint(url: str, parts: SplitResult, schemes: Iterable[str]) -> str:
+    if parts.scheme not in schemes:
         shown = f"{parts.scheme}://" if re.fullmatch("[a-z]+", parts.scheme) and "://" in url else "no scheme"
-        return f"has {shown}, not {' or '.join(f'{scheme}://' for scheme in ports)}"
+        return f"has {shown}, not {' or '.join(f'{scheme}://' for scheme in schemes)}"
     if re.search(r"[\x00-\x20\x7f]", url.partition("?")[0]):
         return "has a space or a line break in it"
     if "@" not in parts.netloc and "@" in url:
@@ -88,7 +88,7 @@ class Address:
         """Read an AMQP URL as https://www.rabbitmq.com/docs/uri-spec defines it; raises AddressError."""
         # But for one thing: `amqp://host/` is the virtual host `/`, as in pika, and not one with an
         # empty name. A reader hands the same URL to pika and to us.
-        parts = split_url(url, setting=setting, ports=DEFAULT_PORTS, example=EXAMPLE)
+        parts = split_url(url, setting=setting, schemes=DEFAULT_PORTS, example=EXAMPLE)
         complaint = ""
         if parts.password is None and parts.username is not None:
             complaint = "a user and no password. Next: write user:password@, or user:@ for an empty password"

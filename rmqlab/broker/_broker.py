@@ -128,8 +128,7 @@ class Broker:
 
         There the lab deletes what this process made, and nothing else.
         """
-        shared = self._endpoint and not self._endpoint.whole_virtual_host
-        return self._running.address.virtual_host if shared else None
+        return self._endpoint.address.virtual_host if self._endpoint and self._claims else None
 
     @property
     def url(self) -> str:

@@ -1,14 +1,11 @@
 """What this very run made in a virtual host that others use as well.
 
-A declare succeeds on what is there already, so the broker does not say who made what; and the
-lessons declare in plain pika. So, while a lab is in a shared virtual host, the declares, deletes
-and purges of `pika.channel.Channel`, which all of pika goes through, are watched. What was not
-there before is claimed and made; what is there already, and was not made by this run, is
-refused and not touched. At the end the claims are deleted, and nothing else.
+A declare succeeds on what is there already, and the lessons declare in plain pika. So the declares,
+deletes and purges of `pika.channel.Channel`, which all of pika goes through, are watched: what was
+not there before is claimed and made; what another made is refused and not touched.
 
-Two labs cannot come between each other. AMQP leaves two gaps to others: the millisecond between
-the look at a name and its making, and a name that the broker itself freed (`auto_delete`,
-`x-expires`) or another process deleted, and that somebody else then makes anew.
+AMQP leaves two gaps: the millisecond between the look at a name and its making, and a name that was
+freed by the broker (`auto_delete`, `x-expires`) or another process, and that somebody else then takes.
 """
 
 from __future__ import annotations
@@ -64,8 +61,7 @@ class Claims:
 
     def __init__(self, address: Address, cluster_name: str) -> None:
         self._address = address
-        # A connection may come by another way, such as a `Link`, so that its host and port do not
-        # say which broker it is to.
+        # Not host and port: a connection may come by another way, such as a `Link`.
         self._place = (cluster_name, address.virtual_host)
         self._names: dict[Claim, None] = {}
         self._notify: Callable[[bool, str, str], None] = lambda *_: None
@@ -313,9 +309,8 @@ def _claims_of(channel: Channel) -> Claims | None:
 
 
 def _restore() -> None:
-    for name, original in _originals.items():
-        setattr(Channel, name, original)
-    _originals.clear()
+    while _originals:
+        setattr(Channel, *_originals.popitem())
 
 
 def _forget() -> None:

@@ -52,10 +52,7 @@ def image() -> str:
 
 
 class Container(Server):
-    """A container of a RabbitMQ image.
-
-    Its ports are bound to loopback, or to all addresses of the other machine where the engine is.
-    """
+    """A container of a RabbitMQ image, bound to loopback, or to all addresses of another machine."""
 
     when_silent = (
         "see that it is an image of RabbitMQ, how busy the machine is, and that no firewall is between"
@@ -102,7 +99,7 @@ class Container(Server):
             self._address = Address("amqp", host, ports[0], "rmqlab", secrets.token_urlsafe(16))
             self._create(engine, {AMQP_PORT: (bound_to, ports[0]), MANAGEMENT_PORT: (bound_to, ports[1])})
         management_url = f"http://{self._address.host_in_url}:{ports[1]}"
-        return Endpoint(self._address, management_url, self.wait_until_ready().version, True)
+        return Endpoint(self._address, management_url, self.wait_until_ready().version)
 
     def run(self) -> ServerInfo:
         with self._engine() as engine:

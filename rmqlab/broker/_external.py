@@ -92,7 +92,7 @@ class External(Source):
             with Management(self._management_url or "", self._given) as management:
                 management.create_virtual_host(self._virtual_host)
             probe(address)
-        return Endpoint(address, self._management_url, self._server_info.version, bool(self._virtual_host))
+        return Endpoint(address, self._management_url, self._server_info.version)
 
     @staticmethod
     def cleanup(resources: Resources) -> None:

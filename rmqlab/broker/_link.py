@@ -1,8 +1,7 @@
 """A link to a broker that is as long as one wishes, and that can be cut: TCP with latency.
 
-A broker on the same machine answers within a fraction of a millisecond, one in another data
-center does not. What it costs to wait for an answer shows only over a distance; and only a
-network between the two loses its way without a word to either.
+What it costs to wait for an answer shows only over a distance; and only a network between two
+programs loses its way without a word to either.
 """
 
 from __future__ import annotations
@@ -288,8 +287,7 @@ class _Proxy:
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # A target that takes nothing holds up the source, as TCP does: so a proxy holds no
-            # more than what comes in during one delay.
+            # A target that takes nothing holds up the source, as TCP does.
             await self._flowing.wait()
             await self._is_whole.wait()
             try:

@@ -13,7 +13,6 @@ from rmqlab.errors import AddressError, ManagementError
 
 TIMEOUT_S = 5
 SETTING = "RMQLAB_MANAGEMENT_URL"
-PORTS = {"http": 80, "https": 443}
 EXAMPLE = "http://localhost:15672"
 
 
@@ -26,7 +25,7 @@ class Management(Closing):
     def __init__(self, base_url: str, address: Address) -> None:
         import httpx
 
-        parts = split_url(base_url, setting=SETTING, ports=PORTS, example=EXAMPLE)
+        parts = split_url(base_url, setting=SETTING, schemes=("http", "https"), example=EXAMPLE)
         if parts.username is not None or parts.query:
             raise AddressError(
                 f"{SETTING} has a user or options in it, and the user is that of AMQP_URL. "

@@ -76,7 +76,7 @@ class Node(Server):
         self._address = Address("amqp", "127.0.0.1", amqp_port, "rmqlab", secrets.token_urlsafe(16))
         self._write_configuration(self._address, management_port)
         self._environment = self._describe_environment(distribution_port, epmd_port)
-        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", self.run().version, True)
+        return Endpoint(self._address, f"http://127.0.0.1:{management_port}", self.run().version)
 
     def run(self) -> ServerInfo:
         with (self._folder / "output").open("wb") as output:

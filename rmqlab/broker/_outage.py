@@ -89,9 +89,8 @@ class Fault:
 def undisturbed(work: Callable[[], T], *, on_interrupt: Callable[[], object] = lambda: None) -> T:
     """Call something that no interrupt must leave half done, and return what it returns.
 
-    It runs in a thread, as an interrupt reaches the main thread alone. After an interrupt, the
-    caller waits until the work is done, which `on_interrupt` is to shorten; after another one it
-    does not wait, and the work is done all the same.
+    It runs in a thread, as an interrupt reaches the main thread alone. After a first interrupt the
+    caller waits for it, which `on_interrupt` is to shorten; after a second one it is done all the same.
     """
     begun = threading.Event()
     outcome: Future[T] = Future()

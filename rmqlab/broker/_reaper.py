@@ -1,8 +1,7 @@
 """The reaper: a small process that cleans up when the one that started a broker is gone.
 
-A kernel can be restarted and a terminal closed at any moment, and then no `finally` runs.
-So each broker has a reaper, started just before it: it holds the other end of a pipe,
-and when that closes, or its parent changes, it ends what the broker left behind.
+A kernel can be restarted and a terminal closed at any moment, and then no `finally` runs. So each
+broker has a reaper: when the pipe to its owner closes, or its parent changes, it cleans up.
 """
 
 from __future__ import annotations

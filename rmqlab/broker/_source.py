@@ -44,7 +44,6 @@ class Endpoint:
     address: Address  # with the virtual host to use
     management_url: str | None  # without credentials
     version: str
-    whole_virtual_host: bool  # whether all that is in it is ours
 
     def management(self) -> Management:
         """Return a client of the management API; raises ManagementError where there is none."""
@@ -70,10 +69,7 @@ class Check:
 
 
 class Source(abc.ABC):
-    """One way to get a broker.
-
-    Its constructor raises `BrokerUnavailableError` where it cannot be used, and makes nothing.
-    """
+    """One way to get a broker; its constructor makes nothing, and raises where it cannot be used."""
 
     @classmethod
     @abc.abstractmethod
@@ -95,10 +91,7 @@ class Source(abc.ABC):
 
 
 class Server(Source):
-    """A source whose server is ours to break.
-
-    No method does harm where there is nothing to do: a server that is gone already, or not paused.
-    """
+    """A source whose server is ours to break; no method does harm where it is gone, or not paused."""
 
     title: str  # what it is, for errors
     when_silent: str  # the next step if it takes no connection

@@ -28,8 +28,7 @@ def chosen_source(source: str | None = None) -> str:
     Raises:
         AddressError: there is no such source.
     """
-    choice = source or _setting(SETTING) or "auto"
-    return _checked(choice, SETTING, ("auto", *SOURCES))
+    return _checked(source or _setting(SETTING) or "auto", SETTING, ("auto", *SOURCES))
 
 
 def _setting(name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
+from unittest.mock import patch
 
 import pytest
 from foreign_broker import ForeignBroker
@@ -46,16 +48,14 @@ def site(host: Broker) -> Iterator[ForeignBroker]:
 
 
 @pytest.fixture
-def as_user(site: ForeignBroker, monkeypatch: pytest.MonkeyPatch) -> ForeignBroker:
+def as_user(site: ForeignBroker) -> Iterator[ForeignBroker]:
     """The site, with the settings of a user who has no tag."""
-    for name, value in site.environment("user").items():
-        monkeypatch.setenv(name, value)
-    return site
+    with patch.dict(os.environ, site.environment("user")):
+        yield site
 
 
 @pytest.fixture
-def as_administrator(site: ForeignBroker, monkeypatch: pytest.MonkeyPatch) -> ForeignBroker:
+def as_administrator(site: ForeignBroker) -> Iterator[ForeignBroker]:
     """The site, with the settings of a user who may do everything."""
-    for name, value in site.environment("administrator").items():
-        monkeypatch.setenv(name, value)
-    return site
+    with patch.dict(os.environ, site.environment("administrator")):
+        yield site

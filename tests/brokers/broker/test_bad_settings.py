@@ -34,12 +34,9 @@ def closed() -> int:
 # What is set, and what is said of it; tests/unit/broker/test_address.py has the other ways to be wrong.
 MISSING_CA = urlencode({"ssl_options": {"ca_certs": f"/nowhere/{SECRET}.pem"}})
 WRONG_URLS = {
-    "no scheme": ("127.0.0.1:5672", "has no scheme"),
     "the scheme of the web": (f"http://user:{SECRET}@127.0.0.1", "has http://, not amqp://"),
-    "no host": (f"{USER}@:5672", "names no host"),
     "a slash in the password": (f"{USER}/x@127.0.0.1", "before its '@'"),
     "two slashes": (f"{URL}/lab/more", "has more than one '/'"),
-    "an unknown option": (f"{URL}/?no_such={SECRET}", "has the option no_such, which pika does not take"),
     "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat without one"),
     "a CA that is missing": (
         f"amqps://user:{SECRET}@127.0.0.1:{{closed}}/?{MISSING_CA}",
@@ -150,7 +147,6 @@ def test_a_wrong_image(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
 def test_a_wrong_source_of_a_broker_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMQLAB_OWN_BROKER", "external")
     _assert_refuses(lambda: start_broker(own=True), "RMQLAB_OWN_BROKER is 'external'")
-    _assert_refuses(lambda: start_broker("external", own=True), "not to be broken")
 
 
 # `{closed}` as above; `{api}` is where the management API is, `{port}` its port.
@@ -199,56 +195,17 @@ def test_what_the_broker_refuses(broker: Broker, way: str, case: str) -> None:
     assert broker.parameters.credentials.password not in message
 
 
-COMMANDS = {
-    "a closed port": (["broker", "true"], {"AMQP_URL": f"{URL}:{{closed}}"}, "No broker answers"),
-    "a slash in the password": (["broker", "true"], {"AMQP_URL": f"{USER}/x@h"}, "AMQP_URL has a '/'"),
-    "a missing CA": (
-        ["broker", "true"],
-        {"AMQP_URL": WRONG_URLS["a CA that is missing"][0]},
-        "cannot be used",
-    ),
-    "a lesson, and a wrong option": (
-        ["run", "notebooks/00_start_here.ipynb"],
-        {"AMQP_URL": f"{URL}?password={SECRET}"},
-        "the option password",
-    ),
-    "an engine with a password": (
-        ["broker", "true"],
-        OTHER_SETTINGS["an engine with a password"][0],
-        "engine",
-    ),
-    "an unknown source": (["broker", "true"], {"RMQLAB_BROKER": "magic"}, "'magic', which is no source"),
-    "an unknown command": (["nonsense"], {}, "'nonsense'"),
-    "an unknown option": (["run", "--nonsense"], {}, "--nonsense"),
-    "a port that is a word": (["lab", "--port", "many"], {}, "--port"),
-    "a port that is too large": (["lab", "--port", "99999"], {}, "--port"),
-    "an option without a value": (["run", "--output"], {}, "--output"),
-}
-
-
-@pytest.mark.parametrize("case", COMMANDS)
-def test_a_command_says_it_too(closed: int, case: str) -> None:
-    arguments, settings, clue = COMMANDS[case]
-    filled = {key: value.format(closed=closed) for key, value in settings.items()}
-    code, out, err = run_command(*arguments, **filled)
+@pytest.mark.parametrize(
+    ("arguments", "url", "clue"),
+    [
+        (["run", "notebooks/00_start_here.ipynb"], f"{URL}?password={SECRET}", "the option password"),
+        (["lab", "--port", "99999"], "", "--port"),
+        (["run", "--output"], "", "--output"),
+    ],
+)
+def test_a_command_says_it_too(arguments: list[str], url: str, clue: str) -> None:
+    code, out, err = run_command(*arguments, AMQP_URL=url)
 
     assert code in (1, 2)
     assert out == ""
     assert_one_sentence(err.strip(), clue)
-
-
-@pytest.mark.parametrize(
-    ("settings", "clue"),
-    [
-        ({"AMQP_URL": f"{USER}/x@127.0.0.1"}, "AMQP_URL has a '/'"),
-        ({"AMQP_URL": f"{URL}?password={SECRET}"}, "the option password"),
-        ({"RMQLAB_BROKER": "magic"}, "RMQLAB_BROKER is 'magic'"),
-    ],
-)
-def test_the_doctor_says_it_in_its_table(settings: dict[str, str], clue: str) -> None:
-    code, out, err = run_command("doctor", **settings)
-
-    assert code == 1
-    assert clue in out
-    assert SECRET not in out + err
-    assert "Traceback" not in err

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
 
 import pika
 import pytest
@@ -20,7 +23,8 @@ from pika import exceptions as amqp_errors
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
 from rmqlab.broker import QUEUE_METADATA_FLUSH_S, OwnBroker, start_broker
-from rmqlab.errors import BrokerError, FaultError
+from rmqlab.broker._own_broker import _has_alarm
+from rmqlab.errors import FaultError
 from rmqlab.experiments import break_everything
 
 pytestmark = pytest.mark.usefixtures("interrupts_as_in_a_terminal")
@@ -45,9 +49,8 @@ def own(first: OwnBroker) -> OwnBroker:
 
 
 @contextlib.contextmanager
-def _connect(broker: OwnBroker, name: str = "test", **options: float) -> Iterator[Connection]:
+def _connect(broker: OwnBroker, **options: float) -> Iterator[Connection]:
     parameters = broker.parameters
-    parameters.client_properties = {"connection_name": name}
     for key, value in options.items():
         setattr(parameters, key, value)
     connection = Connection(parameters)
@@ -118,19 +121,17 @@ def _server_is_gone(broker: OwnBroker) -> bool:
 def test_what_was_persistent_and_confirmed_is_there_again_at_the_same_url(own: OwnBroker, fault: str) -> None:
     _fill(own)
     url = own.url
-    with _connect(own) as connection:
-        fates: list[Exception | None] = []
-        client = threading.Thread(target=lambda: fates.append(_fate(connection)))
-        client.start()
+    with _connect(own) as connection, ThreadPoolExecutor(1) as thread:
+        client = thread.submit(_fate, connection)
         before_ns = time.perf_counter_ns()
         outage = getattr(own, fault)(down_s=0.3)
-        client.join()
+        fate = client.result()
 
     assert outage.fault == fault
     assert before_ns < outage.down_ns < outage.up_ns < time.perf_counter_ns()
     assert outage.lasted_s >= 0.3
     assert own.url == url
-    assert _is_forced(fates[0]) if fault == "restart" else isinstance(fates[0], amqp_errors.StreamLostError)
+    assert _is_forced(fate) if fault == "restart" else isinstance(fate, amqp_errors.StreamLostError)
     assert _bodies(own, CLASSIC) == _bodies(own, QUORUM) == [b"persistent"] * MESSAGES
 
 
@@ -220,12 +221,6 @@ def _watermark(broker: OwnBroker) -> str:
     return broker._source.control("eval", "vm_memory_monitor:get_vm_memory_high_watermark().")
 
 
-def _alarm_is_on(broker: OwnBroker) -> bool:
-    from rmqlab.broker._own_broker import _has_alarm
-
-    return _has_alarm(broker._endpoint)
-
-
 def test_a_memory_alarm_blocks_publishers_and_is_over_afterwards(own: OwnBroker) -> None:
     before = _watermark(own)
     said: list[str] = []
@@ -247,10 +242,10 @@ def test_a_memory_alarm_blocks_publishers_and_is_over_afterwards(own: OwnBroker)
 
 def test_an_interrupt_ends_the_alarm(own: OwnBroker) -> None:
     before = _watermark(own)
-    with _interrupted(lambda: _alarm_is_on(own)), own.memory_alarm():
+    with _interrupted(lambda: _has_alarm(own._endpoint)), own.memory_alarm():
         threading.Event().wait(30)
 
-    assert not _alarm_is_on(own)
+    assert not _has_alarm(own._endpoint)
     assert _watermark(own) == before
 
 
@@ -258,25 +253,17 @@ def test_an_interrupt_ends_the_alarm(own: OwnBroker) -> None:
 
 
 def test_connections_are_closed_all_at_once(own: OwnBroker) -> None:
-    with _connect(own, "one") as one, _connect(own, "two") as two:
-        fates: dict[Connection, Exception | None] = {}
-        clients = [
-            threading.Thread(target=lambda each=each: fates.update({each: _fate(each)}))
-            for each in (one, two)
-        ]
-        for client in clients:
-            client.start()
+    with _connect(own) as one, _connect(own) as two, ThreadPoolExecutor(2) as threads:
+        fates = threads.map(_fate, (one, two))
 
         assert own.close_connections() == 2
-        for client in clients:
-            client.join()
 
-    assert all(_is_forced(fate) for fate in fates.values())
+    assert all(_is_forced(fate) for fate in fates)
     assert own.close_connections() == 0
 
 
 def test_an_idle_client_that_does_not_hear_of_it_is_closed_all_the_same(own: OwnBroker) -> None:
-    with _connect(own, "idle") as connection:
+    with _connect(own) as connection:
         channel = connection.channel()
         queue = channel.queue_declare(CLASSIC, durable=True).method.queue
         channel.basic_consume(queue, lambda *_: None)
@@ -308,22 +295,14 @@ def test_a_queue_is_deleted_under_its_consumer(own: OwnBroker) -> None:
 FAULTS = ("kill", "restart", "paused", "memory_alarm", "close_connections", "delete_queue")
 
 
-def test_one_that_somebody_else_runs_is_not_broken(own: OwnBroker, monkeypatch) -> None:
-    for name, value in own.environment().items():
-        monkeypatch.setenv(name, value)
-    with start_broker() as broker:
+def test_one_that_somebody_else_runs_is_not_broken(own: OwnBroker) -> None:
+    with patch.dict(os.environ, own.environment()), start_broker() as broker:
         assert broker.source == "external"
+        assert broker.environment()["RMQLAB_OWN_BROKER"] == own.source
         assert all(hasattr(own, fault) for fault in FAULTS)
         assert not any(hasattr(broker, fault) for fault in FAULTS)
         with pytest.raises(FaultError, match=r"somebody else's. Next: .*start_broker\(own=True\)"):
             break_everything(broker)
-
-
-def test_a_kernel_of_the_lab_is_told_which_source_the_lab_has(own: OwnBroker, monkeypatch) -> None:
-    for name, value in own.environment().items():
-        monkeypatch.setenv(name, value)
-    with start_broker() as broker:
-        assert broker.environment()["RMQLAB_OWN_BROKER"] == own.source
 
 
 # --- an end in the middle of it ---------------------------------------------------------
@@ -332,32 +311,21 @@ def test_a_kernel_of_the_lab_is_told_which_source_the_lab_has(own: OwnBroker, mo
 @pytest.mark.parametrize("moment", ["down", "starting"])
 def test_stop_ends_a_broker_that_is_down_or_half_started(own: OwnBroker, monkeypatch, moment: str) -> None:
     remains = remains_of(own.source, own._source.resources())
-    errors: list[Exception] = []
     starting = threading.Event()
     run = own._source.run
     monkeypatch.setattr(own._source, "run", lambda: starting.set() or run())
+    with ThreadPoolExecutor(1) as thread:
+        killing = thread.submit(own.kill, down_s=300 if moment == "down" else 0)
+        if moment == "starting":
+            assert starting.wait(30)
+        assert eventually(lambda: _server_is_gone(own) == (moment == "down"))
+        started_s = time.monotonic()
+        own.stop()
 
-    def kill() -> None:
-        try:
-            own.kill(down_s=300 if moment == "down" else 0)
-        except BrokerError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    if moment == "starting":
-        assert starting.wait(30)
-        assert eventually(lambda: not _server_is_gone(own))
-    else:
-        assert eventually(lambda: _server_is_gone(own))
-    started_s = time.monotonic()
-    own.stop()
-
-    assert time.monotonic() - started_s < 8
-    thread.join(5)
-    assert not thread.is_alive()
+        assert time.monotonic() - started_s < 8
+        with pytest.raises(FaultError, match="was stopped while it was down"):
+            killing.result(5)
     assert not remains()
-    assert "was stopped while it was down" in str(errors[0])
 
 
 OWNER = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import nbformat
@@ -46,6 +48,7 @@ channel.queue_bind({names.TASKS!r}, {names.EVENTS!r})
 channel.queue_bind(channel.queue_declare("", exclusive=True).method.queue, {names.EVENTS!r})
 channel.queue_declare("")
 """
+_process = functools.partial(running, stderr=subprocess.STDOUT)
 OWNER = f"""
 import sys
 from rmqlab.broker import start_broker
@@ -61,10 +64,19 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_external, "TAKEN_TIMEOUT_S", 0)
 
 
-@contextlib.contextmanager
-def _process(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    with running(*arguments, stderr=subprocess.STDOUT, **settings) as process:
-        yield process
+@pytest.fixture
+def lab(as_user: ForeignBroker) -> Iterator[Broker]:
+    """A lab in the shared virtual host, of which nothing is left there after the test."""
+    with start_broker() as broker:
+        yield broker
+    assert as_user.names() == set()
+
+
+@pytest.fixture
+def channel(lab: Broker) -> Iterator[Any]:
+    """A channel of plain pika that the lab watches."""
+    with channel_to(lab) as channel:
+        yield channel
 
 
 def _write_lesson(path: Path) -> None:
@@ -84,13 +96,22 @@ while not pathlib.Path("go").exists() and time.monotonic() < deadline_s:
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
-def test_what_others_have_stays_beside_an_administrators_lab(
-    site: ForeignBroker, tmp_path: Path, end: str
+@pytest.mark.parametrize(
+    ("who", "commands"),
+    [
+        ("administrator", ["lab", "run", "start_broker"]),
+        ("user", ["run"]),
+        ("user", ["lab", "start_broker"]),
+    ],
+)
+def test_what_others_have_stays_and_what_labs_made_goes(
+    site: ForeignBroker, tmp_path: Path, who: str, commands: list[str], end: str
 ) -> None:
-    site.furnish()
+    if who == "administrator":  # a user's lab does not start where its names are taken
+        site.furnish()
     before = site.definitions()
 
-    _run_and_end(site, "administrator", ["lab", "run", "start_broker"], end, tmp_path)
+    _run_and_end(site, who, commands, end, tmp_path)
 
     assert eventually(lambda: site.definitions() == before)
 
@@ -181,16 +202,6 @@ def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: ForeignBrok
 # --- what the lab makes, and what others make meanwhile ---------------------------------
 
 
-@pytest.mark.parametrize("end", ["stopped", "killed"])
-@pytest.mark.parametrize("commands", [["run"], ["lab", "start_broker"]])
-def test_what_the_lab_made_goes(site: ForeignBroker, tmp_path: Path, commands: list[str], end: str) -> None:
-    before = site.definitions()
-
-    _run_and_end(site, "user", commands, end, tmp_path)
-
-    assert eventually(lambda: site.definitions() == before)
-
-
 def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: ForeignBroker) -> None:
     dying = f"""
 import os
@@ -278,60 +289,49 @@ def test_what_the_lesson_deleted_and_somebody_else_made_stays(as_user: ForeignBr
     assert as_user.names() == {names.TASKS, names.EVENTS}
 
 
-def test_a_name_can_be_made_deleted_and_made_again(as_user: ForeignBroker) -> None:
-    with start_broker() as broker, channel_to(broker) as channel:
-        channel.queue_delete(names.TASKS)  # which is not there yet
-        for _ in range(2):
-            channel.queue_declare(names.TASKS, durable=True)
-            channel.queue_declare(names.TASKS, durable=True)
-            channel.basic_publish("", names.TASKS, b"x")
-            channel.queue_purge(names.TASKS)
-            channel.queue_delete(names.TASKS)
+def test_a_name_can_be_made_deleted_and_made_again(channel, as_user: ForeignBroker) -> None:
+    channel.queue_delete(names.TASKS)  # which is not there yet
+    for _ in range(2):
         channel.queue_declare(names.TASKS, durable=True)
-        assert as_user.names() == {names.TASKS}
-
-    assert as_user.names() == set()
-
-
-def test_own_exchanges_that_are_bound_to_each_other_go(as_user: ForeignBroker) -> None:
-    with start_broker() as broker, channel_to(broker) as channel:
-        for name in ("a", "b", "c"):
-            channel.exchange_declare(name, "fanout", durable=True)
-        channel.exchange_bind("b", "a")
-        channel.exchange_bind("c", "b")
-
-    assert as_user.names() == set()
+        channel.queue_declare(names.TASKS, durable=True)
+        channel.basic_publish("", names.TASKS, b"x")
+        channel.queue_purge(names.TASKS)
+        channel.queue_delete(names.TASKS)
+    channel.queue_declare(names.TASKS, durable=True)
+    assert as_user.names() == {names.TASKS}
 
 
-def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(as_user: ForeignBroker) -> None:
-    broker = start_broker()
-    connection = pika.BlockingConnection(broker.parameters)
-    channel = connection.channel()
+def test_own_exchanges_that_are_bound_to_each_other_go(channel) -> None:
+    for name in ("a", "b", "c"):
+        channel.exchange_declare(name, "fanout", durable=True)
+    channel.exchange_bind("b", "a")
+    channel.exchange_bind("c", "b")
+
+
+def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(
+    lab: Broker, channel, as_user: ForeignBroker
+) -> None:
     channel.exchange_declare(names.EVENTS, "fanout", durable=True)
     private = channel.queue_declare("", exclusive=True).method.queue
     channel.queue_bind(private, names.EVENTS)
     channel.queue_purge(private)
-    assert broker.queues()["name"].tolist() == [private]
+    assert lab.queues()["name"].tolist() == [private]
 
-    broker.stop()
+    lab.stop()
 
     assert as_user.names() == set()
     with pytest.raises(pika.exceptions.AMQPConnectionError):
         channel.queue_declare(private, passive=True)
 
 
-def test_predefined_exchanges_are_declared_as_ever(as_user: ForeignBroker) -> None:
-    with start_broker() as broker, channel_to(broker) as channel:
-        channel.exchange_declare("amq.topic", "topic", durable=True)
-        assert broker._source.resources()["claims"] == []
+def test_predefined_exchanges_are_declared_as_ever(lab: Broker, channel) -> None:
+    channel.exchange_declare("amq.topic", "topic", durable=True)
+    assert lab._source.resources()["claims"] == []
 
 
-def test_what_goes_over_a_link_is_the_same_broker(as_user: ForeignBroker) -> None:
-    with start_broker() as broker:
-        with Link(broker) as link, channel_to(link.url) as channel:
-            channel.queue_declare(names.TASKS, durable=True)
-
-    assert as_user.names() == set()
+def test_what_goes_over_a_link_is_the_same_broker(lab: Broker) -> None:
+    with Link(lab) as link, channel_to(link.url) as channel:
+        channel.queue_declare(names.TASKS, durable=True)
 
 
 def test_another_virtual_host_is_none_of_the_labs_business(as_user: ForeignBroker, host: Broker) -> None:
@@ -344,36 +344,29 @@ def test_another_virtual_host_is_none_of_the_labs_business(as_user: ForeignBroke
         channel.queue_delete("elsewhere")
 
 
-def test_other_settings_are_refused_by_the_broker_as_ever(as_user: ForeignBroker) -> None:
-    with start_broker() as broker, channel_to(broker) as channel:
-        channel.queue_declare(names.TASKS, durable=True)
-        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
-            channel.queue_declare(names.TASKS, durable=True, arguments={"x-max-priority": 1})
-
-    assert as_user.names() == set()
+def test_other_settings_are_refused_by_the_broker_as_ever(channel) -> None:
+    channel.queue_declare(names.TASKS, durable=True)
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
+        channel.queue_declare(names.TASKS, durable=True, arguments={"x-max-priority": 1})
 
 
 @pytest.mark.parametrize("arguments", [{"x-max-length": "many"}, {"x-max-length": object()}])
-def test_what_cannot_be_made_is_not_claimed(as_user: ForeignBroker, arguments: dict[str, object]) -> None:
-    with start_broker() as broker, channel_to(broker) as channel:
-        with pytest.raises(pika.exceptions.AMQPError):
-            channel.queue_declare(names.TASKS, durable=True, arguments=arguments)
-        assert broker._source.resources()["claims"] == []
+def test_what_cannot_be_made_is_not_claimed(lab: Broker, channel, arguments: dict[str, object]) -> None:
+    with pytest.raises(pika.exceptions.AMQPError):
+        channel.queue_declare(names.TASKS, durable=True, arguments=arguments)
+    assert lab._source.resources()["claims"] == []
 
 
-def test_a_permission_that_is_missing_halfway_leaves_nothing(as_user: ForeignBroker) -> None:
+def test_a_permission_that_is_missing_halfway_leaves_nothing(channel, as_user: ForeignBroker) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
-    with start_broker() as broker, channel_to(broker) as channel:
-        channel.queue_declare(names.TASKS, durable=True)
-        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
-            channel.exchange_declare(names.EVENTS, "fanout")
-        assert as_user.names() == {names.TASKS}
-
-    assert as_user.names() == set()
+    channel.queue_declare(names.TASKS, durable=True)
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
+        channel.exchange_declare(names.EVENTS, "fanout")
+    assert as_user.names() == {names.TASKS}
 
 
 def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
-    as_user: ForeignBroker, monkeypatch
+    lab: Broker, as_user: ForeignBroker, monkeypatch
 ) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
     look = _claims.look
@@ -383,12 +376,11 @@ def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
         return 403 if name == names.EVENTS else look(connection, kind, name)
 
     monkeypatch.setattr(_claims, "look", refuse)
-    with start_broker() as broker:
-        for call in ("exchange_declare", "exchange_delete"):
-            with channel_to(broker) as channel:
-                with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
-                    getattr(channel, call)(names.EVENTS)
-        assert broker._source.resources()["claims"] == []
+    for call in ("exchange_declare", "exchange_delete"):
+        with channel_to(lab) as channel:
+            with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
+                getattr(channel, call)(names.EVENTS)
+    assert lab._source.resources()["claims"] == []
 
 
 def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: ForeignBroker, caplog) -> None:
@@ -405,20 +397,16 @@ def test_a_permission_that_is_taken_away_is_a_sentence_at_the_end(as_user: Forei
 
 @pytest.mark.parametrize("at", ["look", "make"])
 def test_a_connection_that_is_lost_while_a_name_is_claimed_is_an_error_of_pikas(
-    as_user: ForeignBroker, monkeypatch, at: str
+    channel, as_user: ForeignBroker, at: str
 ) -> None:
     def lost(*_: object, **__: object) -> None:
         raise pika.exceptions.StreamLostError("as if it were lost")
 
-    with start_broker() as broker, channel_to(broker) as channel:
-        with monkeypatch.context() as patch:
-            patch.setattr("rmqlab.broker._claims." + at, lost)
-            with pytest.raises(pika.exceptions.AMQPConnectionError, match="Next: "):
-                channel.queue_declare(names.TASKS, durable=True)
-        assert as_user.names() == set()
-        channel.queue_declare(names.TASKS, durable=True)
-
+    with patch.object(_claims, at, lost):
+        with pytest.raises(pika.exceptions.AMQPConnectionError, match="Next: "):
+            channel.queue_declare(names.TASKS, durable=True)
     assert as_user.names() == set()
+    channel.queue_declare(names.TASKS, durable=True)
 
 
 # --- several at once ----------------------------------------------------------------------
@@ -463,7 +451,7 @@ def test_of_two_labs_exactly_one_makes_each_name(site: ForeignBroker) -> None:
     assert site.names() == set()
 
 
-def test_threads_declare_at_the_same_time(as_user: ForeignBroker) -> None:
+def test_threads_declare_at_the_same_time(lab: Broker, as_user: ForeignBroker) -> None:
     barrier = threading.Barrier(4)
 
     def declare(broker: Broker) -> None:
@@ -472,11 +460,9 @@ def test_threads_declare_at_the_same_time(as_user: ForeignBroker) -> None:
             for name in ("a", "b", "c"):
                 channel.queue_declare(name, durable=True)
 
-    with start_broker() as broker, ThreadPoolExecutor(4) as threads:
-        list(threads.map(declare, [broker] * 4))
-        assert as_user.names() == {"a", "b", "c"}
-
-    assert as_user.names() == set()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(declare, [lab] * 4))
+    assert as_user.names() == {"a", "b", "c"}
 
 
 def test_brokers_of_one_process_share_what_they_made(as_user: ForeignBroker) -> None:
@@ -502,40 +488,36 @@ def test_brokers_of_one_process_share_what_they_made(as_user: ForeignBroker) -> 
     assert [getattr(Channel, name) for name in METHODS] == originals
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_leaves_the_labs_things_alone(site: ForeignBroker) -> None:
-    forking = OWNER.replace(
-        '    print("ready"',
-        """
-    import os, pika
+FORKING = OWNER.replace(
+    '    print("ready"',
+    """
+    import os, pika, time
     child = os.fork()
     if child == 0:
-        pika.BlockingConnection(broker.parameters).channel().queue_declare("child's", durable=True)
+        {}
         sys.exit()
-    os.waitpid(child, 0)
-    print("ready\"""",
-    )
-    with _process("-c", forking, **site.environment("user")) as process:
-        read_until(process.stdout, "ready")
-        assert {names.TASKS, names.EVENTS, "child's"} <= site.names()
-        process.communicate(timeout=60)
-
-    assert site.names() == {"child's"}
-
-
-def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: ForeignBroker) -> None:
-    forking = OWNER.replace(
-        '    print("ready"',
-        """
-    import os, time
-    child = os.fork()
-    if child == 0:
-        time.sleep(30)
-        os._exit(0)
+    {}
     print(child, flush=True)
     print("ready\"""",
-    )
-    with _process("-c", forking, **site.environment("user")) as process:
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_leaves_the_labs_things_alone(site: ForeignBroker) -> None:
+    declare = 'pika.BlockingConnection(broker.parameters).channel().queue_declare("child", durable=True)'
+    program = FORKING.format(declare, "os.waitpid(child, 0)")
+    with _process("-c", program, **site.environment("user")) as process:
+        read_until(process.stdout, "ready")
+        assert {names.TASKS, names.EVENTS, "child"} <= site.names()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert site.names() == {"child"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: ForeignBroker) -> None:
+    with _process("-c", FORKING.format("time.sleep(30)", ""), **site.environment("user")) as process:
         child = int(process.stdout.readline())
         read_until(process.stdout, "ready")
         process.kill()
@@ -548,10 +530,10 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: 
 # --- what it says, and shows --------------------------------------------------------------
 
 
-def test_a_shared_virtual_host_is_said(as_user: ForeignBroker) -> None:
-    with start_broker() as broker:
-        assert repr(broker).endswith(", shared virtual host 'shared'>")
-    assert broker.shared_virtual_host is None
+def test_a_shared_virtual_host_is_said(lab: Broker) -> None:
+    assert repr(lab).endswith(", shared virtual host 'shared'>")
+    lab.stop()
+    assert lab.shared_virtual_host is None
 
 
 @pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])
@@ -606,40 +588,30 @@ def test_a_virtual_host_without_rights_in_it_is_deleted_again(
 # --- waiting ------------------------------------------------------------------------------
 
 
-def test_a_wait_opens_one_connection(as_user: ForeignBroker, monkeypatch) -> None:
-    opened = []
-    connect = pika.BlockingConnection.__init__
-
-    def count(self: pika.BlockingConnection, *arguments: Any, **named: Any) -> None:
-        opened.append(self)
-        connect(self, *arguments, **named)
-
-    monkeypatch.setattr(pika.BlockingConnection, "__init__", count)
-    with start_broker() as broker:
-        opened.clear()
+def test_a_wait_opens_one_connection(lab: Broker) -> None:
+    with patch.object(pika, "BlockingConnection", wraps=pika.BlockingConnection) as connect:
         with pytest.raises(BrokerError, match="does not exist"):
-            broker.wait_for_queue(names.TASKS, ready=1, timeout_s=0.3)
+            lab.wait_for_queue(names.TASKS, ready=1, timeout_s=0.3)
 
-    assert len(opened) == 1
+    assert connect.call_count == 1
 
 
 @pytest.mark.parametrize(
     "look", [lambda broker: broker.queues(), lambda broker: broker.wait_for_queue(names.TASKS, ready=0)]
 )
-def test_a_broker_that_is_gone_is_one_sentence(as_user: ForeignBroker, monkeypatch, look) -> None:
-    with start_broker() as broker:
-        as_user.let_in(password="changed")
-        with pytest.raises(BrokerUnavailableError, match="Next: "):
-            look(broker)
-        as_user.let_in()
+def test_a_broker_that_is_gone_is_one_sentence(lab: Broker, as_user: ForeignBroker, look) -> None:
+    as_user.let_in(password="changed")
+    with pytest.raises(BrokerUnavailableError, match="Next: "):
+        look(lab)
+    as_user.let_in()
 
 
-def test_a_connection_that_is_lost_while_waiting_is_one_sentence(as_user: ForeignBroker, monkeypatch) -> None:
-    with start_broker() as broker, Link(broker) as link:
+def test_a_connection_that_is_lost_while_waiting_is_one_sentence(lab: Broker, monkeypatch) -> None:
+    with Link(lab) as link:
         address = Address.parse(link.url)
-        monkeypatch.setattr(broker, "_endpoint", dataclasses.replace(broker._running, address=address))
+        monkeypatch.setattr(lab, "_endpoint", dataclasses.replace(lab._running, address=address))
         timer = threading.Timer(0.3, link.drop)
         timer.start()
         with pytest.raises(BrokerError, match=r"was lost.*Next: "):
-            broker.wait_for_queue(names.TASKS, ready=0, timeout_s=20)
+            lab.wait_for_queue(names.TASKS, ready=0, timeout_s=20)
         timer.join()

@@ -7,25 +7,22 @@ with spaces between them, the sources that have to be.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pika
 import psutil
 import pytest
-from helpers import OWN, container, eventually, processes_of, remains_of, require, running
+from helpers import OWN, container, eventually, processes_of, read_until, remains_of, require, running
 
 from rmqlab import names
 from rmqlab.broker import Broker, start_broker
 from rmqlab.broker._external import External
 from rmqlab.errors import BrokerError
-
-Process = subprocess.Popen[str]
 
 
 @pytest.fixture(params=OWN)
@@ -90,48 +87,30 @@ def test_a_container_is_bound_to_loopback_only(started) -> None:
 # --- an owner that does not get to stop its broker --------------------------------------
 
 OWNER = """
-import json, signal, sys
+import signal, sys
 from rmqlab.broker import Broker
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 broker = Broker(sys.argv[1])
 print("starting", flush=True)
 with broker:
-    print(json.dumps([broker._source.resources(), broker._reaper._process.pid]), flush=True)
     EXTRA
     sys.stdin.read()
 """
-FORK = """
-    import os
-    child = os.fork()
-    if child == 0:
-        sys.exit()
-    os.waitpid(child, 0)
-    print("forked", flush=True)
-"""
 DECLARE = f"""
     import pika
+    print(broker._reaper._process.pid, flush=True)
     pika.BlockingConnection(broker.parameters).channel().queue_declare({names.TASKS!r}, durable=True)
     print("declared", flush=True)
 """
 
 
-def _line(process: Process) -> str:
-    assert process.stdout
-    return process.stdout.readline()
-
-
-@pytest.fixture
-def owner() -> Iterator[Callable[..., Process]]:
-    """Start other Python processes that own a broker, and wait for their standard input."""
-    with contextlib.ExitStack() as stack:
-
-        def owner(source: str, extra: str = "", **settings: str) -> Process:
-            program = OWNER.replace("    EXTRA\n", extra)
-            process = stack.enter_context(running("-c", program, source, stderr=None, **settings))
-            assert _line(process) == "starting\n"
-            return process
-
-        yield owner
+@contextlib.contextmanager
+def _owner(source: str, extra: str = "", **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Another Python process that owns a broker, and waits for its standard input."""
+    program = OWNER.replace("    EXTRA\n", extra)
+    with running("-c", program, source, stderr=None, **settings) as process:
+        read_until(process.stdout, "starting")
+        yield process
 
 
 def test_two_run_side_by_side_and_stop_leaves_nothing_of_one(own: Broker, caplog) -> None:
@@ -150,28 +129,15 @@ def test_two_run_side_by_side_and_stop_leaves_nothing_of_one(own: Broker, caplog
     assert password not in caplog.text
 
 
-@pytest.mark.parametrize("source", OWN)
-def test_nothing_stays_when_the_owner_is_killed(owner, source: str) -> None:
-    require(source)
-    process = owner(source)
-    resources, _ = json.loads(_line(process))
-    remains = remains_of(source, resources)
-    assert remains()
-
-    process.kill()
-
-    assert eventually(lambda: not remains())
-
-
-def test_nothing_stays_when_a_start_is_interrupted(owner, tmp_path: Path) -> None:
+def test_nothing_stays_when_a_start_is_interrupted(tmp_path: Path) -> None:
     require("node")
-    process = owner("node", TMPDIR=str(tmp_path))
-    folders = lambda: list(tmp_path.glob("rmqlab-node-*"))  # noqa: E731
-    assert eventually(lambda: any(map(processes_of, folders())))  # the server is being started
-    (folder,) = folders()
+    with _owner("node", TMPDIR=str(tmp_path)) as process:
+        folders = lambda: list(tmp_path.glob("rmqlab-node-*"))  # noqa: E731
+        assert eventually(lambda: any(map(processes_of, folders())))  # the server is being started
+        (folder,) = folders()
 
-    process.send_signal(signal.SIGINT)
-    process.wait(30)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
 
     assert process.returncode != 0
     assert processes_of(folder) == []
@@ -199,15 +165,6 @@ def test_an_administrators_lab_has_a_virtual_host_of_its_own(as_administrator) -
     assert as_administrator.definitions() == before
 
 
-def test_another_process_gets_the_same_broker_from_the_environment(as_administrator, monkeypatch) -> None:
-    with start_broker("external") as broker:
-        for name, value in broker.environment().items():
-            monkeypatch.setenv(name, value)
-        with start_broker() as inner:
-            assert inner.version == broker.version
-            assert inner.url != broker.url  # in a virtual host of its own
-
-
 # As if the broker had gone: nothing answers at these ports.
 GONE = {
     "virtual host": {"virtual_host": "rmqlab-1", "management_url": "http://127.0.0.1:1", "shared": False},
@@ -224,34 +181,11 @@ def test_a_broker_that_is_gone_at_the_end_is_a_warning(caplog, what: str) -> Non
     assert "s3cr3t" not in caplog.text
 
 
-def test_the_virtual_host_goes_when_the_owner_is_killed(owner, site) -> None:
-    before = site.virtual_hosts()
-    process = owner("external", **site.environment("administrator"))
-    assert _line(process)
-    assert site.virtual_hosts() != before
-
-    process.kill()
-
-    assert eventually(lambda: site.virtual_hosts() == before)
-
-
-def test_a_forked_child_that_ends_stops_nothing(owner, site) -> None:
-    before = site.virtual_hosts()
-    process = owner("external", FORK, **site.environment("administrator"))
-    assert _line(process)
-
-    assert _line(process) == "forked\n"
-    assert len(site.virtual_hosts() - before) == 1
-    process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert site.virtual_hosts() == before
-
-
-def test_an_owner_that_exits_without_stop_leaves_nothing(owner, site) -> None:
+def test_an_owner_that_exits_without_stop_leaves_nothing(site) -> None:
     before = site.virtual_hosts()
     stay = "    broker.__class__.__exit__ = lambda *_: None\n"
-    process = owner("external", stay, **site.environment("administrator"))
-    process.communicate(timeout=30)
+    with _owner("external", stay, **site.environment("administrator")) as process:
+        process.communicate(timeout=30)
 
     assert process.returncode == 0
     assert site.virtual_hosts() == before  # at once: its own doing, not the reaper's
@@ -271,12 +205,11 @@ def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_reaper(as_administra
     assert eventually(lambda: as_administrator.virtual_hosts() == before)
 
 
-def test_a_killed_owners_reaper_deletes_nothing_of_the_lab_after_it(owner, site) -> None:
-    process = owner("external", DECLARE, **site.environment("user"))
-    reaper = psutil.Process(json.loads(_line(process))[1])
-    assert _line(process) == "declared\n"
-
-    process.kill()
+def test_a_killed_owners_reaper_deletes_nothing_of_the_lab_after_it(site) -> None:
+    with _owner("external", DECLARE, **site.environment("user")) as process:
+        reaper = psutil.Process(int(process.stdout.readline()))
+        read_until(process.stdout, "declared")
+        process.kill()
     assert eventually(lambda: names.TASKS not in site.names())
     with site.stranger() as channel:
         channel.queue_declare(names.TASKS, durable=True)  # the next lab, in the same virtual host

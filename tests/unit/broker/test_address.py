@@ -29,18 +29,12 @@ URL_WITH = "amqp://u:{password}@localhost"
         ("amqp://localhost", Address("amqp", "localhost", 5672, "guest", "guest", "/")),
         ("amqps://localhost", Address("amqps", "localhost", 5671, "guest", "guest", "/")),
         ("amqp://localhost/", Address("amqp", "localhost", 5672, "guest", "guest", "/")),
-        ("amqp://localhost:5673/%2F", Address("amqp", "localhost", 5673, "guest", "guest", "/")),
-        ("amqp://u:p@localhost/lab", Address("amqp", "localhost", 5672, "u", "p", "lab")),
         ("amqp://u:p@[::1]:5673/lab", Address("amqp", "::1", 5673, "u", "p", "lab")),
         ("  amqp://localhost\n", Address("amqp", "localhost", 5672, "guest", "guest", "/")),
         ("amqp://u:@localhost", Address("amqp", "localhost", 5672, "u", "", "/")),
         ("amqp://:@localhost", Address("amqp", "localhost", 5672, "", "", "/")),
         (URL_WITH.format(password="100%"), Address("amqp", "localhost", 5672, "u", "100%", "/")),
         ("amqp://u:p@localhost/%C3%BC", Address("amqp", "localhost", 5672, "u", "p", "ü")),
-        (
-            "amqp://u:p@localhost/?heartbeat=0",
-            Address("amqp", "localhost", 5672, "u", "p", "/", "heartbeat=0"),
-        ),
         (URL, Address("amqp", "localhost", 5673, "a@b", SECRET, "/lab", "heartbeat=30")),
     ],
 )
@@ -59,16 +53,11 @@ def test_pika_gets_the_decoded_parts_and_the_options() -> None:
     assert parameters.heartbeat == 30
 
 
-@pytest.mark.parametrize("show", [repr, str, lambda address: address.masked], ids=["repr", "str", "masked"])
-def test_what_is_shown_has_no_password(show) -> None:
-    shown = show(Address.parse(URL))
+def test_what_is_shown_has_no_password() -> None:
+    address = Address.parse(URL)
 
-    assert "s3cr3t" not in shown
-    assert "localhost" in shown
-
-
-def test_masked_keeps_all_but_the_password_and_the_options() -> None:
-    assert Address.parse(URL).masked == "amqp://a%40b:***@localhost:5673/%2Flab?***"
+    assert "s3cr3t" not in repr(address)
+    assert address.masked == "amqp://a%40b:***@localhost:5673/%2Flab?***"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +66,6 @@ def test_masked_keeps_all_but_the_password_and_the_options() -> None:
         ("", "no scheme"),
         ("localhost:5672", "no scheme"),
         ("http://u:s3cr3t@localhost", "http://"),
-        ("amqp://", "no host"),
         ("amqp:///lab", "no host"),
         ("amqp://u:s3cr3t@:5672", "no host"),
         ("amqp://u:s3cr3t@localhost:port", "port"),
@@ -90,7 +78,6 @@ def test_masked_keeps_all_but_the_password_and_the_options() -> None:
         ("amqp://u:s3cr3t/s3cr3t@localhost", "before its '@'"),
         (URL_WITH.format(password="s3cr3t?s3cr3t"), "before its '@'"),
         (URL_WITH.format(password="s3cr3t#s3cr3t"), "before its '@'"),
-        (URL_WITH.format(password="1#s3cr3t"), "before its '@'"),
         ("amqp://u:s3cr3t@localhost/lab#1", "'#'"),
         ("amqp://u:s3cr3t@localhost/lab/more", "more than one '/'"),
         (URL_WITH.format(password="s3cr3t%FF"), "UTF-8"),
@@ -132,12 +119,8 @@ def files(tmp_path: Path) -> dict[str, str]:
     ("query", "complaint"),
     [
         ("heartbeat=s3cr3t", "the option heartbeat without one value"),
-        ("heartbeat=-1", "the option heartbeat without one value"),
-        ("socket_timeout=0", "the option socket_timeout without one value"),
-        ("client_properties=s3cr3t", "the option client_properties without one value"),
         ("client_properties=['s3cr3t']", "the option client_properties without one value"),
         ("no_such_option=s3cr3t", "the option no_such_option, which pika does not take"),
-        ("password=s3cr3t", "the option password, which pika does not take"),
         ("s3cr3t", "an option, which pika does not take"),
         ("heartbeat=", "the option heartbeat without one value"),
         ("heartbeat=1&heartbeat=2", "the option heartbeat without one value"),
@@ -153,16 +136,9 @@ def test_an_option_that_cannot_be_right_is_named(files, query: str, complaint: s
     [
         ("{'password': 's3cr3t'", "that are no dict"),
         ("'s3cr3t'", "that are no dict"),
-        ("None", "that are no dict"),
         ("{}", "without a CA"),
-        ("{'certfile': '{ca}', 'password': 's3cr3t'}", "without a CA"),
         ("{'ca_certs': '{missing}'}", "that cannot be used (No such file or directory)"),
-        ("{'ca_certs': 's3cr3t'}", "that cannot be used (No such file or directory)"),
-        (
-            "{'ca_certs': '{ca}', 'certfile': '{missing}', 'password': 's3cr3t'}",
-            "that cannot be used",
-        ),
-        ("{'ca_certs': '{ca}', 'certfile': '{ca}', 'keyfile': '{missing}'}", "that cannot be used"),
+        ("{'ca_certs': '{ca}', 'certfile': '{missing}', 'password': 's3cr3t'}", "that cannot be used"),
         ("{'ca_certs': 5}", "that cannot be used"),
         ("{'ca_certs': '{text}'}", "that cannot be used (NO_CERTIFICATE_OR_CRL_FOUND)"),
         ("{'ca_certs': '{ca}', 'certfile': '{ca}', 'keyfile': '{text}'}", "that cannot be used"),

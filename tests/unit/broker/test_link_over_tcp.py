@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from helpers import run_python
 
 from rmqlab.amqp import connect
 from rmqlab.broker import Link
@@ -32,27 +31,24 @@ def server(no_link_stays: None) -> Iterator[socket.socket]:
         yield server
 
 
-@pytest.fixture
-def url(server: socket.socket) -> str:
-    return f"amqp://127.0.0.1:{server.getsockname()[1]}"
+def _connect(link: Link) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", urlsplit(link.url).port or 0), timeout=5)
 
 
-def _port(link: Link) -> int:
-    port = urlsplit(link.url).port
-    assert port
-    return port
-
-
-def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(
-    server: socket.socket, url: str
-) -> None:
-    pieces = [b"%6d" % number for number in range(1000)]
-    with (
-        Link(url, delay_ms=DELAY_MS) as link,
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
-        server.accept()[0] as peer,
-    ):
+@contextlib.contextmanager
+def _joined(
+    server: socket.socket, *, delay_ms: float = 0
+) -> Iterator[tuple[Link, socket.socket, socket.socket]]:
+    """A link, and both ends of a connection over it: the client's and the broker's."""
+    url = f"amqp://127.0.0.1:{server.getsockname()[1]}"
+    with Link(url, delay_ms=delay_ms) as link, _connect(link) as client, server.accept()[0] as peer:
         peer.settimeout(5)
+        yield link, client, peer
+
+
+def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(server: socket.socket) -> None:
+    pieces = [b"%6d" % number for number in range(1000)]
+    with _joined(server, delay_ms=DELAY_MS) as (_, client, peer):
         started_s = time.perf_counter()
         for data in pieces:
             client.sendall(data)
@@ -68,16 +64,12 @@ def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(
     assert 2 * DELAY_MS / 1000 <= back_s < len(pieces) * DELAY_MS / 1000 / 4
 
 
-def test_a_link_listens_on_loopback_only(url: str) -> None:
-    with Link(url) as link:
-        port = _port(link)
-        (listening,) = {
-            each.laddr
-            for each in psutil.Process().net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr.port == port
-        }
+def test_a_link_listens_on_loopback_only() -> None:
+    with Link("amqp://localhost") as link:
+        connections = psutil.Process().net_connections("tcp")
+        listening = [each.laddr for each in connections if each.status == psutil.CONN_LISTEN]
 
-        assert listening.ip == "127.0.0.1"
+        assert [each.ip for each in listening if each.port == urlsplit(link.url).port] == ["127.0.0.1"]
 
 
 def test_a_link_shows_no_password() -> None:
@@ -89,11 +81,9 @@ def test_a_link_shows_no_password() -> None:
     assert repr(link).endswith("closed>")
 
 
-def test_closing_ends_open_connections_at_once(server: socket.socket, url: str) -> None:
-    link = Link(url, delay_ms=10_000)
-    with socket.create_connection(("127.0.0.1", _port(link))) as client, server.accept()[0]:
+def test_closing_ends_open_connections_at_once(server: socket.socket) -> None:
+    with _joined(server, delay_ms=10_000) as (link, client, _):
         client.sendall(b"on its way")
-        client.settimeout(5)
         started_s = time.monotonic()
         link.close()
         link.close()
@@ -101,7 +91,7 @@ def test_closing_ends_open_connections_at_once(server: socket.socket, url: str) 
         assert time.monotonic() - started_s < 1
         assert _is_closed(client)
     with pytest.raises(OSError):  # noqa: PT011 - as each system words it
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=1)
+        _connect(link)
 
 
 def _is_closed(client: socket.socket) -> bool:
@@ -117,7 +107,7 @@ def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.INFO, "rmqlab.broker")
     with (
         Link(f"amqp://guest:guest@127.0.0.1:{port}/", delay_ms=1) as link,
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
+        _connect(link) as client,
     ):
         assert _is_closed(client)
         with pytest.raises(BrokerUnavailableError):
@@ -127,119 +117,85 @@ def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture)
 
 
 @pytest.mark.parametrize("closer", ["broker", "client"])
-def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(closer: str) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=100) as link,
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
-    ):
-        peer, _ = server.accept()
-        with peer:
-            peer.settimeout(5)
-            here, there = (peer, client) if closer == "broker" else (client, peer)
-            started_s = time.monotonic()
-            here.sendall(b"good")
-            here.sendall(b"bye")
-            here.close()
-            with there.makefile("rb") as file:
-                assert file.read() == b"goodbye"
+def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(
+    server: socket.socket, closer: str
+) -> None:
+    with _joined(server, delay_ms=100) as (_, client, peer):
+        here, there = (peer, client) if closer == "broker" else (client, peer)
+        started_s = time.monotonic()
+        here.sendall(b"good")
+        here.sendall(b"bye")
+        here.close()
+        with there.makefile("rb") as file:
+            assert file.read() == b"goodbye"
 
-            assert time.monotonic() - started_s >= 0.1
+        assert time.monotonic() - started_s >= 0.1
 
 
-def test_a_side_that_takes_nothing_holds_up_the_other() -> None:
+def test_a_side_that_takes_nothing_holds_up_the_other(server: socket.socket) -> None:
     data = bytes(1_000_000)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=1) as link,
-        socket.create_connection(("127.0.0.1", _port(link))) as client,
-    ):
-        peer, _ = server.accept()
+    with _joined(server, delay_ms=1) as (_, client, _):
         client.settimeout(1)
         sent = 0
-        with peer, contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):
             while sent < 200_000_000:
                 sent += client.send(data)
 
     assert sent < 100_000_000
 
 
-def test_a_cut_is_silent_in_both_directions_and_for_new_connections() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
-    ):
-        peer, _ = server.accept()
-        with peer:
-            peer.settimeout(5)
-            server.settimeout(0.2)
-            with link.partitioned(), socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as new:
-                new.sendall(b"hello")
-                client.sendall(b"to the broker")
-                peer.sendall(b"to the client")
-                for end in (client, peer):
-                    end.settimeout(0.2)
-                    with pytest.raises(TimeoutError):
-                        end.recv(1)
-                    end.settimeout(5)
-                with pytest.raises(TimeoutError):
-                    server.accept()
-            assert peer.recv(100) == b"to the broker"
-            assert client.recv(100) == b"to the client"
-            server.settimeout(5)
-            late, _ = server.accept()
-            with late:
-                late.settimeout(5)
-                with late.makefile("rb") as file:
-                    assert file.read() == b"hello"
+def _assert_silent(end: socket.socket) -> None:
+    end.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        end.recv(1)
+    end.settimeout(5)
 
 
-def test_a_side_that_leaves_during_a_cut_is_missed_afterwards() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}") as link,
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=5) as client,
-    ):
-        peer, _ = server.accept()
+def test_a_cut_is_silent_in_both_directions_and_for_new_connections(server: socket.socket) -> None:
+    with _joined(server) as (link, client, peer):
+        server.settimeout(0.2)
+        with link.partitioned(), _connect(link) as new:
+            new.sendall(b"hello")
+            client.sendall(b"to the broker")
+            peer.sendall(b"to the client")
+            for end in (client, peer):
+                _assert_silent(end)
+            with pytest.raises(TimeoutError):
+                server.accept()
+        assert peer.recv(100) == b"to the broker"
+        assert client.recv(100) == b"to the client"
+        server.settimeout(5)
+        late, _ = server.accept()
+        with late, late.makefile("rb") as file:
+            assert file.read() == b"hello"
+
+
+def test_a_side_that_leaves_during_a_cut_is_missed_afterwards(server: socket.socket) -> None:
+    with _joined(server) as (link, client, peer):
         with link.partitioned():
             peer.close()
-            client.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                client.recv(1)
-            client.settimeout(5)
+            _assert_silent(client)
 
         assert _is_closed(client)
 
 
-def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Link(f"amqp://127.0.0.1:{server.getsockname()[1]}", delay_ms=50) as link,
-        contextlib.ExitStack() as stack,
-    ):
-        ends = []
-        for _ in range(3):
-            ends.append(stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5)))
-            ends.append(stack.enter_context(server.accept()[0]))
+def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones(server: socket.socket) -> None:
+    with _joined(server, delay_ms=50) as (link, *ends):
+        with _connect(link) as other, server.accept()[0] as other_peer:
+            other_peer.settimeout(5)
 
-        assert link.drop() == 3
+            assert link.drop() == 2
 
-        for end in ends:
-            end.settimeout(5)
-            with pytest.raises(ConnectionResetError):
-                end.recv(1)
+            for end in (*ends, other, other_peer):
+                with pytest.raises(ConnectionResetError):
+                    end.recv(1)
         assert link.drop() == 0
-        stack.enter_context(socket.create_connection(("127.0.0.1", _port(link)), timeout=5))
-        stack.enter_context(server.accept()[0])
+        _connect(link).close()
+        server.accept()[0].close()
 
 
-def test_a_waiting_link_needs_no_time_of_the_processor(server: socket.socket, url: str) -> None:
-    with (
-        Link(url, delay_ms=50) as link,
-        socket.create_connection(("127.0.0.1", _port(link)), timeout=5),
-        server.accept()[0],
-    ):
+def test_a_waiting_link_needs_no_time_of_the_processor(server: socket.socket) -> None:
+    with _joined(server, delay_ms=50):
         before_s = time.process_time()
         time.sleep(0.5)
 
@@ -254,11 +210,7 @@ def test_a_link_ends_with_the_interpreter() -> None:
         "client = socket.create_connection(('127.0.0.1', urlsplit(link.url).port))\n"
         "client.sendall(b'on its way')\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=20
-    )
-
-    assert (run.returncode, run.stderr) == (0, "")
+    assert run_python("-c", code) == (0, "", "")
 
 
 @pytest.mark.parametrize("delay_ms", [-1, float("nan"), float("inf")])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
+from helpers import run_python
 
 # What Windows has not, or not as fine: before Python 3.13, its monotonic clock goes on in steps of 15.6 ms.
 WINDOWS = """if True:
@@ -35,20 +34,8 @@ WINDOWS = """if True:
 """
 
 
-def _run(program: str, **options: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WINDOWS + program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
-
-
 def test_every_module_can_be_imported() -> None:
-    done = _run(
-        """
+    program = """
     import importlib
     import rmqlab
 
@@ -56,14 +43,11 @@ def test_every_module_can_be_imported() -> None:
         if not each.name.endswith("__main__"):
             importlib.import_module(each.name)
     """
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")
+    assert run_python("-W", "ignore", "-c", WINDOWS + program) == (0, "", "")
 
 
 def test_a_link_carries_bytes_and_times_are_of_a_fine_clock() -> None:
-    done = _run(
-        """
+    program = """
     import socket
     from urllib.parse import urlsplit
     from rmqlab.amqp import ConnectionEvent
@@ -88,45 +72,30 @@ def test_a_link_carries_bytes_and_times_are_of_a_fine_clock() -> None:
     assert 0 < outage.down_ns < outage.up_ns < ConnectionEvent("lost", "worker").at_ns
     assert ledger.account().messages["published_ns"][0] > outage.up_ns
     """
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")
+    assert run_python("-W", "ignore", "-c", WINDOWS + program) == (0, "", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals")
 def test_a_watch_on_a_terminal_needs_no_time_of_the_processor_where_it_cannot_be_polled() -> None:
-    # As macOS says of terminals: POLLNVAL, and at once.
+    program = """if True:
+    import select, time
+
+    class Poll:
+        def register(self, *_): ...
+        def poll(self, *_):  # as macOS says of terminals, and at once
+            return [(0, select.POLLNVAL)]
+
+    select.poll = Poll
+    from rmqlab.app.terminal import end_with_terminal
+
+    end_with_terminal()
+    before_s = time.process_time()
+    time.sleep(1)
+    assert time.process_time() - before_s < 0.2
+    """
     ours, theirs = os.openpty()
     try:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                """if True:
-                import select, time
-
-                class Poll:
-                    def register(self, *_): ...
-                    def poll(self, *_):
-                        return [(0, select.POLLNVAL)]
-
-                select.poll = Poll
-                from rmqlab.app.terminal import end_with_terminal
-
-                end_with_terminal()
-                before_s = time.process_time()
-                time.sleep(1)
-                assert time.process_time() - before_s < 0.2
-                """,
-            ],
-            stdin=theirs,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        assert run_python("-c", program, stdin=theirs) == (0, "", "")
     finally:
         os.close(ours)
         os.close(theirs)
-
-    assert (done.returncode, done.stderr) == (0, "")

@@ -28,19 +28,26 @@ class Attempts:
         raise BrokerUnavailableError("No broker answers") from reason
 
 
-def test_a_host_without_a_route_is_tried_again() -> None:
+@pytest.mark.parametrize("host", [HERE, "127.1.2.3", "::1", "localhost"])
+def test_what_is_on_this_machine_without_a_route_is_tried_again(host: str) -> None:
     attempts = Attempts(errno.EHOSTUNREACH, failures=2)
 
-    assert reach(attempts, host=HERE, pause=lambda _: None) == "open"
+    assert reach(attempts, host=host, pause=lambda _: None) == "open"
     assert attempts.made == 3
 
 
-@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH])
-def test_an_answer_is_not_asked_for_again(code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "host"),
+    [
+        *((each, HERE) for each in (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH)),
+        *((errno.EHOSTUNREACH, each) for each in ("192.0.2.1", "2001:db8::1", "broker.example")),
+    ],
+)
+def test_an_answer_and_what_is_elsewhere_are_not_asked_for_again(code: int, host: str) -> None:
     attempts = Attempts(code, failures=1)
 
     with pytest.raises(BrokerUnavailableError):
-        reach(attempts, host=HERE)
+        reach(attempts, host=host)
     assert attempts.made == 1
 
 
@@ -56,19 +63,3 @@ def test_there_is_an_end_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BrokerUnavailableError):
         reach(Attempts(errno.EHOSTUNREACH, failures=1000), host=HERE, pause=pause)
     assert UNREACHABLE_LIMIT_S <= now_s < UNREACHABLE_LIMIT_S + 1
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_what_is_on_this_machine_is_tried_again(host: str) -> None:
-    attempts = Attempts(errno.EHOSTUNREACH, failures=1)
-
-    assert reach(attempts, host=host, pause=lambda _: None) == "open"
-
-
-@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "broker.example"])
-def test_what_is_elsewhere_is_not_asked_again(host: str) -> None:
-    attempts = Attempts(errno.EHOSTUNREACH, failures=1)
-
-    with pytest.raises(BrokerUnavailableError):
-        reach(attempts, host=host)
-    assert attempts.made == 1
