@@ -15,11 +15,11 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 from rmqlab.app.course_copy import provide_course
-from rmqlab.classroom.seat import LESSON_SETTING, kernel_options
+from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
 from rmqlab.errors import LessonError
 
 CELL_TIMEOUT_S = 120
-KEPT_CELL_METADATA = ("tags", "jupyter")
+KEPT_CELL_METADATA = ("tags", "jupyter", MEASURED)
 PLACE = "rmqlab"  # the notebook's metadata of where it was executed
 
 

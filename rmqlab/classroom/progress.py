@@ -22,12 +22,10 @@ class Cell:
     Attributes:
         lesson: the lesson's number, such as `01`.
         heading: the last heading above it.
-        predict: the id of the guess cell that it belongs to; empty before the first one.
     """
 
     lesson: str
     heading: str
-    predict: str
 
 
 class Course:
@@ -48,7 +46,7 @@ class Course:
             self._read(path.name[:2], cells)
 
     def _read(self, lesson: str, cells: list[dict[str, Any]]) -> None:
-        heading = question = predict = ""
+        heading = question = ""
         for cell in cells:
             text = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
@@ -59,9 +57,8 @@ class Course:
                 question = asked[-1].removeprefix(PREDICT).strip(": \n") if asked else question
             else:
                 if re.match(r"\w*guess = None", text):
-                    predict = cell["id"]
-                    self.questions[predict] = question
-                self.cells[cell["id"]] = Cell(lesson, heading, predict)
+                    self.questions[cell["id"]] = question
+                self.cells[cell["id"]] = Cell(lesson, heading)
 
     def size(self, lesson: str) -> int:
         """Return how many code cells a lesson has."""
@@ -87,20 +84,22 @@ class Progress:
         """Take in a report; what is none is left out."""
         try:
             report = json.loads(body)
-            cell = self._course.cells.get(report["cell"])
-            ok = report["ok"] is True
-        except (ValueError, KeyError, TypeError):
+            cell, ok = report["cell"], report["ok"] is True
+            guess, measured = report.get("guess"), dict(report.get("measured") or {})
+            is_known = cell in self._course.cells and seat in self._done
+        except (ValueError, KeyError, TypeError, AttributeError):
             return
-        if cell is None or seat not in self._done:
+        if not is_known:
             return
         with self._lock:
-            self._last[seat] = (report["cell"], ok)
+            self._last[seat] = (cell, ok)
             if ok:
-                self._done[seat].add(report["cell"])
-            if _is_shown(guess := report.get("guess")):
-                self._guesses[report["cell"]][seat] = guess
-            if _is_shown(measured := report.get("measured")):
-                self._measured[cell.predict][seat] = measured
+                self._done[seat].add(cell)
+            if cell in self._course.questions and _is_shown(guess):
+                self._guesses[cell][seat] = guess
+            for predict, value in measured.items():
+                if _is_shown(value):
+                    self._measured[predict][seat] = value
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows; a guess is shown without its seat."""

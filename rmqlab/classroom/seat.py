@@ -29,7 +29,8 @@ from rmqlab.classroom.room import PROGRESS, ROOM_SETTING
 SHARE_SETTING = "RMQLAB_SHARE_GUESSES"
 LESSON_SETTING = "JPY_SESSION_NAME"  # Jupyter's server sets it to the notebook's path
 GUESS = re.compile(r"^(\w*guess) = ", re.MULTILINE)
-MEASURED = "measured"  # the key of a cell's result that shows a guess beside what was measured
+# A cell's metadata: what was measured of a Predict, as an expression by the id of its guess cell.
+MEASURED = "measured"
 MAX_TEXT = 60
 MAX_WAITING = 500
 END_TIMEOUT_S = 3
@@ -51,43 +52,52 @@ def load_ipython_extension(shell: Any) -> None:
     address = dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room)
     shares = os.environ.get(SHARE_SETTING, "").strip() == "1"
     sender = Sender(address)
-    cells = _cells_by_source(os.environ.get(LESSON_SETTING, ""))
+    lesson = _Lesson(os.environ.get(LESSON_SETTING, ""))
 
     def report(result: Any) -> None:
         with contextlib.suppress(Exception):  # a report is not worth an error below a reader's cell
-            cell = getattr(result.info, "cell_id", None) or cells.get(result.info.raw_cell)
-            if cell:
-                sender.send({"cell": cell, "ok": bool(result.success)} | _guess(result, shell, shares))
+            if cell := getattr(result.info, "cell_id", None) or lesson.ids.get(result.info.raw_cell):
+                said: dict[str, object] = {"cell": cell, "ok": bool(result.success)}
+                if result.success:
+                    said["measured"] = lesson.measured(cell, shell.user_ns)
+                    said["guess"] = _guess(result.info.raw_cell, shell.user_ns) if shares else None
+                sender.send(said)
 
     shell.events.register("post_run_cell", report)
 
 
-def _guess(result: Any, shell: Any, shares: bool) -> dict[str, object]:
-    """Give what a cell says of a guess: the guess itself if its reader agrees, and what was measured."""
-    said: dict[str, object] = {}
-    if isinstance(result.result, dict) and MEASURED in result.result:
-        said["measured"] = _plain(result.result[MEASURED])
-    found = GUESS.search(result.info.raw_cell)
-    value = shell.user_ns.get(found[1]) if found else None
-    if shares and value is not None:
-        said["guess"] = _plain(value)
-    return said
+class _Lesson:
+    """What the lesson of this kernel says of its cells; nothing, if the kernel is no lesson's."""
+
+    def __init__(self, name: str) -> None:
+        self.ids: dict[str, str] = {}  # by source: not every client tells the id
+        self._measured: dict[str, dict[str, str]] = {}
+        path = course.NOTEBOOKS / Path(name).name
+        if not name or not path.is_file():
+            return
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                self.ids["".join(cell["source"])] = cell["id"]
+                self._measured[cell["id"]] = cell["metadata"].get(MEASURED, {})
+
+    def measured(self, cell: str, names: dict[str, Any]) -> dict[str, float | str]:
+        """Return what was measured when a cell has run, by Predict."""
+        expressions = self._measured.get(cell, {}).items()
+        return {predict: _plain(eval(each, dict(names))) for predict, each in expressions}  # noqa: S307 # ours
+
+
+def _guess(source: str, names: dict[str, Any]) -> float | str | None:
+    """Return the guess that a cell has made, if it is one for a guess."""
+    found = GUESS.search(source)
+    value = names.get(found[1]) if found else None
+    return None if value is None else _plain(value)
 
 
 def _plain(value: Any) -> float | str:
-    """Give a number as it is, and all else as a short text."""
+    """Return a number as it is, and all else as a short text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return str(value)[:MAX_TEXT]
-
-
-def _cells_by_source(lesson: str) -> dict[str, str]:
-    """Return the ids of a lesson's code cells by what stands in them: not every client tells the id."""
-    path = course.NOTEBOOKS / Path(lesson).name
-    if not lesson or not path.is_file():
-        return {}
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return {"".join(cell["source"]): cell["id"] for cell in cells if cell["cell_type"] == "code"}
 
 
 class Sender:

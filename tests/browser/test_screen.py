@@ -27,8 +27,8 @@ def progress() -> Progress:
         asked = next(key for key in course.questions if key in own)
         for seat, guess in zip(SEATS, guesses, strict=False):
             progress.note(seat, json.dumps({"cell": asked, "ok": True, "guess": guess}).encode())
-        below = next(key for key in own if course.cells[key].predict == asked and key != asked)
-        progress.note(SEATS[0], json.dumps({"cell": below, "ok": False, "measured": 6.2}).encode())
+        measured = {asked: 6.2 if lesson == "01" else "in the queue"}
+        progress.note(SEATS[0], json.dumps({"cell": own[-1], "ok": False, "measured": measured}).encode())
     return progress
 
 
@@ -46,6 +46,7 @@ def test_the_page_of_a_room_shows_seats_and_guesses(
         assert page.locator("tbody tr").count() == len(SEATS)
         assert page.locator("circle").count() == 4
         assert page.locator("li").all_inner_texts() == ["in the queue ● 1", "lost ● 1"]
+        assert page.locator(".told").all_inner_texts() == ["measured: in the queue"]
         assert "measured: 6.2" in page.locator("svg").text_content()
         assert "its last cell failed" in page.locator("tbody tr").first.inner_text()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

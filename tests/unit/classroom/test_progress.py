@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 from rmqlab.classroom import seat
 from rmqlab.classroom.progress import Course, Progress
+from rmqlab.course import NOTEBOOKS
 
 SEATS = ["rmqlab-room-01", "rmqlab-room-02"]
 COURSE = Course()
 GUESS = next(iter(COURSE.questions))
-BELOW = next(key for key, cell in COURSE.cells.items() if cell.predict == GUESS and key != GUESS)
+BELOW = list(COURSE.cells)[list(COURSE.cells).index(GUESS) + 1]
 
 
 def _report(cell: str, *, ok: bool = True, **more: object) -> bytes:
@@ -44,7 +45,7 @@ def test_guesses_stand_beside_what_was_measured_and_without_names() -> None:
     progress.note(SEATS[0], _report(GUESS, guess="lost"))
     progress.note(SEATS[1], _report(GUESS, guess=8))
     progress.note(SEATS[1], _report(GUESS, guess=5))  # thought again
-    progress.note(SEATS[1], _report(BELOW, measured=6.2))
+    progress.note(SEATS[1], _report(BELOW, measured={GUESS: 6.2}))
 
     [shown] = progress.shown()["predicts"]
     assert shown["guesses"] == [5, "lost"]
@@ -67,18 +68,32 @@ def test_what_is_no_report_changes_nothing(body: bytes) -> None:
     assert progress.shown()["seats"][0]["done"] == {}
 
 
+@pytest.mark.parametrize("lesson", sorted(NOTEBOOKS.glob("0*.ipynb")), ids=lambda path: path.stem)
+def test_what_answers_a_predict_is_told_below_it(lesson: Path) -> None:
+    cells = json.loads(lesson.read_text())["cells"]
+    order = {cell["id"]: number for number, cell in enumerate(cells)}
+    told = [
+        (order[predict], number, compile(expression, predict, "eval"))
+        for number, cell in enumerate(cells)
+        for predict, expression in cell["metadata"].get(seat.MEASURED, {}).items()
+    ]
+
+    assert sorted(asked for asked, *_ in told) == sorted(
+        order[key] for key in COURSE.questions if key in order
+    )
+    assert all(asked < answered for asked, answered, _ in told)
+
+
 @pytest.mark.parametrize(
-    ("source", "result", "shares", "said"),
+    ("source", "guess"),
     [
-        ("guess = 8", None, True, {"guess": 8}),
-        ("guess = 8", None, False, {}),
-        ("speed_guess = 8", None, True, {}),  # no such name in this kernel
-        ("1 + 1", {"your guess": 8, "measured": 6.5}, False, {"measured": 6.5}),
-        ("1 + 1", {"measured": (1, True)}, True, {"measured": "(1, True)"}),
-        ("1 + 1", 2, True, {}),
+        ("guess = 8", 8),
+        ("# mine\nguess = 8  # or so", 8),
+        ("far_guess = (1, 2)", "(1, 2)"),
+        ("no_guess = None", None),
+        ("other_guess = 8", None),
+        ("1 + 1", None),
     ],
 )
-def test_a_guess_is_told_by_who_agrees(source: str, result: object, shares: bool, said: dict) -> None:
-    ran = SimpleNamespace(info=SimpleNamespace(raw_cell=source), result=result)
-
-    assert seat._guess(ran, SimpleNamespace(user_ns={"guess": 8}), shares) == said
+def test_a_guess_is_what_its_cell_says(source: str, guess: object) -> None:
+    assert seat._guess(source, {"guess": 8, "far_guess": (1, 2), "no_guess": None}) == guess
