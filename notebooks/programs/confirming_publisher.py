@@ -24,7 +24,7 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(mess
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 stopping = threading.Event()
 WINDOW = 100
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2
 
 
 class Publisher:

@@ -24,7 +24,7 @@ from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthen
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 stopping = threading.Event()
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2
 
 
 def execute(task):
