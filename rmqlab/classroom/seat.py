@@ -31,7 +31,7 @@ LESSON_SETTING = "JPY_SESSION_NAME"  # Jupyter's server sets it to the notebook'
 GUESS = re.compile(r"^(\w*guess) = ", re.MULTILINE)
 # A cell's metadata: what was measured of a Predict, as an expression by the id of its guess cell.
 MEASURED = "measured"
-MAX_TEXT = 60
+MAX_TEXT = 100
 MAX_WAITING = 500
 END_TIMEOUT_S = 3
 
