@@ -61,11 +61,13 @@ def quiet_pika() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def short_connection(address: Address) -> Iterator[pika.BlockingConnection]:
+def short_connection(
+    address: Address, socket_timeout_s: float = SOCKET_TIMEOUT_S
+) -> Iterator[pika.BlockingConnection]:
     """Open a connection for a `with` block; raises BrokerUnavailableError, or ConnectionLostError in it."""
     parameters = address.parameters
     parameters.connection_attempts = 1
-    parameters.socket_timeout = SOCKET_TIMEOUT_S
+    parameters.socket_timeout = socket_timeout_s
     parameters.stack_timeout = HANDSHAKE_TIMEOUT_S
     parameters.blocked_connection_timeout = HANDSHAKE_TIMEOUT_S
     parameters.heartbeat = HEARTBEAT_S
@@ -95,9 +97,9 @@ class ServerInfo:
     cluster_name: str  # which all nodes of its cluster share
 
 
-def probe(address: Address) -> ServerInfo:
+def probe(address: Address, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> ServerInfo:
     """Open a connection, close it, and return what the broker said; raises BrokerUnavailableError."""
-    with short_connection(address) as connection:
+    with short_connection(address, socket_timeout_s) as connection:
         # BlockingConnection has no public name for the server's properties.
         said = connection._impl.server_properties
     return ServerInfo(version=_text(said.get("version")), cluster_name=_text(said.get("cluster_name")))

@@ -17,6 +17,8 @@ from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError,
 
 START_TIMEOUT_S = 90
 LOOK_EVERY_S = 0.1
+# To a container that has no network yet, the system itself tries again after 1, 3 and 7 seconds only.
+LOOK_TIMEOUT_S = 0.5
 
 # A lesson looks at a queue right after it did something to it, and the broker's statistics are
 # five seconds old unless these are set; the management plugin knows whole seconds only.
@@ -142,7 +144,7 @@ class Server(Source):
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while self.is_running():
             try:
-                return probe(self._address)
+                return probe(self._address, LOOK_TIMEOUT_S)
             except BrokerUnavailableError as error:
                 if time.monotonic() > deadline_s:
                     raise BrokerUnavailableError(
