@@ -19,6 +19,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -89,7 +90,8 @@ def main():
             except (ProbableAuthenticationError, ProbableAccessDeniedError) as error:
                 logging.error("refused: %r", error)  # no retry can mend that
                 return 1
-            except (AMQPError, OSError) as error:  # OSError: the broker's name does not resolve
+            # The last two: who takes the connection does not answer, or the name does not resolve.
+            except (AMQPError, AMQPConnectorException, OSError) as error:
                 logging.warning("the connection is lost: %r", error)
             stopping.wait(random.uniform(0, wait_s))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

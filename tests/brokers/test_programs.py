@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 from typing import Any
 
 import pytest
@@ -138,6 +139,15 @@ def test_a_simple_program_says_that_its_connection_is_lost(
         assert program.exit_code() == 1
 
     assert "Traceback" not in program.log
+
+
+@pytest.mark.parametrize(("name", "code"), [("recovering_worker", 0), ("confirming_publisher", 1)])
+def test_who_takes_the_connection_and_never_answers_is_tried_again(name: str, code: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system takes connections for it
+        url = f"amqp://127.0.0.1:{silent.getsockname()[1]}/?stack_timeout=0.3"
+        with started(name, url, MANY) as program:
+            assert eventually(lambda: program.log.count("lost") > 1)
+            assert program.end() == code
 
 
 @pytest.mark.parametrize("name", ["recovering_worker", "confirming_publisher"])

@@ -117,6 +117,7 @@ from rmqlab.broker import start_broker
 from rmqlab.experiments import WorkloadConfig, make_workload, run_workload
 from rmqlab.measure import ConstantDuration
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 first = threading.Lock()
 workload = make_workload(1000, ConstantDuration(0.05))
 
