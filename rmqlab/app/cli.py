@@ -28,7 +28,7 @@ from rmqlab.app.course_copy import provide_course
 from rmqlab.app.terminal import end_with_terminal
 from rmqlab.broker import Broker, start_broker
 from rmqlab.classroom.room import Limits, Room
-from rmqlab.errors import RmqlabError
+from rmqlab.errors import ClassroomError, RmqlabError
 from rmqlab.interrupts import exit_code_of, wait_for
 
 INTERRUPTED = 130  # as a shell says it of SIGINT
@@ -230,8 +230,14 @@ def _open_room(room: Room, seats: int, limits: Limits, host: str) -> None:
 
     with err.status("making the seats"):
         made = room.open(seats, limits, host=host)
-    page, table = write_handout(made, Path.cwd(), room.name)
-    out.print(f"{seats} seats. To print: {page}\nTo paste: {table}", soft_wrap=True)
+    try:
+        page, table = write_handout(made, Path.cwd(), room.name)
+    except OSError as error:
+        room.end()  # nobody would know the passwords
+        raise ClassroomError(
+            f"The seats' cards cannot be written here ({error.strerror}). Next: start in a folder of your own"
+        ) from error
+    out.print(f"{seats} seats. To print: {page}\nTo paste: {table}", soft_wrap=True, markup=False)
     if (host or room.host) in ("localhost", "127.0.0.1", "::1"):
         err.print(
             "Other machines cannot reach this broker by that name. Next: end the room, and use --host",

@@ -129,11 +129,6 @@ class Room:
         with self._management() as management:
             return self._take_away(management)
 
-    def is_open(self) -> bool:
-        """Return whether there is such a room."""
-        with self._management() as management:
-            return any(each["name"] == self.virtual_host for each in self._virtual_hosts(management))
-
     def seats(self) -> list[str]:
         """Return the names of the room's seats."""
         with self._management() as management:

@@ -18,6 +18,7 @@ import pytest
 from helpers import assert_one_sentence, channel_to, eventually, run_command, running
 from pika import exceptions as amqp_errors
 
+from rmqlab.app import cli
 from rmqlab.broker import OwnBroker, start_broker
 from rmqlab.broker._management import Management
 from rmqlab.classroom.room import Limits, Room, Seat
@@ -189,6 +190,16 @@ def test_the_command_makes_a_room_and_ends_it(host: OwnBroker, room: Room, tmp_p
     assert all(row["AMQP_URL"] in page.read_text() for row in rows)
     assert run("2", "--room", "test")[0] == 1
     assert run("--end", "--room", "test") == (0, "The room test has ended; it had 2 seats.\n", "")
+
+
+def test_seats_whose_cards_cannot_be_written_are_taken_away(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "classroom-test.html").mkdir()  # in the way
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ClassroomError, match="cards cannot be written"):
+        cli._open_room(room, 2, Limits(), "")
+    assert not room.seats()
 
 
 @pytest.mark.parametrize(
