@@ -570,7 +570,7 @@ def test_a_virtual_host_without_rights_in_it_is_deleted_again(
     as_administrator: ForeignBroker, monkeypatch
 ) -> None:
     before = as_administrator.definitions()
-    call = Management._call
+    call = Management.call
 
     def refuse(self: Management, method: str, path: str, *arguments: Any, **named: Any) -> Any:
         if path.startswith("/permissions"):
@@ -578,7 +578,7 @@ def test_a_virtual_host_without_rights_in_it_is_deleted_again(
             raise ManagementError("no. Next: nothing")
         return call(self, method, path, *arguments, **named)
 
-    monkeypatch.setattr(Management, "_call", refuse)
+    monkeypatch.setattr(Management, "call", refuse)
     with pytest.raises(ManagementError):
         start_broker()
 
