@@ -1,4 +1,4 @@
-"""Publish tasks into the queue engine:tasks, and say how many the broker has.
+"""Publish tasks into the queue engine:tasks, and say how many were confirmed.
 
     AMQP_URL=amqp://localhost python publisher.py 100
 
