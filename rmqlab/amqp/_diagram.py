@@ -15,8 +15,8 @@ SPECIAL_NAMES = {DEFAULT_EXCHANGE: "default exchange", ("queue", ""): "named by 
 # are tints of the same.
 INK, GREY = "#222222", "#737373"
 # Programs are blue, and what the broker has is orange, as in the pictures of the lessons.
-BORDERS = {"publishers": "#0072B2", "exchange": "#D55E00", "queue": "#D55E00"}
-FILLS = {"publishers": "#EEF5FA", "exchange": "#FDF3EC", "queue": "#FDF3EC"}
+BORDERS = {"publishers": "#0072B2", "exchange": "#D55E00", "queue": "#D55E00", "consumer": "#0072B2"}
+FILLS = {"publishers": "#EEF5FA", "exchange": "#FDF3EC", "queue": "#FDF3EC", "consumer": "#EEF5FA"}
 LINES: dict[EdgeKind, tuple[str, str, str]] = {  # color, dashes, color of the small label
     "publish": (GREY, "", GREY),
     "binding": (INK, "", INK),
@@ -76,7 +76,7 @@ class Box:
             yield _short(line), SMALL_SIZE, "#444444"
 
 
-def _boxes(graph: Graph) -> dict[Key, Box]:
+def place(graph: Graph) -> dict[Key, Box]:
     """Place all boxes, from the publishers on the left to the queues on the right."""
     boxes = {
         key: Box(node, [edge for edge in graph.edges if edge.target == key])
@@ -123,7 +123,7 @@ def _columns(graph: Graph) -> Iterator[list[Key]]:
 
 def svg(graph: Graph) -> str:
     """Draw as a picture, in columns from the publishers on the left to the queues on the right."""
-    boxes = _boxes(graph)
+    boxes = place(graph)
     right = max((box.x + box.width for box in boxes.values()), default=0.0)
     bottom = max((box.y + box.height for box in boxes.values()), default=0.0)
     lanes = max((box.lane for box in boxes.values()), default=0.0)

@@ -33,14 +33,15 @@ class Member(Protocol):
 class WorkerPool(Closing):
     """Workers, each in a thread that makes it, which are all connected before any consumes.
 
-    A worker that crashes is gone, and its number in `crashed`; one that fails otherwise ends the pool.
+    A worker that crashes is gone: `crashed` has its number and when, in ns. One that fails otherwise
+    ends the pool.
     """
 
     def __init__(self, size: int, make_worker: Callable[[int], Member]) -> None:
         self._size = size
         self._make_worker = make_worker
         self._workers: list[Member] = []
-        self.crashed: set[int] = set()
+        self.crashed: dict[int, int] = {}
         self._connected = threading.Semaphore(0)
         self._begin = threading.Event()
         self._stopping = threading.Event()
@@ -85,7 +86,7 @@ class WorkerPool(Closing):
                 try:
                     worker.run()
                 except Crash:
-                    self.crashed.add(number)
+                    self.crashed[number] = time.perf_counter_ns()
 
     def close(self) -> None:
         """Let each worker finish the task in hand, and close it. Safe to call twice."""

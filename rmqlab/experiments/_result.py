@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from rmqlab.measure import Ledger
+from rmqlab.view import Replay, Scene, replay
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ class Result:
         provenance: where it was measured: rabbitmq, pika, python, cores and so on, by name.
         details: further frames, by name, such as `tasks` or `depth`.
         figures: further figures, by name: each draws the rows and the details, given this result.
-        ledgers: what happened to each message, by the run's name.
+        scenes: the runs whose messages were recorded, by name.
     """
 
     rows: pd.DataFrame = field(repr=False)
@@ -34,16 +35,21 @@ class Result:
     provenance: Mapping[str, Any]
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     figures: Mapping[str, Callable[..., Figure]] = field(default_factory=dict, repr=False)
-    ledgers: Mapping[str, Ledger] = field(default_factory=dict, repr=False)
+    scenes: Mapping[str, Scene] = field(default_factory=dict, repr=False)
 
     def __or__(self, other: Result) -> Result:
-        """Return this result with the rows, further frames and ledgers of another one behind its own."""
+        """Return this result with the rows, further frames and runs of another one behind its own."""
         details = {
             name: pd.concat([frame, other.details[name]], ignore_index=True)
             for name, frame in self.details.items()
         }
         rows = pd.concat([self.rows, other.rows], ignore_index=True)
-        return replace(self, rows=rows, details=details, ledgers={**self.ledgers, **other.ledgers})
+        return replace(self, rows=rows, details=details, scenes={**self.scenes, **other.scenes})
+
+    @property
+    def ledgers(self) -> dict[str, Ledger]:
+        """What happened to each message, by the run's name."""
+        return {name: scene.ledger for name, scene in self.scenes.items()}
 
     def frame(self, name: str = "") -> pd.DataFrame:
         """Return the rows with where they were measured in columns behind them, or a further frame.
@@ -64,6 +70,14 @@ class Result:
         if self.draw and not name:
             return self.draw(self.rows, **options)
         return _named(self.figures, name, "figure")(self, **options)
+
+    def replay(self, name: str = "") -> Replay:
+        """Return what happened to the messages of a run, to be looked at again; of the first one by default.
+
+        Raises:
+            KeyError: there is no recorded run of this name; says which there are.
+        """
+        return replay(_named(self.scenes, name or next(iter(self.scenes), ""), "recorded run"))
 
 
 def _named(found: Mapping[str, T], name: str, what: str) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.acknowledgement_figures import plot_ack_batches
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load, summarize_repeats
+from rmqlab.view import Mark, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,22 +68,25 @@ def measure_ack_batches(
         first consumer, from its first delivery to its last acknowledgement; NaN without one),
         redelivered (deliveries that the broker flagged), repeated (messages whose work was done
         twice). `summary` has a row a batch size: the medians, with their `…_low` and `…_high`.
+        The last run of each size is recorded, under the size as a word.
 
     Raises:
         BrokerError: the connection was lost, or not all was done within the time limit.
     """
     config = config or AckBatchesConfig.quick()
     runs = itertools.product(range(config.repeats), config.batches)
-    rows = [
-        {"n": n, "repeat": repeat, **_crash(broker, config, n)}
-        for repeat, n in bar_of(runs, "run", progress=progress)
-    ]
+    rows, scenes = [], {}
+    for repeat, n in bar_of(runs, "run", progress=progress):
+        row, scenes[str(n)] = _crash(broker, config, n)
+        rows.append({"n": n, "repeat": repeat, **row})
     frame = pd.DataFrame(rows)
     summary = summarize_repeats(frame, by="n", values=["acked_msg_s", "repeated"])
-    return Result(frame, lambda _: plot_ack_batches(summary), provenance(broker), {"summary": summary})
+    return Result(
+        frame, lambda _: plot_ack_batches(summary), provenance(broker), {"summary": summary}, scenes=scenes
+    )
 
 
-def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
+def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, Any], Scene]:
     load, ledger = config.load.again(), Ledger()
     done: list[int] = []
     TOPOLOGY.declare(broker)
@@ -112,6 +117,7 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
 
     with contextlib.suppress(Crash):
         consume("first", work_or_crash)
+    crash = Mark(time.perf_counter_ns(), "first crashes", "first")
     consume("second", work)
     if ledger.done < load.count:
         raise BrokerError(
@@ -121,10 +127,11 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
     totals = ledger.totals()
     first = Report.of(ledger).consumers().set_index("consumer").loc["first"]
     repeats = np.bincount([number for number in done if number >= 0])  # not somebody else's
-    return {
+    row = {
         "published": totals.published,
         "acked": totals.acked,
         "acked_msg_s": first["acked"] / first["busy_s"] if first["acked"] else float("nan"),
         "redelivered": totals.redelivered,
         "repeated": int((repeats > 1).sum()),
     }
+    return row, Scene(ledger, dict.fromkeys(("first", "second"), names.TASKS), marks=[crash])

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.broadcast_figures import plot_attendance, plot_backlog, plot_spread
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.names import EVENTS
+from rmqlab.view import Mark, Scene
 
 LOOK_EVERY_S = 0.002
 RUN = ["subscribers", "repeat"]
@@ -111,6 +114,8 @@ def run_broadcast(broker: Broker, config: BroadcastConfig | None = None, *, prog
         - runs, a row a run: received (deliveries), first_ms and last_ms (medians, from publishing
           to the first and to the last delivery of an event)
 
+        Of runs with the same number of subscribers, the last one can be replayed; a single one is `run`.
+
         Figures: who received what, and `backlog`, both of the first run; and `spread`.
 
     Raises:
@@ -120,16 +125,20 @@ def run_broadcast(broker: Broker, config: BroadcastConfig | None = None, *, prog
     config = config or BroadcastConfig.quick()
     runs = list(itertools.product(range(config.repeats), config.audiences()))
     with bar_of(range(len(runs) * len(config.events)), "event", progress=progress) as bar:
-        outcomes = [
-            outcome_of_events(_publish(broker, subscribers, config, bar.update), subscribers, repeat)
-            for repeat, subscribers in runs
-        ]
-    return broadcast_result(pd.concat(outcomes, ignore_index=True), provenance(broker))
+        scenes = [_publish(broker, subscribers, config, bar.update) for _, subscribers in runs]
+    outcomes = [
+        outcome_of_events(scene.ledger, subscribers, repeat)
+        for scene, (repeat, subscribers) in zip(scenes, runs, strict=True)
+    ]
+    names = [f"{len(subscribers)} subscribers" for _, subscribers in runs] if len(runs) > 1 else ["run"]
+    return broadcast_result(
+        pd.concat(outcomes, ignore_index=True), provenance(broker), dict(zip(names, scenes, strict=True))
+    )
 
 
 def _publish(
     broker: Broker, subscribers: Sequence[Subscriber], config: BroadcastConfig, update: Callable[[], object]
-) -> Ledger:
+) -> Scene:
     """Publish all events once, and return what happened to them."""
     ledger = Ledger()
     publisher = ledger.publisher("engine-api", identify=by_message_id)
@@ -157,7 +166,9 @@ def _publish(
             update()
         audience.change(None)
         wait_until(audience.has_handled_all)
-    return ledger
+    queues = {each.name: each.queue or f"{each.name}: its own" for each in subscribers}
+    passing = [queues[each.name] for each in subscribers if each.queue is None]
+    return Scene(ledger, queues, EVENTS, marks=audience.marks, passing=passing)
 
 
 class _Audience(contextlib.ExitStack):
@@ -176,6 +187,7 @@ class _Audience(contextlib.ExitStack):
         self._queues: set[str | int] = set()  # those that there are
         self._expected: Counter[str | int] = Counter()  # events published to each queue so far
         self._there: dict[int, WorkerPool] = {}
+        self.marks: list[Mark] = []
         durable = dict.fromkeys(each.queue for each in subscribers if each.queue)
         topology = Topology(queues=tuple(Queue(name=name) for name in durable))
         topology.delete(broker)
@@ -199,11 +211,20 @@ class _Audience(contextlib.ExitStack):
         for place in self.leaving(number):
             self._there.pop(place).close()
             self._queues.discard(place)  # a queue of its own goes with its connection
+            self._mark(place, "leaves")
         for place, subscriber in enumerate(self._subscribers):
             if place not in self._there and number not in subscriber.away:
                 self._there[place] = self.enter_context(WorkerPool(1, partial(self._make_worker, place)))
                 self._there[place].begin()
                 self._queues.add(self._keys[place])
+                if subscriber.away:
+                    self._mark(place, "is there", comes=True)
+            elif place not in self._there and number == 0:
+                self._mark(place, "is away")
+
+    def _mark(self, place: int, words: str, *, comes: bool = False) -> None:
+        name = self._subscribers[place].name
+        self.marks.append(Mark(time.perf_counter_ns(), f"{name} {words}", name, comes))
 
     def expect(self) -> None:
         """Note that an event was published."""
@@ -246,7 +267,9 @@ def outcome_of_events(ledger: Ledger, subscribers: Sequence[Subscriber], repeat:
     )
 
 
-def broadcast_result(events: pd.DataFrame, where: Mapping[str, object]) -> Result:
+def broadcast_result(
+    events: pd.DataFrame, where: Mapping[str, object], scenes: Mapping[str, Scene] = MappingProxyType({})
+) -> Result:
     """Return the result of runs, of one row a run, subscriber and event."""
     got = events[events["deliveries"] > 0]
     received = (
@@ -275,4 +298,5 @@ def broadcast_result(events: pd.DataFrame, where: Mapping[str, object]) -> Resul
             "runs": runs.reset_index(),
         },
         figures={"backlog": plot_backlog, "spread": plot_spread},
+        scenes=scenes,
     )

@@ -18,6 +18,7 @@ from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.confirms_figures import plot_confirm_cost
 from rmqlab.measure import Ledger, Load, Report, provenance
+from rmqlab.view import Scene
 
 MOST = 1_000_000  # messages; more than anybody publishes within the time
 
@@ -52,23 +53,23 @@ def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: 
     Returns:
         One row a run: strategy (its name), repeat (from 0), published, confirmed,
         rate_msg_s (over the whole run), confirm_median_ms, confirm_p95_ms, confirm_p99_ms (from
-        publishing to its confirm; NaN without confirms).
+        publishing to its confirm; NaN without confirms). The last run of each strategy is recorded.
 
     Raises:
         BrokerError: as `Publisher.publish`.
     """
     TOPOLOGY.declare(broker)
     runs = itertools.product(range(config.repeats), config.strategies.items())
-    rows = [
-        {"strategy": name, "repeat": repeat, **_publish(broker, confirms, config.seconds)}
-        for repeat, (name, confirms) in bar_of(runs, "run", progress=progress)
-    ]
+    rows, scenes = [], {}
+    for repeat, (name, confirms) in bar_of(runs, "run", progress=progress):
+        row, scenes[name] = _publish(broker, confirms, config.seconds)
+        rows.append({"strategy": name, "repeat": repeat, **row})
     purge(broker, names.TASKS)
     where = provenance(broker if isinstance(broker, Broker) else None)
-    return Result(pd.DataFrame(rows), plot_confirm_cost, where)
+    return Result(pd.DataFrame(rows), plot_confirm_cost, where, scenes=scenes)
 
 
-def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[str, Any]:
+def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[dict[str, Any], Scene]:
     load = Load(MOST)
     ledger = Ledger()
     recorder = ledger.publisher(identify=load.identify)
@@ -81,9 +82,10 @@ def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[s
         took_s = time.perf_counter() - started_s
     latency = Report.of(ledger).latency().set_index("latency").loc["confirm"]
     totals = ledger.totals()
-    return {
+    row = {
         "published": totals.published,
         "confirmed": totals.confirmed,
         "rate_msg_s": totals.published / took_s,
         **{f"confirm_{name}": latency[name] for name in ("median_ms", "p95_ms", "p99_ms")},
     }
+    return row, Scene(ledger, {"nobody": names.TASKS})

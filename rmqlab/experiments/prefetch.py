@@ -19,6 +19,7 @@ from rmqlab.experiments._config import Config, bar_of
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.prefetch_figures import plot_rates
 from rmqlab.measure import ConstantDuration, Ledger, Load, Report, provenance, publish_load
+from rmqlab.view import Scene
 
 IDLE_S = 5.0
 
@@ -79,23 +80,24 @@ def consume_load(broker: Broker, config: PrefetchConfig | None = None, *, progre
         One row a run: delay_ms, prefetch, repeat (from 0), task_ms (mean time of a message's
         work), published, acked, redelivered, rate_msg_s (acknowledged messages over the time
         from the first delivery to the last acknowledgement), idle_share (part of that time
-        without a message in hand).
+        without a message in hand). The last run of each is recorded, as in `prefetch 10, 2.5 ms`.
 
     Raises:
         BrokerError: the broker is gone.
     """
     config = config or PrefetchConfig.quick()
     TOPOLOGY.declare(broker)
-    rows = []
+    rows, scenes = [], {}
     runs = itertools.product(range(config.repeats), config.delays_ms, config.prefetches)
     for repeat, delay_ms, prefetch in bar_of(runs, "run", progress=progress):
         with Link(broker, delay_ms=delay_ms) as link:
-            measured = _consume(broker, link, config.load.again(), prefetch)
+            measured, scene = _consume(broker, link, config.load.again(), prefetch)
+        scenes[f"prefetch {prefetch}, {delay_ms:g} ms"] = scene
         rows.append({"delay_ms": delay_ms, "prefetch": prefetch, "repeat": repeat, **measured})
-    return Result(pd.DataFrame(rows), plot_rates, provenance(broker))
+    return Result(pd.DataFrame(rows), plot_rates, provenance(broker), scenes=scenes)
 
 
-def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dict[str, Any]:
+def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tuple[dict[str, Any], Scene]:
     durations_s = load.durations_s()
     ledger = Ledger()
     purge(broker, names.TASKS)
@@ -119,7 +121,7 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dic
         consumer.run(count=load.count, idle_s=IDLE_S)
     totals, deliveries = ledger.totals(), ledger.account().deliveries
     span_s = float(deliveries["settled_ns"].max() - deliveries["delivered_ns"].min()) / 1e9
-    return {
+    row = {
         "task_ms": load.work_s / load.count * 1000,
         "published": totals.published,
         "acked": totals.acked,
@@ -127,3 +129,4 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dic
         "rate_msg_s": totals.acked / span_s,
         "idle_share": 1 - Report.of(ledger).fairness()["mean_utilization"].item(),
     }
+    return row, Scene(ledger, {"consumer": names.TASKS})

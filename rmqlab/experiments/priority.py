@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,10 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
         runs.provenance,
         {"waits": waits},
         {"day": lambda result: plot_waits_over_day(result.frame("waits"))},
-        runs.ledgers,
+        {
+            name: replace(scene, special=np.flatnonzero(is_high_task).tolist(), special_words="high priority")
+            for name, scene in runs.scenes.items()
+        },
     )
 
 

@@ -24,6 +24,7 @@ from rmqlab.experiments._pool import Member, WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.view import Mark, Scene
 
 LOOK_EVERY_S = 0.02
 LOSSES = ("lost", "cancelled")
@@ -87,7 +88,7 @@ def run_with_faults(broker: OwnBroker, config: RecoveryConfig, *, progress: bool
         - totals, one row: the counts of `Ledger.totals`, and republished (how often the API
           published a task once more after it had lost its connection)
 
-        Figures: how soon clients are back; `outages`, rates and events over time. The ledger is `run`.
+        Figures: how soon clients are back; `outages`, rates and events over time. The recorded run is `run`.
 
     Raises:
         BrokerError: API or a worker gave up, or all was not well within the time limit.
@@ -224,5 +225,13 @@ def recovery_result(
             "totals": pd.DataFrame([totals]),
         },
         figures={"outages": plot_outages},
-        ledgers={"run": ledger},
+        scenes={"run": Scene(ledger, dict.fromkeys(account.consumers, names.TASKS), marks=_marks(faults))},
     )
+
+
+def _marks(faults: Sequence[tuple[int, Outage]]) -> list[Mark]:
+    """Return when each fault happened, and when it was over if it lasted."""
+    down = [Mark(begin_ns, outage.fault) for begin_ns, outage in faults]
+    return down + [
+        Mark(outage.up_ns, f"{outage.fault}: over") for _, outage in faults if outage.up_ns > outage.down_ns
+    ]

@@ -32,8 +32,8 @@ from rmqlab.experiments.workload import Workload, load_workload
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
 from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS
-from rmqlab.measure._snapshots import REQUEUED
+from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, held
+from rmqlab.view import Mark, Scene
 
 Publish = Callable[[EngineAPI, Task, str], object]
 
@@ -103,6 +103,24 @@ class Run:
     started_ns: int = 0  # when the workers began, by the ledger's clock
     replayed_ns: int | None = None  # when the replay of arrivals began
     busy_core_s: float = math.nan
+    crashed: dict[int, int] = field(default_factory=dict)  # workers that are gone, and when
+
+    def scene(self) -> Scene:
+        """Return the run as a replay shows it."""
+        workers = [f"worker-{number}" for number, _ in enumerate(self.config.queues, start=1)]
+        exchanges: dict[str, None] = {}  # those by which a task may have come, in order
+        if self.config.publish is not publish_task:
+            exchanges = dict.fromkeys(binding.exchange for binding in self.config.topology.bindings)
+        return Scene(
+            self.ledger,
+            dict(zip(workers, self.config.queues, strict=True)),
+            " or ".join(["default exchange", *exchanges]) if exchanges else "",
+            started_ns=self.started_ns,
+            marks=[
+                Mark(at_ns, f"{workers[number]} crashes", workers[number])
+                for number, at_ns in self.crashed.items()
+            ],
+        )
 
 
 def run_workload(
@@ -146,7 +164,7 @@ def run_workload(
 
         Its figure shows makespan and throughput by number of workers. Further figures: `depth`,
         `gantt`, `sharing` (by prefetch), `outcomes` (of each task), `poison` (failing tasks).
-        Its ledgers have the names of the runs; that of a single one is `run`.
+        Its recorded runs have their names; a single one is `run`.
 
     Raises:
         BrokerError: a worker failed, or the time limit passed before the end.
@@ -202,6 +220,7 @@ def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
         publisher = thread.submit(_publish, broker, run, publishing, left) if config.replay else None
         _wait(run, pool, consuming, publisher=publisher, bar=bar)
         run.busy_core_s = busy_core_s() - busy_before_s
+        run.crashed = pool.crashed
     return run
 
 
@@ -283,7 +302,7 @@ def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, 
             "outcomes": lambda result: plot_outcomes(result.details["tasks"], by=by),
             "poison": lambda result: plot_poison(result.details["tasks"], by=by),
         },
-        {str(name): run.ledger for name, run in runs.items()},
+        {str(name): run.scene() for name, run in runs.items()},
     )
 
 
@@ -351,16 +370,10 @@ def _workers(report: Report) -> pd.DataFrame:
 
 
 def _depth(run: Run) -> pd.DataFrame:
-    """Follow the queue: a task that is delivered again was in it just before (its worker may be lost)."""
+    """Follow the queue."""
     account = run.ledger.account()
-    published_ns = account.messages["published_ns"]
-    # Each message's deliveries in the order of time.
-    deliveries = pd.DataFrame(account.deliveries).sort_values("number", kind="stable", ignore_index=True)
-    next_ns = deliveries.groupby("number")["delivered_ns"].shift(-1, fill_value=0)
-    settled_ns = deliveries["settled_ns"]
-    came_back = (next_ns > 0) & ((settled_ns == 0) | (settled_ns > next_ns))
-    settled_ns = settled_ns.where(~came_back, next_ns)
-    requeued = came_back | (deliveries["outcome"] == REQUEUED)
+    published_ns, deliveries = account.messages["published_ns"], held(account)
+    until_ns = deliveries["until_ns"]
     # Of what happens to a message at one moment, in the order in which it does.
     order = 2 * deliveries.index
     changes = pd.concat(
@@ -368,8 +381,13 @@ def _depth(run: Run) -> pd.DataFrame:
             pd.DataFrame({"time_ns": published_ns, "order": -1, "ready": 1, "unacked": 0}),
             pd.DataFrame({"time_ns": deliveries["delivered_ns"], "order": order, "ready": -1, "unacked": 1}),
             pd.DataFrame(
-                {"time_ns": settled_ns, "order": order + 1, "ready": requeued.astype(int), "unacked": -1}
-            )[settled_ns > 0],
+                {
+                    "time_ns": until_ns,
+                    "order": order + 1,
+                    "ready": deliveries["requeued"].astype(int),
+                    "unacked": -1,
+                }
+            )[until_ns > 0],
         ]
     ).sort_values(["time_ns", "order"], ignore_index=True)
     return pd.DataFrame(

@@ -22,7 +22,7 @@ import pandas as pd
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._snapshots import OUTCOMES, Int64s, Table
+from rmqlab.measure._snapshots import OUTCOMES, REQUEUED, Int64s, Table
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -225,6 +225,35 @@ class Report:
 
     def _start_ns(self) -> int:
         return min((int(times.min()) for times in self._times_ns().values() if len(times)), default=0)
+
+
+def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
+    """Return how long each delivery kept its message from its queue.
+
+    A message that is delivered again was in its queue just before. When it came back there after its
+    consumer was lost, the broker does not say: it counts as held until its next delivery.
+
+    Args:
+        account: the outcome of each message of a run.
+        queues: for each of the account's consumers the number of its queue; None is one for all.
+
+    Returns:
+        One row a delivery, those of a message together and in the order of time: the fields of the
+        account's deliveries, queue, until_ns (when it was settled or came back; 0 is never), came_back
+        (whether its consumer lost it), requeued (whether it came back, for whatever reason).
+    """
+    deliveries = pd.DataFrame(account.deliveries)
+    places = np.zeros(len(account.consumers), np.int64) if queues is None else np.asarray(queues, np.int64)
+    deliveries["queue"] = places[deliveries["consumer"]]
+    deliveries = deliveries.sort_values(["number", "queue"], kind="stable", ignore_index=True)
+    next_ns = deliveries.groupby(["number", "queue"])["delivered_ns"].shift(-1, fill_value=0)
+    settled_ns = deliveries["settled_ns"]
+    came_back = (next_ns > 0) & ((settled_ns == 0) | (settled_ns > next_ns))
+    return deliveries.assign(
+        until_ns=settled_ns.where(~came_back, next_ns),
+        came_back=came_back,
+        requeued=came_back | (deliveries["outcome"] == REQUEUED),
+    )
 
 
 def _begun_ns(deliveries: Table) -> Int64s:
