@@ -23,6 +23,7 @@ from .errors import (
     TimeLimitError,
     TopologyMismatchError,
 )
+from .view._watch import watch
 
 __all__ = [
     "AddressError",
@@ -49,4 +50,5 @@ __all__ = [
     "TimeLimitError",
     "TopologyMismatchError",
     "start_broker",
+    "watch",
 ]

@@ -17,6 +17,7 @@ from rmqlab.broker import _frames
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claims
 from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING, External
+from rmqlab.broker._look import Look
 from rmqlab.broker._reaper import Reaper, source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
 from rmqlab.errors import AddressError, BrokerEndedError, BrokerError
@@ -234,6 +235,15 @@ class Broker:
             ManagementError: this broker has no management API.
         """
         return _frames.consumers(self._running)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped, or not started yet."""
+        return self._endpoint is None
+
+    def look(self) -> Look:
+        """Return what looks at this broker again and again, over one connection; the caller closes it."""
+        return Look(self._running, self._claims.queues() if self._claims else None)
 
     @property
     def _claims(self) -> Claims | None:

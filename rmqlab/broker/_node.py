@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -20,6 +21,8 @@ import psutil
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
+
+logger = logging.getLogger("rmqlab.broker")
 
 KILL_TIMEOUT_S = 5
 CONTROL_TIMEOUT_S = 30
@@ -115,14 +118,13 @@ class Node(Server):
     @staticmethod
     def cleanup(resources: Resources) -> None:
         folder = Path(resources["folder"])
-        # Once more, as a process that is being started can escape the first look.
-        for _ in range(2):
-            processes = _processes_of(folder)
-            for process in processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(processes, timeout=KILL_TIMEOUT_S)
-        shutil.rmtree(folder, ignore_errors=True)
+        deadline_s = time.monotonic() + KILL_TIMEOUT_S
+        # Twice at least, and until nothing is found: a process that is being started can escape a look.
+        while (processes := _end_processes_of(folder)) or folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            if time.monotonic() > deadline_s:
+                logger.warning("still there: %s", [*processes, folder])
+                break
 
     def _write_configuration(self, address: Address, management_port: int) -> None:
         (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
@@ -199,6 +201,16 @@ def _version(script: Path) -> str:
     folders = [script.resolve(), *Path(script).parents[1].glob("lib/rabbitmq_server-*")]
     found = [re.search(r"rabbitmq_server-([0-9.]+)", str(folder)) for folder in folders]
     return next((each[1] for each in found if each), "of an unknown version")
+
+
+def _end_processes_of(folder: Path) -> list[psutil.Process]:
+    """Kill what belongs to the node, and return what that was."""
+    processes = _processes_of(folder)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=KILL_TIMEOUT_S)
+    return processes
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:

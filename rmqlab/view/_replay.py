@@ -117,14 +117,14 @@ def _still(graph: Graph, boxes: dict[Key, Box], account: Account) -> str:
     for number, name in enumerate(account.consumers):
         words["consumer", name] = f"{done.get(number, 0)} done"
     texts = "".join(
-        f'<text x="{boxes[key].x + boxes[key].width / 2:.1f}" y="{_baseline(boxes[key], 1):.1f}" '
+        f'<text x="{boxes[key].x + boxes[key].width / 2:.1f}" y="{baseline(boxes[key], 1):.1f}" '
         f'font-size="{SMALL_SIZE}" fill="{INK}" text-anchor="middle">{text}</text>'
         for key, text in words.items()
     )
     return svg(graph).removesuffix("</svg>") + texts + "</svg>"
 
 
-def _baseline(box: Box, row: int) -> float:
+def baseline(box: Box, row: int) -> float:
     """Return where the text of a row of a box stands, in px; row 0 is its name."""
     return box.middle + (row - len(box.node.lines) / 2) * LINE_HEIGHT + NAME_SIZE * 0.35
 
@@ -138,13 +138,15 @@ def _sentence(scene: Scene, account: Account, started_ns: int, shown: Shown) -> 
         "rejected": totals.rejected,
         "put back": totals.requeued,
         "returned": totals.returned,
+        "never settled": int(((messages["deliveries"] > 0) & (messages["outcome"] == 0)).sum()),
     }
+    marks = sorted(scene.marks, key=lambda mark: mark.at_ns)
     parts = [f"{totals.received} delivered"] + [f"{count} {words}" for words, count in more.items() if count]
     told = [
         f"Replay of {totals.published} messages, as recorded in {(last_ns - started_ns) / 1e9:.1f} s: "
         f"{', '.join(parts)}."
     ]
-    told += [f"At {(mark.at_ns - started_ns) / 1e9:.2f} s {mark.words}." for mark in scene.marks]
+    told += [f"At {(mark.at_ns - started_ns) / 1e9:.2f} s {mark.words}." for mark in marks]
     if shown.every > 1:
         told.append(f"Shown is one message of {shown.every}.")
     if shown.until_ns:
@@ -153,4 +155,4 @@ def _sentence(scene: Scene, account: Account, started_ns: int, shown: Shown) -> 
 
 
 def _corners(box: Box) -> list[float]:
-    return [round(each, 1) for each in (box.x, box.y, box.width, box.height, _baseline(box, 1))]
+    return [round(each, 1) for each in (box.x, box.y, box.width, box.height, baseline(box, 1))]

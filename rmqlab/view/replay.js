@@ -7,6 +7,7 @@
   const SPEEDS = [2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
   const PLAY_S = 12; // how long a run should play, if one of the speeds allows it
   const RADIUS = 4, PITCH = 9.5, STRIP = 72;
+  const SIDE = 96; // room for a consumer's counts, on the right of its box
   const [OPEN, REQUEUED, REJECTED, ACKED, CAME_BACK] = [0, 1, 2, 3, 4];
   const ENDS = ["", "put back into the queue", "rejected", "acknowledged", "lost with the connection, and back in the queue"];
   const INK = "#222222", READY = "#D55E00", HELD = "#0072B2", DONE = "#009E73", AGAIN = "#8F4373";
@@ -168,7 +169,7 @@
   <div class="card" role="group" aria-label="Replay of a recorded run">
     <div class="scroll" tabindex="0" role="group" aria-label="Where the messages are">
       <div class="stage"><canvas role="img"></canvas></div></div>
-    <canvas class="strip" role="img" aria-label="Messages in the queues and in the consumers' hands over time"></canvas>
+    <canvas class="strip" role="img" aria-label="Messages in the queues and in hand, over time"></canvas>
     <input type="range" step="1" aria-label="Time in the run">
     <div class="row">
       <button class="play" type="button">Play</button>
@@ -183,7 +184,7 @@
       <span><i style="background:${READY}"></i>in a queue</span>
       <span class="unconfirmed"><i style="border:2px solid ${READY}"></i>not confirmed yet</span>
       <span class="special"><b>◆</b> <span></span></span>
-      <span><i style="background:${HELD}"></i>with a consumer</span>
+      <span><i style="background:${HELD}"></i>in hand</span>
       <span><i style="border:2px solid ${AGAIN}"></i>delivered again</span>
       <span><i style="background:${DONE}"></i>acknowledged</span>
       <span>✕ lost or rejected</span></p>
@@ -317,7 +318,7 @@
       if (pointed?.number !== undefined) words = this.run.story(pointed.number);
       else if (pointed?.queue !== undefined) {
         const { ready, unacked } = this.run.depth(pointed.queue, this.time);
-        words = `${this.run.queues[pointed.queue]} at ${seconds(this.time)}: ${ready} ready, ${unacked} with consumers.`;
+        words = `${this.run.queues[pointed.queue]} at ${seconds(this.time)}: ${ready} ready, ${unacked} in the hands of consumers.`;
       }
       const story = this.find(".story");
       if (story.textContent !== words) story.textContent = words;
@@ -450,7 +451,7 @@
         return;
       }
       const { ready, unacked } = run.depth(queue, time);
-      this.#text(`${ready} ready, ${unacked} unacked`, box, 0);
+      this.#text(`${ready} ready, ${unacked} in hand`, box, 0);
     }
 
     #drawConsumer(hand, consumer) {
@@ -460,7 +461,7 @@
         if (delivery.from > time) break;
         const copy = run.copies[delivery.row], again = delivery.again;
         if (time < delivery.to) {
-          const spot = this.#slot(box, place, 1, 0, 62);
+          const spot = this.#slot(box, place, 1, 0, SIDE);
           place += 1;
           if (spot) this.#dot(copy, ...spot, HELD, { again, cross: run.isLost(delivery, time), alpha: isGone ? 0.6 : 1 });
         } else if (time < delivery.to + flight && (delivery.end === ACKED || delivery.end === REJECTED)) {
@@ -469,9 +470,9 @@
           this.#dot(copy, x, y, DONE, { again, cross: !isAcked, alpha: 1 - part });
         }
       }
-      const most = Math.floor((box.w - 16 - 62) / PITCH), done = until(run.done[consumer], time);
+      const most = Math.floor((box.w - 16 - SIDE) / PITCH), done = until(run.done[consumer], time);
       const more = place > most ? `+${place - most}, ` : "";
-      this.#text(isGone ? `✕ gone, ${done}` : `${more}${done} done`, box, 0, "right", isGone ? "#A84A00" : INK);
+      this.#text(isGone ? `✕ not there, ${done}` : `${more}${done} done`, box, 0, "right", isGone ? "#A84A00" : INK);
     }
 
     #drawTime(counts) {
@@ -514,7 +515,7 @@
         pen.fill();
       }
       Object.assign(pen, { fillStyle: INK, font: "11px system-ui, sans-serif", textAlign: "right" });
-      pen.fillText(`most in the queues (orange) and with consumers (blue): ${most}`, columns - 2, 11);
+      pen.fillText(`most in the queues (orange) and in hand (blue): ${most}`, columns - 2, 11);
       let free = 0;
       pen.textAlign = "left";
       for (const [at, words] of run.marks) {

@@ -32,7 +32,7 @@ FACES = {
         ChannelClosedError ConnectionLostError ConsumerCancelledError DataError FaultError
         InvalidEventError InvalidMessageError InvalidTaskError LedgerError LessonError ManagementError
         NameTakenError RejectError RmqlabError StoppedError TimeLimitError TopologyMismatchError
-        start_broker
+        start_broker watch
     """,
 }
 

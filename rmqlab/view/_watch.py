@@ -1,0 +1,183 @@
+"""The live view: a broker's exchanges, queues and consumers, drawn again some times a second."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+from pika.exceptions import AMQPError
+
+from rmqlab.amqp._diagram import Box, place, svg
+from rmqlab.amqp._graph import Graph, Key, Node
+from rmqlab.broker import Broker, OwnBroker
+from rmqlab.broker._look import Listing, Look
+from rmqlab.errors import RmqlabError
+from rmqlab.view._replay import baseline
+
+EVERY_S = 0.15
+LIST_EVERY_S = 1.0
+AGAIN_S = 0.5
+# How old the figures of the management API are, about: of a broker of ours, and of others.
+LATE_S = {True: 1, False: 5}
+ROOM = " " * 30  # a line in a box, for a count
+
+
+class Watch(anywidget.AnyWidget):
+    """A picture of a broker that follows it, as the last value of a cell; see `watch`."""
+
+    _esm = Path(__file__).with_name("watch.js")
+    picture = traitlets.Unicode().tag(sync=True)  # SVG; the player writes counts into it
+    now = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, broker: Broker) -> None:
+        super().__init__()
+        self._broker = broker
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="rmqlab-watch", daemon=True)
+        atexit.register(self.close)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following the broker, and leave the last picture. Safe to call twice."""
+        self._ended.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(10)
+        atexit.unregister(self.close)
+
+    def still(self) -> Still:
+        """Return the picture as it is now: what a stored notebook keeps."""
+        return Still(_with_counts(self.picture, self.now))
+
+    def _follow(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with contextlib.closing(self._broker.look()) as look:
+                    self._follow_over(look)
+            except (RmqlabError, AMQPError, OSError):
+                if self._broker.is_stopped:
+                    self.now = {"words": "The broker is stopped."}
+                    return
+                self.now = {"words": "The broker does not answer. It is looked for again."}
+                self._ended.wait(AGAIN_S)
+
+    def _follow_over(self, look: Look) -> None:
+        late_s = LATE_S[isinstance(self._broker, OwnBroker)]
+        listed_s, listing = -LIST_EVERY_S, Listing({}, [], {})
+        boxes: dict[Key, Box] = {}
+        while not self._ended.wait(EVERY_S):
+            if time.monotonic() - listed_s >= LIST_EVERY_S:
+                listed_s, listing = time.monotonic(), look.listing()
+                graph = _graph(listing)
+                boxes = place(graph)
+                if (picture := svg(graph)) != self.picture:
+                    self.picture = picture
+            depths = look.depths(listing.queues)
+            self.now = {"texts": _texts(boxes, listing, depths, late_s), "bars": _bars(boxes, depths)}
+
+
+class Still:
+    """A picture that a notebook shows."""
+
+    def __init__(self, picture: str) -> None:
+        self._picture = picture
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/plain": "The broker at this moment", "image/svg+xml": self._picture}
+
+
+_watching: weakref.WeakKeyDictionary[Broker, Watch] = weakref.WeakKeyDictionary()
+
+
+def watch(broker: Broker) -> Watch:
+    """Show a broker's exchanges, bindings, queues and consumers, and follow it while other cells run.
+
+    Ready messages and consumers are those of the moment, six times a second. What the management
+    API gives late, unacknowledged messages and rates, is grey and says how old it is. A second call for a
+    broker ends the first one's view. It ends with the broker, or by its `close()`.
+
+    Args:
+        broker: a running broker.
+
+    Returns:
+        What JupyterLab shows as the value of a cell; "Create New View for Output" puts it beside the
+        notebook.
+    """
+    if (before := _watching.pop(broker, None)) is not None:
+        before.close()
+    _watching[broker] = view = Watch(broker)
+    return view
+
+
+def _graph(listing: Listing) -> Graph:
+    graph = Graph()
+    for name, kind in listing.exchanges.items():
+        graph.nodes["exchange", name] = Node(("exchange", name), (kind,))
+    for name in listing.queues:
+        graph.nodes["queue", name] = Node(("queue", name), (ROOM, ROOM, ROOM))
+    for exchange, queue, routing_key in listing.bindings:
+        graph.link(("exchange", exchange), ("queue", queue), routing_key, "binding")
+    graph.add_publishers()
+    for name in listing.queues:
+        consumers: Key = ("consumer", f"consumers of {name}")
+        graph.nodes[consumers] = Node(consumers, ("",))
+        graph.link(("queue", name), consumers, "", "binding")
+    return graph
+
+
+def _texts(
+    boxes: dict[Key, Box], listing: Listing, depths: dict[str, tuple[int, int]], late_s: int
+) -> list[tuple[float, float, str, int]]:
+    """Return what is written into the boxes: where, in px, and whether it is late."""
+    texts = []
+    for name, each in listing.queues.items():
+        box, consumers = boxes["queue", name], boxes["consumer", f"consumers of {name}"]
+        ready, count = depths.get(name, (None, None))
+        now = [f"{ready} ready" if ready is not None else "exclusive, or gone"]
+        late = []
+        if (unacked := each.get("messages_unacknowledged")) is not None:
+            late.append(f"{unacked} unacked, {late_s} s ago")
+        if rates := each.get("message_stats"):
+            into, out = (
+                rates.get(f"{what}_details", {}).get("rate", 0) for what in ("publish", "deliver_get")
+            )
+            late.append(f"{into:.0f}/s in, {out:.0f}/s out")
+        lines = [(words, 0) for words in now] + [(words, 1) for words in late]
+        middle = box.x + box.width / 2
+        texts += [
+            (middle, baseline(box, row), words, is_late) for row, (words, is_late) in enumerate(lines, 1)
+        ]
+        if count is not None:
+            at = consumers.x + consumers.width / 2
+            texts.append((at, baseline(consumers, 1), f"{count} now", 0))
+    return texts
+
+
+def _bars(boxes: dict[Key, Box], depths: dict[str, tuple[int, int]]) -> list[tuple[float, float, float]]:
+    """Return a bar below the counts of each queue: where it begins and how long it is, in px."""
+    most = max((ready for ready, _ in depths.values()), default=0) or 1
+    bars = []
+    for name, (ready, _) in depths.items():
+        box = boxes["queue", name]
+        bars.append((box.x + 6, box.y + box.height - 7, (box.width - 12) * ready / most))
+    return bars
+
+
+def _with_counts(picture: str, now: dict[str, Any]) -> str:
+    """Write the counts into the picture, as the player does."""
+    parts = [
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{length:.1f}" height="4" fill="#D55E00"/>'
+        for x, y, length in now.get("bars", [])
+    ]
+    parts += [
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" text-anchor="middle" '
+        f'fill="{"#666666" if late else "#222222"}">{words}</text>'
+        for x, y, words, late in now.get("texts", [])
+    ]
+    return picture.removesuffix("</svg>") + "".join(parts) + "</svg>"
