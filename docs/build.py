@@ -22,7 +22,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 DOCS, NOTEBOOKS = ROOT / "docs", ROOT / "notebooks"
 SOURCE, SITE = ROOT / "build" / "site-source", ROOT / "build" / "site"
-PARTS = ["rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmqlab.experiments", "rmqlab"]
+PARTS = ["rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmqlab.view", "rmqlab.experiments", "rmqlab"]
 
 
 def main() -> int:

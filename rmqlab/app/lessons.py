@@ -18,6 +18,7 @@ from rmqlab.app.course_copy import provide_course
 from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
 from rmqlab.errors import LessonError
 
+LOST_KERNEL = "has lost its kernel"
 CELL_TIMEOUT_S = 120
 KEPT_CELL_METADATA = ("tags", "jupyter", MEASURED)
 PLACE = "rmqlab"  # the notebook's metadata of where it was executed
@@ -82,6 +83,18 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
     for cell in notebook.cells:
         if cell.cell_type == "code":  # what a failure leaves out must not show its old outputs
             cell.execution_count, cell.outputs = None, []
+    started = time.perf_counter()
+    error = _error_of(notebook, path, on_cell)
+    if error and _count_executed(notebook) == 0 and LOST_KERNEL in error:
+        # Another kernel, of this machine, may have taken one of the ports that Jupyter had chosen for it.
+        error = _error_of(notebook, path, on_cell)
+    seconds = time.perf_counter() - started
+    normalize(notebook)
+    return Execution(path, _title(notebook, path), notebook, seconds, error)
+
+
+def _error_of(notebook: NotebookNode, path: Path, on_cell: Callable[[], None]) -> str:
+    """Execute the cells; return what ended that before the last one, or nothing."""
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
@@ -94,19 +107,17 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
         # A kernel warns of its own TCP ports, which are on loopback.
         extra_arguments=["--IPKernelApp.log_level=ERROR", *kernel_options()],
     )
-    started = time.perf_counter()
-    error = ""
     try:
         client.execute(env=os.environ | {LESSON_SETTING: path.name})
     except CellExecutionError as failure:
-        error = f"{_failed_cell(notebook)} raised {failure.ename}: {failure.evalue}"
+        what = f"raised {failure.ename}: {failure.evalue}"
     except CellTimeoutError:
-        error = f"{_failed_cell(notebook)} took longer than {CELL_TIMEOUT_S} s"
+        what = f"took longer than {CELL_TIMEOUT_S} s"
     except RuntimeError as failure:  # a kernel that died, or never answered
-        error = f"{_failed_cell(notebook)} has lost its kernel: {failure}"
-    seconds = time.perf_counter() - started
-    normalize(notebook)
-    return Execution(path, _title(notebook, path), notebook, seconds, error)
+        what = f"{LOST_KERNEL}: {failure}"
+    else:
+        return ""
+    return f"code cell {_count_executed(notebook)} {what}"
 
 
 def normalize(notebook: NotebookNode) -> None:
@@ -171,9 +182,8 @@ def _describe_figures(cell: NotebookNode, following: list[NotebookNode]) -> None
             output.metadata = NotebookNode({"image/png": NotebookNode(alt=paragraph)})
 
 
-def _failed_cell(notebook: NotebookNode) -> str:
-    executed = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.execution_count]
-    return f"code cell {len(executed)}"
+def _count_executed(notebook: NotebookNode) -> int:
+    return sum(cell.cell_type == "code" and bool(cell.execution_count) for cell in notebook.cells)
 
 
 def _title(notebook: NotebookNode, path: Path) -> str:

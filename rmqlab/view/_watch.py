@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import threading
 import time
 import weakref
@@ -21,7 +22,7 @@ from rmqlab.broker._look import Listing, Look
 from rmqlab.errors import RmqlabError
 from rmqlab.view._replay import baseline
 
-EVERY_S = 0.15
+EVERY_S = 0.1
 LIST_EVERY_S = 1.0
 AGAIN_S = 0.5
 # How old the figures of the management API are, about: of a broker of ours, and of others.
@@ -30,7 +31,12 @@ ROOM = " " * 30  # a line in a box, for a count
 
 
 class Watch(anywidget.AnyWidget):
-    """A picture of a broker that follows it, as the last value of a cell; see `watch`."""
+    """A picture of a broker that follows it, as the last value of a cell; see `watch`.
+
+    Attributes:
+        depths: ready messages and consumers of each queue, as last seen.
+        seen_s: when that was, by `time.monotonic`.
+    """
 
     _esm = Path(__file__).with_name("watch.js")
     picture = traitlets.Unicode().tag(sync=True)  # SVG; the player writes counts into it
@@ -38,6 +44,8 @@ class Watch(anywidget.AnyWidget):
 
     def __init__(self, broker: Broker) -> None:
         super().__init__()
+        self.depths: dict[str, tuple[int, int]] = {}
+        self.seen_s = -math.inf
         self._broker = broker
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rmqlab-watch", daemon=True)
@@ -79,6 +87,7 @@ class Watch(anywidget.AnyWidget):
                 if (picture := svg(graph)) != self.picture:
                     self.picture = picture
             depths = look.depths(listing.queues)
+            self.depths, self.seen_s = depths, time.monotonic()
             self.now = {"texts": _texts(boxes, listing, depths, late_s), "bars": _bars(boxes, depths)}
 
 
@@ -98,7 +107,7 @@ _watching: weakref.WeakKeyDictionary[Broker, Watch] = weakref.WeakKeyDictionary(
 def watch(broker: Broker) -> Watch:
     """Show a broker's exchanges, bindings, queues and consumers, and follow it while other cells run.
 
-    Ready messages and consumers are those of the moment, six times a second. What the management
+    Ready messages and consumers are those of the moment, some eight times a second. What the management
     API gives late, unacknowledged messages and rates, is grey and says how old it is. A second call for a
     broker ends the first one's view. It ends with the broker, or by its `close()`.
 

@@ -7,7 +7,7 @@
   const SPEEDS = [2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
   const PLAY_S = 12; // how long a run should play, if one of the speeds allows it
   const RADIUS = 4, PITCH = 9.5, STRIP = 72;
-  const SIDE = 96; // room for a consumer's counts, on the right of its box
+  const SIDE = 108; // room for a consumer's counts, on the right of its box
   const [OPEN, REQUEUED, REJECTED, ACKED, CAME_BACK] = [0, 1, 2, 3, 4];
   const ENDS = ["", "put back into the queue", "rejected", "acknowledged", "lost with the connection, and back in the queue"];
   const INK = "#222222", READY = "#D55E00", HELD = "#0072B2", DONE = "#009E73", AGAIN = "#8F4373";
@@ -217,6 +217,7 @@
       this.time = this.run.first + 0.4 * (this.run.last - this.run.first);
       new ResizeObserver(() => this.#resize()).observe(this.stage);
       this.#resize();
+      this.find(".scroll").scrollLeft = 1e4; // where it is narrow: the queues and their consumers first
     }
 
     find(selector) { return this.root.querySelector(selector); }

@@ -27,6 +27,9 @@ FACES = {
         ConstantDuration Ledger Load ParetoDuration Report by_message_id compare_to_reference jain_index
         provenance publish_load read_reference run_grid summarize_repeats
     """,
+    "rmqlab.view": """
+        Mark Replay Scene replay
+    """,
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError
         ChannelClosedError ConnectionLostError ConsumerCancelledError DataError FaultError

@@ -1,0 +1,243 @@
+"""The playground as JupyterLab shows it: controls, the live view, four charts, ten challenges."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+from collections import deque
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import traitlets
+
+from rmqlab.broker import Broker
+from rmqlab.broker._own_broker import require_own
+from rmqlab.closing import Closing
+from rmqlab.experiments.failing_work import capture_failures
+from rmqlab.playground._challenges import CHALLENGES, Sample
+from rmqlab.playground._counts import Totals
+from rmqlab.playground._system import ACKS, ACTIONS, QUEUES, SPREADS, Settings, System
+from rmqlab.view._watch import Still, watch
+
+SAMPLE_EVERY_S = 0.25
+KEPT = 240  # samples: a minute
+RATE_OVER = 4  # samples: a second
+QUIET = 6  # samples without anything going on, before what is missing counts as lost
+DEPTH_IS_OLD_S = 1.0
+JOIN_S = 10
+
+CHARTS = [
+    {
+        "title": "Depth",
+        "unit": "messages",
+        "lines": [["ready", "ready", "#D55E00"], ["held", "in hand", "#0072B2"]],
+    },
+    {
+        "title": "Rate",
+        "unit": "per second",
+        "lines": [["published_msg_s", "published/s", "#D55E00"], ["done_msg_s", "done/s", "#009E73"]],
+    },
+    {
+        "title": "Wait",
+        "unit": "ms",
+        "lines": [
+            ["wait_median_ms", "median", "#0072B2"],
+            ["wait_p95_ms", "95th percentile", "#CC79A7"],
+        ],
+    },
+    {
+        "title": "Redelivered",
+        "unit": "per second",
+        "lines": [["redelivered_msg_s", "redelivered/s", "#8F4373"]],
+    },
+]
+COLUMNS = ["time_s", *(name for chart in CHARTS for name, *_ in chart["lines"])]
+
+
+class Charts(anywidget.AnyWidget):
+    """Four small charts, and the challenges below them."""
+
+    _esm = Path(__file__).with_name("charts.js")
+    charts = traitlets.List(CHARTS).tag(sync=True)
+    columns = traitlets.Dict().tag(sync=True)
+    challenges: traitlets.List[Any] = traitlets.List().tag(sync=True)
+
+
+class Playground(Closing):
+    """A broker to play with: a publisher and workers go on while one turns at them, and breaks them.
+
+    It is the value of a cell. Nothing of it runs in a cell, so every control answers at once. It ends
+    with the kernel, or by `close()`.
+
+    Args:
+        broker: a broker of one's own, from `start_broker(own=True)`.
+
+    Attributes:
+        samples: what was measured in the last minute, four times a second.
+        met: which challenges were met so far.
+
+    Raises:
+        FaultError: the broker is somebody else's.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        own = require_own(broker, given_to="Playground")
+        self.samples: deque[Sample] = deque(maxlen=KEPT)
+        self.met: set[str] = set()
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(capture_failures())  # poison would fill the notebook
+        self._view = self._stack.enter_context(contextlib.closing(watch(own)))
+        self._system = self._stack.enter_context(System(own))
+        self._charts = Charts()
+        self._controls = _controls(self.change)
+        self._totals: deque[tuple[float, Totals]] = deque(maxlen=RATE_OVER + 1)
+        self._quiet = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="rmqlab-playground-samples", daemon=True)
+        self._box = ipywidgets.VBox([_rows(self._controls), _buttons(self.act), self._view, self._charts])
+        self._show_challenges()
+        atexit.register(self.close)
+        self._thread.start()
+
+    def change(self, **settings: Any) -> None:
+        """Change settings, as the controls do; see `Settings` for their names.
+
+        Raises:
+            ValueError: there is no such setting.
+        """
+        known = [each.name for each in fields(Settings)]
+        if unknown := set(settings) - set(known):
+            raise ValueError(f"There is no setting {min(unknown)!r}. Next: take one of {', '.join(known)}")
+        self._system.change(**settings)
+        self._follow_settings()
+
+    def act(self, action: str) -> None:
+        """Do what a button does, by its name.
+
+        Raises:
+            ValueError: there is no such button.
+        """
+        if action not in ACTIONS:
+            raise ValueError(f"There is no button {action!r}. Next: take one of {', '.join(ACTIONS)}")
+        self._system.act(action)
+
+    def still(self) -> Still:
+        """Return the live view as it is now: what a stored notebook keeps."""
+        return self._view.still()
+
+    def close(self) -> None:
+        """End the workers, the publisher and the view. Safe to call twice."""
+        self._ended.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(JOIN_S)
+        self._stack.close()
+        atexit.unregister(self.close)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self._box._repr_mimebundle_(**options)
+
+    def _sample(self) -> None:
+        started_s = time.perf_counter()
+        while not self._ended.wait(SAMPLE_EVERY_S):
+            self.samples.append(sample := self._look(time.perf_counter() - started_s))
+            rows = list(self.samples)
+            met = {words for words, is_met in CHALLENGES.items() if is_met(rows)} - self.met
+            if met:
+                self.met |= met
+                self._show_challenges()
+            self._charts.columns = _columns(rows)
+            if sample.settings.workers != self._controls["workers"].value:  # one was killed
+                self._follow_settings()
+
+    def _look(self, time_s: float) -> Sample:
+        system, counts = self._system, self._system.counts
+        totals = Totals(**asdict(counts.totals))
+        self._totals.append((time_s, totals))
+        since_s, before = self._totals[0]
+        span_s = max(time_s - since_s, SAMPLE_EVERY_S)
+        ready = self._ready()
+        hands = tuple(member.hand.held for member in list(system.members))
+        is_quiet = ready == 0 and not any(hands) and totals == before
+        self._quiet = self._quiet + 1 if is_quiet else 0
+        if self._quiet >= QUIET:
+            counts.write_off()
+        return Sample(
+            time_s=time_s,
+            settings=system.settings,
+            ready=ready,
+            hands=hands,
+            published_msg_s=(totals.published - before.published) / span_s,
+            done_msg_s=(totals.done - before.done) / span_s,
+            redelivered_msg_s=(totals.redelivered - before.redelivered) / span_s,
+            **counts.waits_ms(),
+            redelivered=totals.redelivered,
+            lost=counts.lost,
+            is_quiet=self._quiet >= QUIET,
+            emptied=counts.emptied,
+            freezes=counts.freezes,
+            kills=tuple(counts.kills),
+        )
+
+    def _ready(self) -> int | None:
+        if time.monotonic() - self._view.seen_s > DEPTH_IS_OLD_S:
+            return None
+        return self._view.depths.get(QUEUES[self._system.settings.queue], (None, None))[0]
+
+    def _follow_settings(self) -> None:
+        for name, control in self._controls.items():
+            control.value = getattr(self._system.settings, name)
+
+    def _show_challenges(self) -> None:
+        self._charts.challenges = [[words, words in self.met] for words in CHALLENGES]
+
+
+def _columns(samples: list[Sample]) -> dict[str, list[float | None]]:
+    columns = {name: [getattr(each, name, None) for each in samples] for name in COLUMNS}
+    return columns | {"held": [sum(each.hands) for each in samples]}
+
+
+def _controls(change: Any) -> dict[str, Any]:
+    """Make a control for each setting."""
+    start = Settings()
+    wide = {"style": {"description_width": "9em"}, "layout": {"width": "22em"}}
+
+    def slider(name: str, words: str, most: int, step: int = 1) -> Any:
+        return ipywidgets.IntSlider(
+            getattr(start, name), 0, most, step, description=words, continuous_update=False, **wide
+        )
+
+    def choice(name: str, words: str, options: list[str]) -> Any:
+        return ipywidgets.Dropdown(options=options, value=getattr(start, name), description=words, **wide)
+
+    controls = {
+        "rate_msg_s": slider("rate_msg_s", "Tasks a second", 500, 10),
+        "high_percent": slider("high_percent", "High priority, %", 100, 5),
+        "queue": choice("queue", "Queue", list(QUEUES)),
+        "workers": slider("workers", "Workers", 8),
+        "prefetch": slider("prefetch", "Prefetch (0: none)", 100),
+        "work_ms": slider("work_ms", "Work, ms a task", 500, 10),
+        "spread": choice("spread", "Work times", list(SPREADS)),
+        "ack": choice("ack", "Acknowledge", list(ACKS)),
+        "on_failure": choice("on_failure", "A failed task", ["requeue", "reject"]),
+    }
+    for name, control in controls.items():
+        control.observe(lambda event, name=name: change(**{name: event["new"]}), names="value")
+    return controls
+
+
+def _rows(controls: dict[str, Any]) -> Any:
+    return ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
+
+
+def _buttons(act: Any) -> Any:
+    buttons = []
+    for words in ACTIONS:
+        button = ipywidgets.Button(description=words, layout={"width": "auto"})
+        button.on_click(lambda _, words=words: act(words))
+        buttons.append(button)
+    return ipywidgets.HBox(buttons, layout={"flex_flow": "row wrap"})

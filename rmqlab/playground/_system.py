@@ -1,0 +1,321 @@
+"""The system under a player's hands: a publisher, workers, and what one can do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rmqlab import names
+from rmqlab.amqp import Acks, Crash, Queue, Recovery, Topology, ack_each, ack_every, auto_ack, purge
+from rmqlab.amqp._work import FailurePolicy
+from rmqlab.broker import Link, OwnBroker
+from rmqlab.closing import Closing
+from rmqlab.engine import EngineAPI, EngineWorker, Task
+from rmqlab.errors import RmqlabError
+from rmqlab.playground._counts import Counts, Hand
+
+QUEUES = {"classic": names.TASKS, "quorum": "engine:tasks:quorum", "priority": "engine:tasks:priority"}
+TOPOLOGIES = {
+    "classic": Topology(queues=(Queue(name=QUEUES["classic"]),)),
+    "quorum": Topology(queues=(Queue(name=QUEUES["quorum"], type="quorum"),)),
+    "priority": Topology(queues=(Queue(name=QUEUES["priority"], max_priority=1),)),
+}
+ACKS: dict[str, Callable[[], Acks]] = {
+    "each": ack_each,
+    "every 10": lambda: ack_every(10),
+    "automatic": auto_ack,
+}
+SPREADS: dict[str, Callable[[], float]] = {
+    "constant": lambda: 1.0,
+    "exponential": lambda: random.expovariate(1),
+    "heavy tail": lambda: random.paretovariate(1.5) / 3,  # mean 1
+}
+TROUBLE_S = 2.0  # how long the broker is frozen, or the network cut
+RECOVERY = Recovery(first_wait_s=0.1, longest_wait_s=1)
+JOIN_S = 10
+MOST_WORK_S = 2.0
+
+logger = logging.getLogger("rmqlab.playground")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the controls say.
+
+    Attributes:
+        rate_msg_s: tasks published per second; 0 pauses the publisher.
+        high_percent: how many of a hundred tasks are of high priority.
+        work_ms: how long a task takes, in the mean.
+        spread: how much that differs: `constant`, `exponential` or `heavy tail`.
+        workers: how many there are.
+        prefetch: how many unacknowledged messages each has at most; 0 is no limit.
+        ack: `each`, `every 10` or `automatic`.
+        on_failure: what happens to a task that fails: `requeue` or `reject`.
+        queue: `classic`, `quorum` or `priority`.
+    """
+
+    rate_msg_s: int = 20
+    high_percent: int = 0
+    work_ms: int = 50
+    spread: str = "constant"
+    workers: int = 3
+    prefetch: int = 1
+    ack: str = "each"
+    on_failure: FailurePolicy = "requeue"
+    queue: str = "classic"
+
+
+class _Member:
+    """A worker of the system, in a thread of its own, with a network of its own."""
+
+    def __init__(self, system: System, name: str) -> None:
+        self.name = name
+        self.hand = Hand(system.counts)
+        self.killed = threading.Event()
+        self.link = Link(system.broker)
+        self._system = system
+        settings = system.settings
+        ack = ACKS[settings.ack]()
+        self._worker = EngineWorker(
+            self.link.url,
+            self._execute,
+            name=name,
+            queue=QUEUES[settings.queue],
+            prefetch_count=max(settings.prefetch, ack.every or 0) if settings.prefetch else 0,
+            ack=ack,
+            on_failure=settings.on_failure,
+            topology=TOPOLOGIES[settings.queue],
+            recovery=RECOVERY,
+            observer=self.hand,
+        )
+        self._thread = threading.Thread(target=self._run, name=f"rmqlab-playground-{name}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with contextlib.suppress(Crash):
+                self._worker.run()
+        except RmqlabError as error:
+            logger.info("%s ends: %s", self.name, error)
+        finally:
+            self.hand.end()
+            with contextlib.suppress(RmqlabError):
+                self._worker.close()
+            self.link.close()
+
+    def _execute(self, task: Task) -> None:
+        counts, settings = self._system.counts, self._system.settings
+        number = task.data["number"]
+        counts.begun(number, is_high=task.data["high"])
+        work_s = min(settings.work_ms / 1000 * SPREADS[settings.spread](), MOST_WORK_S)
+        if self.killed.wait(work_s):
+            raise Crash
+        if task.data["poison"]:
+            raise ValueError("poison")
+        counts.finished(number)
+
+    def stop(self) -> None:
+        self._worker.stop()
+
+    def join(self) -> None:
+        self._thread.join(JOIN_S)
+
+
+class System(Closing):
+    """A publisher, workers, and a broker to be broken.
+
+    `change` and `act` return at once: a thread of the system does what they ask for.
+
+    Args:
+        broker: a broker of one's own; it is not stopped.
+
+    Attributes:
+        settings: what the controls say now.
+        counts: what happened so far.
+    """
+
+    def __init__(self, broker: OwnBroker) -> None:
+        self.broker = broker
+        self.settings = Settings()
+        self.counts = Counts()
+        self.members: list[_Member] = []
+        self._made = 0
+        self._poison = 0
+        self._numbers = 0
+        self._ended = threading.Event()
+        self._commands: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._link = Link(broker)
+        self._api: EngineAPI | None = None
+        self._trouble: threading.Thread | None = None
+        self._threads = [
+            threading.Thread(target=target, name=f"rmqlab-playground-{name}", daemon=True)
+            for name, target in (("control", self._control), ("publisher", self._publish))
+        ]
+        self._commands.put(self._reconcile)
+        for thread in self._threads:
+            thread.start()
+
+    def change(self, **settings: Any) -> None:
+        """Change settings, by name."""
+        before, self.settings = self.settings, replace(self.settings, **settings)
+        kinds = ("prefetch", "ack", "on_failure", "queue")
+        if any(getattr(before, name) != getattr(self.settings, name) for name in kinds):
+            self._commands.put(self._renew)
+        elif before.workers != self.settings.workers:
+            self._commands.put(self._reconcile)
+
+    def act(self, action: str) -> None:
+        """Do something to the system: one of `ACTIONS`."""
+        self._commands.put(lambda: ACTIONS[action](self))
+
+    def close(self) -> None:
+        """End the publisher and all workers. Safe to call twice."""
+        self._ended.set()
+        self._commands.put(lambda: None)
+        if api := self._api:
+            api.stop()
+        for thread in [*self._threads, *filter(None, [self._trouble])]:
+            thread.join(JOIN_S)
+        self._stop(self.members)
+        self._link.close()
+
+    # --- what its threads do --------------------------------------------------------------
+
+    def _control(self) -> None:
+        while not self._ended.is_set():
+            command = self._commands.get()
+            try:
+                if not self._ended.is_set():
+                    command()
+            except (RmqlabError, OSError) as error:
+                logger.info("not done: %s", error)
+                if not self._ended.wait(0.5) and command == self._reconcile:
+                    self._commands.put(self._reconcile)  # the broker is away: later
+
+    def _renew(self) -> None:
+        self._stop(self.members)
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Make as many workers as there are to be, or end some."""
+        wanted = self.settings.workers
+        self._stop(self.members[wanted:])
+        while len(self.members) < wanted and not self._ended.is_set():
+            self._made += 1
+            self.members.append(_Member(self, f"worker-{self._made}"))
+
+    def _stop(self, members: list[_Member]) -> None:
+        for member in members:
+            member.stop()
+        for member in members:
+            member.join()
+        self.members = [each for each in self.members if each not in members]
+
+    def _publish(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with EngineAPI(self._link.url, recovery=RECOVERY) as api:
+                    self._api = api
+                    if not self._ended.is_set():
+                        self._publish_over(api)
+            except RmqlabError as error:
+                logger.info("publishing again: %s", error)
+                self._ended.wait(0.5)
+            finally:
+                self._api = None
+
+    def _publish_over(self, api: EngineAPI) -> None:
+        declared, due_s = "", time.perf_counter()
+        while not self._ended.is_set():
+            settings = self.settings
+            if settings.queue != declared:
+                TOPOLOGIES[settings.queue].declare(self._link.url)
+                declared = settings.queue
+            wait_s = due_s - time.perf_counter() if settings.rate_msg_s else math.inf
+            if wait_s > 0 and not self._poison:
+                api.wait(min(wait_s, 0.05))
+                due_s = max(due_s, time.perf_counter()) if not settings.rate_msg_s else due_s
+                continue
+            is_poison = self._poison > 0
+            self._poison -= is_poison
+            self._publish_one(api, settings, is_poison=is_poison)
+            if not is_poison:
+                due_s = max(due_s + 1 / settings.rate_msg_s, time.perf_counter() - 0.1)
+
+    def _publish_one(self, api: EngineAPI, settings: Settings, *, is_poison: bool) -> None:
+        self._numbers += 1
+        is_high = random.random() * 100 < settings.high_percent  # noqa: S311
+        data = {"number": self._numbers, "high": is_high, "poison": is_poison}
+        self.counts.published(self._numbers, is_poison=is_poison)
+        api.publish_task(
+            Task(f"engine-{self._numbers}", "process", data),
+            queue=QUEUES[settings.queue],
+            priority=int(is_high) if settings.queue == "priority" else None,
+        )
+
+    # --- what a player can do to it -------------------------------------------------------
+
+    def _kill(self) -> None:
+        if self.members:
+            member = max(self.members, key=lambda each: each.hand.held)
+            self.settings = replace(self.settings, workers=len(self.members) - 1)
+            self.counts.kills.append((member.hand.held, self.counts.lost))
+            member.killed.set()
+            self._stop([member])
+
+    def _drop(self) -> None:
+        if self.members:
+            max(self.members, key=lambda each: each.hand.held).link.drop()
+
+    def _freeze(self) -> None:
+        self._for_a_while(self.broker.paused)
+        self.counts.freezes += 1
+
+    def _cut(self) -> None:
+        links = [self._link, *(member.link for member in self.members)]
+
+        @contextlib.contextmanager
+        def cut() -> Any:
+            with contextlib.ExitStack() as stack:
+                for link in links:
+                    stack.enter_context(link.partitioned())
+                yield
+
+        self._for_a_while(cut)
+
+    def _for_a_while(self, trouble: Callable[[], contextlib.AbstractContextManager[object]]) -> None:
+        """Make a trouble that ends by itself; while there is one, no other begins."""
+        if self._trouble and self._trouble.is_alive():
+            return
+
+        def happen() -> None:
+            with contextlib.suppress(RmqlabError), trouble():
+                self._ended.wait(TROUBLE_S)
+
+        self._trouble = threading.Thread(target=happen, name="rmqlab-playground-trouble", daemon=True)
+        self._trouble.start()
+
+    def _add_poison(self) -> None:
+        self._poison += 1
+
+    def _empty(self) -> None:
+        purge(self.broker, QUEUES[self.settings.queue])
+        self.counts.forget()
+
+
+ACTIONS: dict[str, Callable[[System], None]] = {
+    "Kill a worker": System._kill,
+    "Drop its connection": System._drop,
+    "Freeze the broker": System._freeze,
+    "Cut the network": System._cut,
+    "Poison a task": System._add_poison,
+    "Empty the queue": System._empty,
+}
