@@ -22,7 +22,16 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 DOCS, NOTEBOOKS = ROOT / "docs", ROOT / "notebooks"
 SOURCE, SITE = ROOT / "build" / "site-source", ROOT / "build" / "site"
-PARTS = ["rmqlab.broker", "rmqlab.amqp", "rmqlab.engine", "rmqlab.measure", "rmqlab.view", "rmqlab.experiments", "rmqlab"]
+PARTS = [
+    "rmqlab.broker",
+    "rmqlab.amqp",
+    "rmqlab.engine",
+    "rmqlab.measure",
+    "rmqlab.view",
+    "rmqlab.experiments",
+    "rmqlab.playground",
+    "rmqlab",
+]
 
 
 def main() -> int:
@@ -53,7 +62,7 @@ def gather() -> None:
     instructors = (ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
     (SOURCE / "instructors.md").write_text(_without_readme(instructors), encoding="utf-8")
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
-    lessons = [path for path in paths if path.stem[0].isdigit()]
+    lessons = [path for path in paths if not path.stem.startswith("A")]  # and the playground
     parts = {
         "EXECUTED": executed(paths),
         "COURSE": course(paths),

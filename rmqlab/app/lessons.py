@@ -18,6 +18,7 @@ from rmqlab.app.course_copy import provide_course
 from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
 from rmqlab.errors import LessonError
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LOST_KERNEL = "has lost its kernel"
 CELL_TIMEOUT_S = 120
 KEPT_CELL_METADATA = ("tags", "jupyter", MEASURED)
@@ -166,7 +167,9 @@ def write_notebook(execution: Execution, path: Path) -> None:
 
 
 def _settled(output: NotebookNode) -> NotebookNode:
-    """Keep of each line what a terminal would show at the end: a progress bar's last state."""
+    """Keep what a page can show; of each line what a terminal would at the end: a bar's last state."""
+    if "data" in output:  # what needs the kernel that has gone
+        output.data.pop(WIDGET, None)
     if output.output_type == "stream":
         lines = output.text.split("\n")
         output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import traitlets
 from rmqlab.broker import Broker
 from rmqlab.broker._own_broker import require_own
 from rmqlab.closing import Closing
+from rmqlab.errors import TimeLimitError
 from rmqlab.experiments.failing_work import capture_failures
 from rmqlab.playground._challenges import CHALLENGES, Sample
 from rmqlab.playground._counts import Totals
@@ -126,6 +128,23 @@ class Playground(Closing):
             raise ValueError(f"There is no button {action!r}. Next: take one of {', '.join(ACTIONS)}")
         self._system.act(action)
 
+    def wait_for(self, condition: Callable[[Sample], bool], *, timeout_s: float = 60) -> Sample:
+        """Wait until something is so, and return the sample of which it is.
+
+        Raises:
+            TimeLimitError: it was not so within the time limit.
+        """
+        end_s = time.monotonic() + timeout_s
+        since_s = self.samples[-1].time_s if self.samples else 0
+        while time.monotonic() < end_s:
+            for sample in list(self.samples):
+                if sample.time_s > since_s and condition(sample):
+                    return sample
+            self._ended.wait(SAMPLE_EVERY_S / 2)
+        raise TimeLimitError(
+            f"It was not so within {timeout_s:g} s. Next: see what the charts say, or give a longer timeout_s"
+        )
+
     def still(self) -> Still:
         """Return the live view as it is now: what a stored notebook keeps."""
         return self._view.still()
@@ -139,7 +158,8 @@ class Playground(Closing):
         atexit.unregister(self.close)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return self._box._repr_mimebundle_(**options)
+        bundle = self._box._repr_mimebundle_(**options)
+        return {**bundle, "text/plain": "The playground. It needs a kernel: run this cell in JupyterLab."}
 
     def _sample(self) -> None:
         started_s = time.perf_counter()
@@ -204,7 +224,7 @@ def _columns(samples: list[Sample]) -> dict[str, list[float | None]]:
 def _controls(change: Any) -> dict[str, Any]:
     """Make a control for each setting."""
     start = Settings()
-    wide = {"style": {"description_width": "9em"}, "layout": {"width": "22em"}}
+    wide = {"style": {"description_width": "10em"}, "layout": {"width": "23em"}}
 
     def slider(name: str, words: str, most: int, step: int = 1) -> Any:
         return ipywidgets.IntSlider(
@@ -219,7 +239,7 @@ def _controls(change: Any) -> dict[str, Any]:
         "high_percent": slider("high_percent", "High priority, %", 100, 5),
         "queue": choice("queue", "Queue", list(QUEUES)),
         "workers": slider("workers", "Workers", 8),
-        "prefetch": slider("prefetch", "Prefetch (0: none)", 100),
+        "prefetch": slider("prefetch", "Prefetch (0: all)", 100),
         "work_ms": slider("work_ms", "Work, ms a task", 500, 10),
         "spread": choice("spread", "Work times", list(SPREADS)),
         "ack": choice("ack", "Acknowledge", list(ACKS)),

@@ -40,7 +40,9 @@ function draw(canvas, { title, unit, lines }, columns) {
 }
 
 function render({ model, el }) {
-  el.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; background: #fff; color: #222";
+  const row = document.createElement("div");
+  row.style.cssText = "display: flex; flex-wrap: wrap; gap: 8px; background: #fff; color: #222; padding: 4px";
+  el.append(row);
   const charts = model.get("charts").map((chart) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     const legend = document.createElement("figcaption");
@@ -49,12 +51,12 @@ function render({ model, el }) {
     figure.style.margin = "0";
     legend.style.cssText = `font: 11px system-ui, sans-serif; max-width: ${WIDTH}px`;
     figure.append(canvas, legend);
-    el.append(figure);
+    row.append(figure);
     return [chart, canvas, legend];
   });
   const list = document.createElement("ol");
   list.style.cssText = "font: 14px/1.5 system-ui, sans-serif; margin: 4px 0; padding-left: 3.5em; flex-basis: 100%";
-  el.append(list);
+  row.append(list);
   const update = () => {
     for (const [chart, canvas, legend] of charts) {
       const parts = draw(canvas, chart, model.get("columns")).map(([words, color]) => {

@@ -16,7 +16,7 @@ import traitlets
 from pika.exceptions import AMQPError
 
 from rmqlab.amqp._diagram import Box, place, svg
-from rmqlab.amqp._graph import Graph, Key, Node
+from rmqlab.amqp._graph import DEFAULT_EXCHANGE, Graph, Key, Node
 from rmqlab.broker import Broker, OwnBroker
 from rmqlab.broker._look import Listing, Look
 from rmqlab.errors import RmqlabError
@@ -58,6 +58,13 @@ class Watch(anywidget.AnyWidget):
         if self._thread is not threading.current_thread():
             self._thread.join(10)
         atexit.unregister(self.close)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
+        return {
+            **data,
+            "text/plain": "A live view. It needs a kernel: run this cell in JupyterLab.",
+        }, metadata
 
     def still(self) -> Still:
         """Return the picture as it is now: what a stored notebook keeps."""
@@ -132,6 +139,8 @@ def _graph(listing: Listing) -> Graph:
         graph.nodes["queue", name] = Node(("queue", name), (ROOM, ROOM, ROOM))
     for exchange, queue, routing_key in listing.bindings:
         graph.link(("exchange", exchange), ("queue", queue), routing_key, "binding")
+    for name in listing.queues:
+        graph.link(DEFAULT_EXCHANGE, ("queue", name), "", "binding")  # each is bound to it by its name
     graph.add_publishers()
     for name in listing.queues:
         consumers: Key = ("consumer", f"consumers of {name}")
