@@ -177,7 +177,7 @@ class System(Closing):
         self._commands.put(lambda: ACTIONS[action](self))
 
     def close(self) -> None:
-        """End the publisher and all workers. Safe to call twice."""
+        """End the publisher and all workers, and delete their queues. Safe to call twice."""
         self._ended.set()
         self._commands.put(lambda: None)
         if api := self._api:
@@ -186,6 +186,9 @@ class System(Closing):
             thread.join(JOIN_S)
         self._stop(self.members)
         self._link.close()
+        with contextlib.suppress(RmqlabError):  # the broker has ended before
+            for topology in TOPOLOGIES.values():
+                topology.delete(self.broker)
 
     # --- what its threads do --------------------------------------------------------------
 
