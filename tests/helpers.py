@@ -115,9 +115,10 @@ def running(
     stderr: int = subprocess.PIPE,
     under: tuple[str, ...] = (),
     cwd: Path | None = None,
+    limit_s: float = 120,
     **settings: str,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run Python without the session's settings; it ends with the block, and after two minutes at most."""
+    """Run Python without the session's settings; it ends with the block, and after its limit at most."""
     inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     with subprocess.Popen(
         [*under, sys.executable, *arguments],
@@ -128,7 +129,7 @@ def running(
         stderr=stderr,
         text=True,
     ) as process:
-        limit = threading.Timer(120, process.kill)
+        limit = threading.Timer(limit_s, process.kill)
         limit.start()
         try:
             yield process

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import ledger_of, running
+from helpers import ledger_of
+from jupyter_lab import homes, jupyter_lab, open_notebook, run_all, write_notebook
 from playwright.sync_api import Browser, Page
 
 from rmqlab.broker import Broker
@@ -43,42 +41,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = replay(Scene(ledger, {"a": "engine:tasks"}))._repr_mimebundle_()
     cell = nbformat.v4.new_code_cell("result.replay()", execution_count=1)
     cell.outputs = [nbformat.v4.new_output("execute_result", bundle, execution_count=1)]
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "stored.ipynb")
-    cells = [nbformat.v4.new_code_cell(source) for source in [*WATCH, BUSY]]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "live.ipynb")
+    write_notebook(folder / "stored.ipynb", cell)
+    write_notebook(folder / "live.ipynb", *WATCH, BUSY)
     return folder
 
 
 @pytest.fixture(scope="module")
 def lab(folder: Path, own_broker: Broker) -> Iterator[str]:
-    """The address of a JupyterLab on these notebooks, with a token."""
-    homes = {f"JUPYTER_{each}_DIR": str(folder / f".{each}") for each in ("CONFIG", "DATA", "RUNTIME")}
-    environment = os.environ | homes | own_broker.environment()
+    """The address of a JupyterLab on these notebooks."""
     trust = [sys.executable, "-m", "jupyter", "trust", str(folder / "stored.ipynb")]
-    subprocess.run(trust, env=environment, check=True, timeout=60, capture_output=True)
-    options = ["--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}", "--ServerApp.port=0"]
-    with running("-m", "jupyterlab", *options, **(homes | own_broker.environment())) as server:
-        assert server.stderr
-        for line in server.stderr:
-            if found := re.search(r"http://127\S+?/lab\?token=\w+", line):
-                break
-        rest = threading.Thread(target=server.stderr.read)
-        rest.start()
-        yield found[0]
-        server.send_signal(signal.SIGTERM)
-        rest.join(30)
-
-
-def _open(browser: Browser, lab: str, notebook: str) -> Page:
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(lab.replace("/lab?", f"/lab/tree/{notebook}?reset&"))
-    page.wait_for_selector(".jp-Notebook", timeout=60_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
-    return page
+    subprocess.run(trust, env=os.environ | homes(folder), check=True, timeout=60, capture_output=True)
+    with jupyter_lab(folder, own_broker) as address:
+        yield address
 
 
 def test_a_stored_replay_plays_without_running_anything(browser: Browser, lab: str) -> None:
-    page = _open(browser, lab, "stored.ipynb")
+    page = open_notebook(browser, lab, "stored.ipynb")
     page.get_by_role("button", name="Play").click(timeout=20_000)
     page.wait_for_function("document.querySelector('.rmqlab-replay').replay.frames() > 5")
     page.wait_for_function(
@@ -88,9 +66,8 @@ def test_a_stored_replay_plays_without_running_anything(browser: Browser, lab: s
 
 
 def test_the_live_view_follows_a_cell_that_is_running(browser: Browser, lab: str) -> None:
-    page = _open(browser, lab, "live.ipynb")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page = open_notebook(browser, lab, "live.ipynb")
+    run_all(page)
     page.wait_for_selector("[data-updates] svg text:has-text('ready')", timeout=60_000)
     page.wait_for_function("Number(document.querySelector('[data-updates]').dataset.updates) > 10")
     rates = []

@@ -1,0 +1,80 @@
+"""A JupyterLab on some notebooks, and what a test does in it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from helpers import running
+from playwright import sync_api
+from playwright.sync_api import Browser, Page
+
+from rmqlab.broker import Broker
+
+TRIES = 10
+LIMIT_S = 400
+
+
+def write_notebook(path: Path, *cells: str | nbformat.NotebookNode) -> None:
+    """Write a notebook of code cells; a text is the source of one."""
+    made = [nbformat.v4.new_code_cell(each) if isinstance(each, str) else each for each in cells]
+    notebook = nbformat.v4.new_notebook(cells=made)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder: Path, broker: Broker) -> Iterator[str]:
+    """Serve JupyterLab on a folder; give its address, with a token. Its kernels know the broker."""
+    options = ["--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}", "--ServerApp.port=0"]
+    settings = homes(folder) | broker.environment()
+    with running("-m", "jupyterlab", *options, limit_s=LIMIT_S, **settings) as server:
+        assert server.stderr
+        address = ""
+        for line in server.stderr:
+            if found := re.search(r"http://127\S+?/lab\?token=\w+", line):
+                address = found[0]
+                break
+        rest = threading.Thread(target=server.stderr.read)
+        rest.start()
+        yield address
+        server.send_signal(signal.SIGTERM)
+        rest.join(30)
+
+
+def homes(folder: Path) -> dict[str, str]:
+    """Return where Jupyter keeps what it knows of this folder's notebooks."""
+    return {f"JUPYTER_{each}_DIR": str(folder / f".{each}") for each in ("CONFIG", "DATA", "RUNTIME")}
+
+
+def open_notebook(browser: Browser, lab: str, notebook: str) -> Page:
+    """Open a notebook, and wait for its kernel."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.goto(lab.replace("/lab?", f"/lab/tree/{notebook}?reset&"))
+    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+    return page
+
+
+def run_all(page: Page) -> None:
+    """Run all cells."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def run_cell(page: Page, number: int) -> None:
+    """Run a cell that was not run before; wait until it begins."""
+    cell = page.locator(".jp-CodeCell").nth(number)
+    has_begun = cell.locator(".jp-InputPrompt:not(:has-text('[ ]:'))")
+    for _ in range(TRIES):  # keys go nowhere until the editor is ready
+        cell.locator(".jp-InputArea-editor").click()
+        page.keyboard.press("Control+Enter")
+        with contextlib.suppress(sync_api.TimeoutError):
+            has_begun.wait_for(timeout=1000)
+            return
+    has_begun.wait_for()
