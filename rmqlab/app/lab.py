@@ -15,6 +15,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyterlab.labapp import LabApp
 
+from rmqlab.app.pages import Pages
 from rmqlab.classroom.seat import kernel_options
 from rmqlab.errors import RmqlabError
 
@@ -31,11 +32,13 @@ class LabServer(ServerApp):
     """
 
     broker: Future[Environment]
+    pages: Pages
     _listens = False
 
     def start_ioloop(self) -> None:
         """Serve until a signal comes; without a broker there is nothing to serve."""
         self.broker.add_done_callback(self._end_without_broker)
+        self.io_loop.add_callback(self.pages.listen)
         super().start_ioloop()
 
     def _end_without_broker(self, broker: Future[Environment]) -> None:
@@ -91,10 +94,11 @@ def run_lab(arguments: list[str], broker: Future[Environment]) -> None:
     # Otherwise each kernel warns, in the reader's terminal, that others could listen to it.
     if hasattr(KernelManager, "transport_encryption") and zmq.has("curve"):
         arguments = [*arguments, "--KernelManager.transport_encryption=auto"]
-    try:
-        LabApp.launch_instance(arguments)
-    except SystemExit as end:
-        if end.code not in ENDED_WELL:
-            raise RmqlabError(
-                "JupyterLab could not start, and says why above. Next: correct that, and start again"
-            ) from end
+    with Pages(broker) as LabServer.pages:
+        try:
+            LabApp.launch_instance(arguments)
+        except SystemExit as end:
+            if end.code not in ENDED_WELL:
+                raise RmqlabError(
+                    "JupyterLab could not start, and says why above. Next: correct that, and start again"
+                ) from end

@@ -33,11 +33,18 @@ def jupyter_lab(folder: Path, broker: Broker) -> Iterator[str]:
     """Serve JupyterLab on a folder; give its address, with a token. Its kernels know the broker."""
     options = ["--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}", "--ServerApp.port=0"]
     settings = homes(folder) | broker.environment()
-    with running("-m", "jupyterlab", *options, limit_s=LIMIT_S, **settings) as server:
+    with served("-m", "jupyterlab", *options, **settings) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(*command: str, **settings: str) -> Iterator[str]:
+    """Run what serves JupyterLab; give its address, with a token."""
+    with running(*command, limit_s=LIMIT_S, **settings) as server:
         assert server.stderr
         address = ""
         for line in server.stderr:
-            if found := re.search(r"http://127\S+?/lab\?token=\w+", line):
+            if found := re.search(r"http://127\S+?/lab\S*?\?token=\w+", line):
                 address = found[0]
                 break
         rest = threading.Thread(target=server.stderr.read)
