@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from rmqlab.errors import LedgerError
 from rmqlab.measure import Ledger
 from rmqlab.view import Replay, Scene, replay
 
@@ -76,8 +77,14 @@ class Result:
 
         Raises:
             KeyError: there is no recorded run of this name; says which there are.
+            LedgerError: the experiment records no messages.
         """
-        return replay(_named(self.scenes, name or next(iter(self.scenes), ""), "recorded run"))
+        if not self.scenes:
+            raise LedgerError(
+                "This experiment records no messages, so there is nothing to replay. "
+                "Next: replay one that does, such as run_workload"
+            )
+        return replay(_named(self.scenes, name or next(iter(self.scenes)), "recorded run"))
 
 
 def _named(found: Mapping[str, T], name: str, what: str) -> T:

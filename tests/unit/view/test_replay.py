@@ -10,7 +10,7 @@ import pytest
 from helpers import ledger_of
 
 from rmqlab.errors import LedgerError
-from rmqlab.experiments import WorkloadConfig, make_workload
+from rmqlab.experiments import Result, WorkloadConfig, make_workload
 from rmqlab.experiments.workers import Run, result_of
 from rmqlab.measure import ConstantDuration, Ledger
 from rmqlab.view import Mark, Replay, Scene, replay
@@ -123,6 +123,17 @@ def test_names_cannot_end_the_piece() -> None:
 def test_a_run_without_messages_cannot_be_replayed() -> None:
     with pytest.raises(LedgerError, match="Nothing was published"):
         replay(Scene(Ledger(), {"nobody": "q"}))
+
+
+def test_an_experiment_that_records_no_messages_has_no_replay() -> None:
+    with pytest.raises(LedgerError, match="records no messages"):
+        Result(pd.DataFrame(), None, {}).replay()
+
+
+def test_a_run_that_there_is_not_is_said() -> None:
+    scene = Scene(ledger_of((1.0, "published", 0)), {"nobody": "q"})
+    with pytest.raises(KeyError, match="no recorded run '8'.*Next: name one of 4"):
+        Result(pd.DataFrame(), None, {}, scenes={"4": scene}).replay("8")
 
 
 def test_replay_frame_and_figure_show_the_same_depth() -> None:
