@@ -132,7 +132,7 @@ def test_an_experiment_that_records_no_messages_has_no_replay() -> None:
 
 def test_a_run_that_there_is_not_is_said() -> None:
     scene = Scene(ledger_of((1.0, "published", 0)), {"nobody": "q"})
-    with pytest.raises(KeyError, match="no recorded run '8'.*Next: name one of 4"):
+    with pytest.raises(KeyError, match=r"no recorded run .8.*Next: name one of 4"):
         Result(pd.DataFrame(), None, {}, scenes={"4": scene}).replay("8")
 
 
