@@ -110,10 +110,11 @@ def course(paths: list[Path]) -> str:
     for path in paths:
         cells = nbformat.read(path, as_version=4).cells
         title, _, rest = cells[0].source.partition("\n")
-        first = rest.strip().split("\n")[0]
+        first = rest.strip().split("\n")[0].replace("](", "](notebooks/")  # its links, from this page
         time = re.search(r"\*\*Time\*\*: (.*?)\.?$", cells[1].source, re.MULTILINE)
         number = path.stem.split("_")[0]
-        link = f"[{number} {title.removeprefix('# ')}](notebooks/{path.name})"
+        words = title.removeprefix("# ")
+        link = f"[{number + ' ' if '_' in path.stem else ''}{words}](notebooks/{path.name})"
         rows.append(f"| {link} | {first} | {time[1] if time else ''} |")
     return "\n".join(rows)
 

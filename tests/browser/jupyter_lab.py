@@ -62,6 +62,13 @@ def homes(folder: Path) -> dict[str, str]:
 def open_notebook(browser: Browser, lab: str, notebook: str) -> Page:
     """Open a notebook, and wait for its kernel."""
     page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    dialog = page.locator(".jp-Dialog")
+
+    def accept() -> None:
+        print("JupyterLab asks:", dialog.inner_text())  # where it is slow, it asks which kernel to take
+        dialog.locator("button.jp-mod-accept").click()
+
+    page.add_locator_handler(dialog, accept)
     page.goto(lab.replace("/lab?", f"/lab/tree/{notebook}?reset&"))
     page.wait_for_selector(".jp-Notebook", timeout=60_000)
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
