@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import signal
 import threading
@@ -65,7 +66,7 @@ def open_notebook(browser: Browser, lab: str, notebook: str) -> Page:
     dialog = page.locator(".jp-Dialog")
 
     def accept() -> None:
-        print("JupyterLab asks:", dialog.inner_text())  # where it is slow, it asks which kernel to take
+        logging.warning("JupyterLab asks: %s", dialog.inner_text())  # where it is slow: which kernel to take
         dialog.locator("button.jp-mod-accept").click()
 
     page.add_locator_handler(dialog, accept)
