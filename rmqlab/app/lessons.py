@@ -18,6 +18,7 @@ from rmqlab.app.course_copy import provide_course
 from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
 from rmqlab.errors import LessonError
 
+NO_MERMAID = "data:text/javascript,export default {initialize() {}}"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LOST_KERNEL = "has lost its kernel"
 CELL_TIMEOUT_S = 120
@@ -150,7 +151,12 @@ def write_report(executions: list[Execution], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     # The template that writes descriptions of figures, without the scripts that it would load.
     exporter = HTMLExporter(
-        template_name="classic", embed_images=True, require_js_url="", mathjax_url="", jquery_url=""
+        template_name="classic",
+        embed_images=True,
+        require_js_url="",
+        mathjax_url="",
+        jquery_url="",
+        mermaid_js_url=NO_MERMAID,
     )
     for each in executions:
         body, _ = exporter.from_notebook_node(each.notebook, {"metadata": {"path": str(each.path.parent)}})
