@@ -11,7 +11,7 @@ import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab import names
-from rmqlab.broker._connection import NOT_FOUND
+from rmqlab.broker._connection import NOT_FOUND, TIMEOUTS
 from rmqlab.broker._source import Endpoint
 from rmqlab.closing import Closing
 
@@ -45,7 +45,7 @@ class Look(Closing):
 
     def __init__(self, endpoint: Endpoint, own: Collection[str] | None = None) -> None:
         self._own = own
-        self._connection = pika.BlockingConnection(endpoint.address.parameters_for("rmqlab watch"))
+        self._connection = pika.BlockingConnection(endpoint.address.parameters_for("rmqlab watch", **TIMEOUTS))
         self._channel: Any = None
         self._management = endpoint.management() if endpoint.management_url else None
 

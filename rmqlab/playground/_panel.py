@@ -91,10 +91,11 @@ class Playground(Closing):
         own = require_own(broker, given_to="Playground")
         self.samples: deque[Sample] = deque(maxlen=KEPT)
         self.met: set[str] = set()
-        self._stack = contextlib.ExitStack()
-        self._stack.enter_context(capture_failures())  # poison would fill the notebook
-        self._view = self._stack.enter_context(contextlib.closing(watch(own)))
-        self._system = self._stack.enter_context(System(own))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(capture_failures())  # poison would fill the notebook
+            self._view = stack.enter_context(contextlib.closing(watch(own)))
+            self._system = stack.enter_context(System(own))
+            self._stack = stack.pop_all()
         self._charts = Charts()
         self._controls = _controls(self.change)
         self._totals: deque[tuple[float, Totals]] = deque(maxlen=RATE_OVER + 1)

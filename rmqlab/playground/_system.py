@@ -84,18 +84,22 @@ class _Member:
         self._system = system
         settings = system.settings
         ack = ACKS[settings.ack]()
-        self._worker = EngineWorker(
-            self.link.url,
-            self._execute,
-            name=name,
-            queue=QUEUES[settings.queue],
-            prefetch_count=max(settings.prefetch, ack.every or 0) if settings.prefetch else 0,
-            ack=ack,
-            on_failure=settings.on_failure,
-            topology=TOPOLOGIES[settings.queue],
-            recovery=RECOVERY,
-            observer=self.hand,
-        )
+        try:
+            self._worker = EngineWorker(
+                self.link.url,
+                self._execute,
+                name=name,
+                queue=QUEUES[settings.queue],
+                prefetch_count=max(settings.prefetch, ack.every or 0) if settings.prefetch else 0,
+                ack=ack,
+                on_failure=settings.on_failure,
+                topology=TOPOLOGIES[settings.queue],
+                recovery=RECOVERY,
+                observer=self.hand,
+            )
+        except BaseException:
+            self.link.close()
+            raise
         self._thread = threading.Thread(target=self._run, name=f"rmqlab-playground-{name}", daemon=True)
         self._thread.start()
 
@@ -200,7 +204,7 @@ class System(Closing):
                     command()
             except (RmqlabError, OSError) as error:
                 logger.info("not done: %s", error)
-                if not self._ended.wait(0.5) and command == self._reconcile:
+                if not self._ended.wait(0.5) and command in (self._reconcile, self._renew):
                     self._commands.put(self._reconcile)  # the broker is away: later
 
     def _renew(self) -> None:

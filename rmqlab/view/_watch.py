@@ -58,6 +58,8 @@ class Watch(anywidget.AnyWidget):
         if self._thread is not threading.current_thread():
             self._thread.join(10)
         atexit.unregister(self.close)
+        if _watching.get(self._broker) is self:
+            del _watching[self._broker]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
