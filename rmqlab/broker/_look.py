@@ -34,6 +34,14 @@ class Listing:
     bindings: list[tuple[str, str, str]]
     queues: dict[str, dict[str, Any]]
 
+    def is_like(self, other: Listing) -> bool:
+        """Return True if the other one has the same exchanges, bindings and queues, whatever is in them."""
+        return (self.exchanges, self.bindings, list(self.queues)) == (
+            other.exchanges,
+            other.bindings,
+            list(other.queues),
+        )
+
 
 class Look(Closing):
     """Looks at a broker: what there is, and how much is in it now.
@@ -45,7 +53,9 @@ class Look(Closing):
 
     def __init__(self, endpoint: Endpoint, own: Collection[str] | None = None) -> None:
         self._own = own
-        self._connection = pika.BlockingConnection(endpoint.address.parameters_for("rmqlab watch", **TIMEOUTS))
+        self._connection = pika.BlockingConnection(
+            endpoint.address.parameters_for("rmqlab watch", **TIMEOUTS)
+        )
         self._channel: Any = None
         self._management = endpoint.management() if endpoint.management_url else None
 

@@ -90,11 +90,10 @@ class Watch(anywidget.AnyWidget):
         boxes: dict[Key, Box] = {}
         while not self._ended.wait(EVERY_S):
             if time.monotonic() - listed_s >= LIST_EVERY_S:
-                listed_s, listing = time.monotonic(), look.listing()
-                graph = _graph(listing)
-                boxes = place(graph)
-                if (picture := svg(graph)) != self.picture:
-                    self.picture = picture
+                before, listed_s, listing = listing, time.monotonic(), look.listing()
+                if not boxes or not listing.is_like(before):
+                    graph = _graph(listing)
+                    boxes, self.picture = place(graph), svg(graph)
             depths = look.depths(listing.queues)
             self.depths, self.seen_s = depths, time.monotonic()
             self.now = {"texts": _texts(boxes, listing, depths, late_s), "bars": _bars(boxes, depths)}
