@@ -252,23 +252,30 @@ def test_an_interrupt_ends_the_alarm(own: OwnBroker) -> None:
 # --- connections and queues -------------------------------------------------------------
 
 
-def test_connections_are_closed_all_at_once(own: OwnBroker) -> None:
+@pytest.fixture
+def ghosts(own: OwnBroker) -> int:
+    """How many connections the broker lists that there are no more: RabbitMQ 3.10 was seen to, after kills."""
+    own.close_connections()
+    return own.close_connections()
+
+
+def test_connections_are_closed_all_at_once(own: OwnBroker, ghosts: int) -> None:
     with _connect(own) as one, _connect(own) as two, ThreadPoolExecutor(2) as threads:
         fates = threads.map(_fate, (one, two))
 
-        assert own.close_connections() == 2
+        assert own.close_connections() == ghosts + 2
 
     assert all(_is_forced(fate) for fate in fates)
-    assert own.close_connections() == 0
+    assert own.close_connections() == ghosts
 
 
-def test_an_idle_client_that_does_not_hear_of_it_is_closed_all_the_same(own: OwnBroker) -> None:
+def test_an_idle_client_that_does_not_hear_of_it_is_closed_all_the_same(own: OwnBroker, ghosts: int) -> None:
     with _connect(own) as connection:
         channel = connection.channel()
         queue = channel.queue_declare(CLASSIC, durable=True).method.queue
         channel.basic_consume(queue, lambda *_: None)
 
-        assert own.close_connections() == 1
+        assert own.close_connections() == ghosts + 1
 
         own.wait_for_queue(queue, consumers=0, timeout_s=2)
         assert _is_forced(_fate(connection))
