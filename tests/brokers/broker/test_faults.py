@@ -254,7 +254,7 @@ def test_an_interrupt_ends_the_alarm(own: OwnBroker) -> None:
 
 @pytest.fixture
 def ghosts(own: OwnBroker) -> int:
-    """How many connections the broker lists that there are no more: RabbitMQ 3.10 was seen to, after kills."""
+    """How many connections the broker lists that there are no more; RabbitMQ 3.10 was seen to list one."""
     own.close_connections()
     return own.close_connections()
 
@@ -269,7 +269,7 @@ def test_connections_are_closed_all_at_once(own: OwnBroker, ghosts: int) -> None
     assert own.close_connections() == ghosts
 
 
-def test_an_idle_client_that_does_not_hear_of_it_is_closed_all_the_same(own: OwnBroker, ghosts: int) -> None:
+def test_an_idle_client_that_does_not_hear_of_it_is_closed_too(own: OwnBroker, ghosts: int) -> None:
     with _connect(own) as connection:
         channel = connection.channel()
         queue = channel.queue_declare(CLASSIC, durable=True).method.queue
