@@ -7,6 +7,7 @@ only who has Jupyter's token gets there.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -14,6 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psutil
 from tornado import netutil
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httpserver import HTTPServer
@@ -24,7 +26,7 @@ from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
 from rmqlab.broker._source import OWN_SETTING
 from rmqlab.closing import Closing
 
-NAME = "rabbitmq"
+PREFIX = "rmqlab-pages-"
 ICON = Path(__file__).with_name("rabbitmq.svg")
 TIMEOUT_S = 20
 CARRIED = ("Authorization", "Content-Type", "Accept")
@@ -74,7 +76,8 @@ class Pages(Closing):
     socket: ClassVar[Path | None] = None
 
     def __init__(self, broker: Future[dict[str, str]]) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="rmqlab-pages-"))  # for this user alone
+        _remove_what_killed_labs_left()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))  # for this user alone
         if hasattr(socket, "AF_UNIX"):  # not on Windows: there is no tile there
             Pages.socket = self._folder / "socket"
         pages = [("/(.*)", _Page, {"broker": broker})]
@@ -90,6 +93,14 @@ class Pages(Closing):
         self._server.stop()
         Pages.socket = None
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _remove_what_killed_labs_left() -> None:
+    """Remove the folders of processes that there are no more: one that is killed cannot do so itself."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        number = folder.name.removeprefix(PREFIX).split("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Page(RequestHandler):
