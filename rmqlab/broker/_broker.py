@@ -243,7 +243,7 @@ class Broker:
 
     def look(self) -> Look:
         """Return what looks at this broker again and again, over one connection; the caller closes it."""
-        return Look(self._running, self._claims.queues() if self._claims else None)
+        return Look(self._running, self._claims.queues if self._claims else None)
 
     @property
     def _claims(self) -> Claims | None:

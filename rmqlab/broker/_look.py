@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pika
 from pika import exceptions as amqp_errors
@@ -14,9 +14,6 @@ from rmqlab import names
 from rmqlab.broker._connection import NOT_FOUND, TIMEOUTS
 from rmqlab.broker._source import Endpoint
 from rmqlab.closing import Closing
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +45,10 @@ class Look(Closing):
 
     Args:
         endpoint: where the broker is.
-        own: the queues to look at, where others use the virtual host, too; None is all.
+        own: returns the queues to look at, where others use the virtual host, too; None is all.
     """
 
-    def __init__(self, endpoint: Endpoint, own: Collection[str] | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, own: Callable[[], Collection[str]] | None = None) -> None:
         self._own = own
         self._connection = pika.BlockingConnection(
             endpoint.address.parameters_for("rmqlab watch", **TIMEOUTS)
@@ -73,10 +70,11 @@ class Look(Closing):
         Raises:
             ManagementError: the management API does not answer.
         """
+        own = self._own() if self._own else None
         if not self._management:
-            return Listing({}, [], {name: {} for name in sorted(self._own or names.QUEUES)})
+            return Listing({}, [], {name: {} for name in sorted(names.QUEUES if own is None else own)})
         queues = {each["name"]: each for each in self._management.list("queues")}
-        queues = {name: queues[name] for name in sorted(queues) if self._own is None or name in self._own}
+        queues = {name: queues[name] for name in sorted(queues) if own is None or name in own}
         exchanges = {each["name"]: each["type"] for each in self._management.list("exchanges")}
         bindings = [
             (each["source"], each["destination"], each["routing_key"])
@@ -85,7 +83,7 @@ class Look(Closing):
         ]
         bound = {source for source, _, _ in bindings}
         is_shown = {
-            name: not name.startswith("amq.") and (self._own is None or name in bound) for name in exchanges
+            name: not name.startswith("amq.") and (own is None or name in bound) for name in exchanges
         }
         return Listing(
             {name: exchanges[name] for name in sorted(exchanges) if name and is_shown[name]},
