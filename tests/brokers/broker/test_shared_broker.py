@@ -30,7 +30,7 @@ from helpers import channel_to, eventually, read_until, running
 from nbformat import v4
 from pika.channel import Channel
 
-from rmqlab import names
+from rmqlab import names, watch
 from rmqlab.amqp import Exchange, Queue, Topology
 from rmqlab.broker import Broker, Link, _claims, _external, start_broker
 from rmqlab.broker._address import Address
@@ -561,6 +561,23 @@ def test_only_the_labs_own_queues_are_shown(as_user: ForeignBroker, monkeypatch,
         assert list(broker.queues()["name"]) == [names.TASKS, "mine"]
         assert list(broker.wait_for_queue(names.TASKS, ready=0)["name"]) == [names.TASKS]
     assert as_user.names() == {"theirs", "engine:unrouted"}
+
+
+@pytest.mark.parametrize("tag", ["", "management"])
+def test_a_live_view_shows_what_the_lab_makes_later_and_nothing_of_others(
+    as_user: ForeignBroker, monkeypatch, tag: str
+) -> None:
+    as_user.let_in(tags=tag)
+    if tag:
+        monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", as_user.management_url)
+    with start_broker() as broker, channel_to(broker) as channel, contextlib.closing(watch(broker)) as view:
+        with as_user.stranger() as other:
+            other.queue_declare("theirs", durable=True)
+            other.queue_declare("engine:unrouted", durable=True)
+        channel.queue_declare(names.TASKS, durable=True)
+        assert eventually(lambda: names.TASKS in view.picture)
+        assert "theirs" not in view.picture
+        assert "engine:unrouted" not in view.picture
 
 
 # --- an administrator's virtual host ------------------------------------------------------
