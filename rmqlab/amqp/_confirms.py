@@ -76,7 +76,7 @@ class PublishObserver(Protocol):
         ...
 
     def nacked(self, first: int, last: int) -> None:
-        """The broker has refused the messages from `first` to `last`."""
+        """A queue has not taken the messages from `first` to `last`."""
         ...
 
     def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
