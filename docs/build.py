@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -66,8 +67,8 @@ def gather() -> None:
     parts = {
         "EXECUTED": executed(paths),
         "COURSE": course(paths),
-        "LESSONS": "\n".join(f"notebooks/{path.stem}" for path in lessons),
-        "APPENDICES": "\n".join(f"notebooks/{path.stem}" for path in paths if path not in lessons),
+        "LESSONS": contents(lessons),
+        "APPENDICES": contents(path for path in paths if path not in lessons),
         "TRY": before_installing(os.environ.get("RMQLAB_REPOSITORY", "")),
         "VERSIONS": versions(),
         "REFERENCE": reference(),
@@ -104,18 +105,27 @@ def before_installing(repository: str) -> str:
     )
 
 
+def title(path: Path) -> str:
+    """Return a lesson's title, with the number by which others call it."""
+    number = path.stem.split("_")[0] if "_" in path.stem else ""
+    words = nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].removeprefix("# ")
+    return f"{number} {words}".strip()
+
+
+def contents(paths: Iterable[Path]) -> str:
+    """Return the entries of a table of contents."""
+    return "\n".join(f"{title(path)} <notebooks/{path.stem}>" for path in paths)
+
+
 def course(paths: list[Path]) -> str:
     """Return a table of the lessons: what each is about, and how long it takes."""
     rows = ["| lesson | what you'll do | time |", "|---|---|---|"]
     for path in paths:
         cells = nbformat.read(path, as_version=4).cells
-        title, _, rest = cells[0].source.partition("\n")
+        _, _, rest = cells[0].source.partition("\n")
         first = rest.strip().split("\n")[0].replace("](", "](notebooks/")  # its links, from this page
         time = re.search(r"\*\*Time\*\*: (.*?)\.?$", cells[1].source, re.MULTILINE)
-        number = path.stem.split("_")[0]
-        words = title.removeprefix("# ")
-        link = f"[{number + ' ' if '_' in path.stem else ''}{words}](notebooks/{path.name})"
-        rows.append(f"| {link} | {first} | {time[1] if time else ''} |")
+        rows.append(f"| [{title(path)}](notebooks/{path.name}) | {first} | {time[1] if time else ''} |")
     return "\n".join(rows)
 
 
