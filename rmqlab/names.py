@@ -2,7 +2,7 @@
 
 __all__ = ["EVENTS", "EXCHANGES", "HIGH_PRIORITY", "QUEUES", "ROUTING", "TASKS"]
 
-# The application's own, as its document has them.
+# The application's own.
 TASKS = "engine:tasks"  # a queue
 EVENTS = "engine:events"  # a fanout exchange
 ROUTING = "engine:routing"  # a direct exchange

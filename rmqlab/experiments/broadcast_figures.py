@@ -53,12 +53,12 @@ def plot_backlog(result: Result) -> Figure:
         for place, name in enumerate(peaks.index):
             color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
             mine = backlog[backlog["subscriber"] == name]
-            left.step(mine["time_s"], mine["backlog"], where="post", color=color)
+            width = max(4 - 1.5 * place, 1)  # where two are equal, the earlier one shows around the later one
+            left.step(mine["time_s"], mine["backlog"], where="post", color=color, linewidth=width)
             if name == slowest:
                 at_s = float(mine.loc[mine["backlog"].idxmax(), "time_s"])
                 label(left, f"{name}: {peaks[name]:.0f}", at_s, peaks[name], color, offset=(8, 4))
             got = events[events["subscriber"] == name]
-            # Where two are equal, the earlier one shows around the later one.
             style = {"color": color, "markersize": max(7 - 2 * place, 3), "label": name}
             right.plot(got["published_s"], got["latency_ms"], marker, **style)
         others = peaks.drop(slowest).max() if len(peaks) > 1 else 0
