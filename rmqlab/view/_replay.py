@@ -82,7 +82,7 @@ def replay(scene: Scene) -> Replay:
                 ticks(mark.at_ns - started_ns),
                 mark.words,
                 account.consumers.index(mark.consumer) if mark.consumer in account.consumers else NEVER,
-                int(mark.comes),
+                int(mark.connects),
             )
             for mark in sorted(scene.marks, key=lambda mark: mark.at_ns)
             if mark.at_ns <= (shown.until_ns or mark.at_ns)
