@@ -268,7 +268,9 @@ def outcome_of_events(ledger: Ledger, subscribers: Sequence[Subscriber], repeat:
 
 
 def broadcast_result(
-    events: pd.DataFrame, where: Mapping[str, object], scenes: Mapping[str, Scene] = MappingProxyType({})
+    events: pd.DataFrame,
+    environment: Mapping[str, object],
+    scenes: Mapping[str, Scene] = MappingProxyType({}),
 ) -> Result:
     """Return the result of runs, of one row a run, subscriber and event."""
     got = events[events["deliveries"] > 0]
@@ -291,7 +293,7 @@ def broadcast_result(
     return Result(
         rows=events,
         draw=plot_attendance,
-        provenance=where,
+        provenance=environment,
         details={
             "received": received,
             "backlog": changes[[*RUN, "subscriber", "time_s", "backlog"]],

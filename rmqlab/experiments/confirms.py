@@ -65,8 +65,8 @@ def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: 
         row, scenes[name] = _publish(broker, confirms, config.seconds)
         rows.append({"strategy": name, "repeat": repeat, **row})
     purge(broker, names.TASKS)
-    where = provenance(broker if isinstance(broker, Broker) else None)
-    return Result(pd.DataFrame(rows), plot_confirm_cost, where, scenes=scenes)
+    environment = provenance(broker if isinstance(broker, Broker) else None)
+    return Result(pd.DataFrame(rows), plot_confirm_cost, environment, scenes=scenes)
 
 
 def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[dict[str, Any], Scene]:
