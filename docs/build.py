@@ -169,7 +169,7 @@ def _part(part: str, shown: set[str]) -> str:
 
 
 def _keep_description(cell: nbformat.NotebookNode) -> None:
-    """Give a figure's alternative text to the page as well."""
+    """Write a figure's alternative text into the page as well."""
     for output in cell.get("outputs", []):
         if text := output.get("metadata", {}).get("image/png", {}).get("alt"):
             cell.metadata["mystnb"] = {"image": {"alt": text}}

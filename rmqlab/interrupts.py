@@ -140,7 +140,7 @@ def result_of(future: Future[T]) -> T:
 
 
 def exit_code_of(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a process ends, and give its exit code."""
+    """Wait until a process ends, and return its exit code."""
     while True:
         try:
             return process.wait(WAKE_EVERY_S)

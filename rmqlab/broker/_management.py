@@ -64,7 +64,7 @@ class Management(Closing):
 
     def may_create_virtual_hosts(self) -> bool:
         """Return True if our user is an administrator."""
-        # The tags are a list, or before RabbitMQ 3.9 one text with commas.
+        # The tags are a list, or before RabbitMQ 3.9 one string with commas.
         return "administrator" in self.call("GET", "/whoami").get("tags", [])
 
     def create_virtual_host(self, name: str) -> None:

@@ -179,7 +179,7 @@ class Node(Server):
         )
 
     def _signal(self, number: signal.Signals) -> psutil.Process | None:
-        """Send a signal to the Erlang VM of the server, and give that, if there is one."""
+        """Send a signal to the Erlang VM of the server, and return that, if there is one."""
         with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
             server = psutil.Process(int((self._folder / "pid").read_text()))
             if server.environ().get(MARK) == str(self._folder):  # the number may be another's by now

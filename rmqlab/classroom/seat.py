@@ -94,7 +94,7 @@ def _guess(source: str, names: dict[str, Any]) -> float | str | None:
 
 
 def _plain(value: Any) -> float | str:
-    """Return a number as it is, and all else as a short text."""
+    """Return a number as it is, and all else as a short string."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return str(value)[:MAX_TEXT]

@@ -35,7 +35,7 @@ def run_grid(
 
     Returns:
         One row a run, in the order of the runs: the parameters, repeat (from 0), what `run`
-        returned, and error: what went wrong, or an empty text. `summarize_repeats` sums it up.
+        returned, and error: what went wrong, or an empty string. `summarize_repeats` sums it up.
     """
     cells = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     rows = []

@@ -21,7 +21,7 @@ def _no_settings(no_settings: None) -> None:
 
 @pytest.fixture(scope="session")
 def started(session_broker: Broker | None) -> Iterator[Callable[[str], Broker]]:
-    """Give one broker of a source for all tests of this folder, started when first needed."""
+    """Yield one broker of a source for all tests of this folder, started when first needed."""
     with contextlib.ExitStack() as stack:
         brokers: dict[str, Broker] = {session_broker.source: session_broker} if session_broker else {}
 
