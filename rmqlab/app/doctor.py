@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from rmqlab.broker import check_sources, chosen_source
+from rmqlab.broker._start import check_sources, chosen_source
 from rmqlab.errors import RmqlabError
 
 
