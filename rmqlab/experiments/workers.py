@@ -57,7 +57,8 @@ class WorkloadConfig(Config):
         workers: how many workers there are for `engine:tasks`; or the name of each worker's queue.
         prefetch_count: how many unacknowledged messages a worker has at most; 0 is no limit.
         ack: when workers acknowledge; if None, after each task.
-        on_failure: what happens to a task whose work failed.
+        on_failure: what happens to a task whose work failed. It is rejected by default, and not
+            requeued as by a `Consumer`, as a task that fails each time would never let the run end.
         topology: exchanges and queues. The run declares them and empties the queues.
         publish: publishes a task with a message id.
         execute: does the work of a task; if None, it waits for as long as the recording asks.
