@@ -96,9 +96,9 @@ class Room:
         return self._given.host
 
     @property
-    def url(self) -> str:
-        """The URL of the room's own virtual host, for who made the room; holds the password."""
-        return dataclasses.replace(self._given, virtual_host=self.virtual_host).url
+    def address(self) -> Address:
+        """The room's own virtual host, for who made the room; holds the password."""
+        return dataclasses.replace(self._given, virtual_host=self.virtual_host)
 
     def open(self, seats: int, limits: Limits, *, host: str = "") -> list[Seat]:
         """Make the seats, all or none.

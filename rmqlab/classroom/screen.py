@@ -90,10 +90,7 @@ class _Follower:
                 self._stopped.wait(TRY_AGAIN_S)
 
     def _read(self) -> None:
-        parameters = pika.URLParameters(self._room.url)
-        parameters.client_properties = {"connection_name": "rmqlab classroom"}
-        for name, value in TIMEOUTS.items():
-            setattr(parameters, name, value)
+        parameters = self._room.address.parameters_for("rmqlab classroom", **TIMEOUTS)
         with quiet_pika():
             connection = pika.BlockingConnection(parameters)
         with connection:

@@ -126,11 +126,8 @@ class Sender:
         self._thread.join(END_TIMEOUT_S)
 
     def _run(self) -> None:
-        parameters = self._address.parameters
+        parameters = self._address.parameters_for("rmqlab seat", **TIMEOUTS)
         parameters.heartbeat = 0  # nothing serves it between two cells
-        parameters.client_properties = {"connection_name": "rmqlab seat"}
-        for name, value in TIMEOUTS.items():
-            setattr(parameters, name, value)
         # The broker compares this with who is connected: no seat speaks for another.
         properties = pika.BasicProperties(user_id=self._address.username, content_type="application/json")
         connection: Any = None
