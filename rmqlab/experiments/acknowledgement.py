@@ -124,8 +124,9 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, 
             f"Only {ledger.done} of {load.count} messages were acknowledged within the time limit. "
             "Next: give fewer messages or a longer timeout_s"
         )
-    totals = ledger.totals()
-    first = Report.of(ledger).consumers().set_index("consumer").loc["first"]
+    report = Report.of(ledger)
+    totals = report.account.totals()
+    first = report.consumers().set_index("consumer").loc["first"]
     repeats = np.bincount([number for number in done if number >= 0])  # not somebody else's
     row = {
         "published": totals.published,

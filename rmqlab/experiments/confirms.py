@@ -80,8 +80,9 @@ def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[
         publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
         publisher.flush()
         took_s = time.perf_counter() - started_s
-    latency = Report.of(ledger).latency().set_index("latency").loc["confirm"]
-    totals = ledger.totals()
+    report = Report.of(ledger)
+    latency = report.latency().set_index("latency").loc["confirm"]
+    totals = report.account.totals()
     row = {
         "published": totals.published,
         "confirmed": totals.confirmed,

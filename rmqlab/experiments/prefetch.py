@@ -119,7 +119,8 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tup
         observer=ledger.consumer(identify=load.identify),
     ) as consumer:
         consumer.run(count=load.count, idle_s=IDLE_S)
-    totals, deliveries = ledger.totals(), ledger.account().deliveries
+    account = ledger.account()
+    totals, deliveries = account.totals(), account.deliveries
     span_s = float(deliveries["settled_ns"].max() - deliveries["delivered_ns"].min()) / 1e9
     row = {
         "task_ms": load.work_s / load.count * 1000,
@@ -127,6 +128,6 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tup
         "acked": totals.acked,
         "redelivered": totals.redelivered,
         "rate_msg_s": totals.acked / span_s,
-        "idle_share": 1 - Report.of(ledger).fairness()["mean_utilization"].item(),
+        "idle_share": 1 - Report(account).fairness()["mean_utilization"].item(),
     }
     return row, Scene(ledger, {"consumer": names.TASKS})

@@ -281,10 +281,10 @@ def _wait(
 def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, Any]) -> Result:
     """Return runs by name side by side, as `run_workload` describes it; `by` has the names, if any."""
     reports = {name: Report.of(run.ledger) for name, run in runs.items()}
-    tasks = {name: _tasks(run) for name, run in runs.items()}
+    tasks = {name: _tasks(run, reports[name]) for name, run in runs.items()}
     details = {
         "tasks": tasks,
-        "depth": {name: _depth(run) for name, run in runs.items()},
+        "depth": {name: _depth(run, reports[name]) for name, run in runs.items()},
         "deliveries": {name: report.deliveries() for name, report in reports.items()},
         "workers": {name: _workers(report) for name, report in reports.items()},
     }
@@ -315,7 +315,7 @@ def _side_by_side(frames: Mapping[Any, pd.DataFrame], by: str | None) -> pd.Data
 
 
 def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
-    totals, fairness = run.ledger.totals(), report.fairness().iloc[0]
+    totals, fairness = report.account.totals(), report.fairness().iloc[0]
     makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
     longest_s = max(job.duration_s for job in run.config.workload)
     ideal_s = max(run.config.workload.work_s / len(run.config.queues), longest_s)
@@ -337,8 +337,8 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
     }
 
 
-def _tasks(run: Run) -> pd.DataFrame:
-    account, jobs = run.ledger.account(), run.config.workload.jobs
+def _tasks(run: Run, report: Report) -> pd.DataFrame:
+    account, jobs = report.account, run.config.workload.jobs
     seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
     names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
     since_ns = float("nan") if run.replayed_ns is None else run.replayed_ns - run.started_ns
@@ -370,10 +370,9 @@ def _workers(report: Report) -> pd.DataFrame:
     ]
 
 
-def _depth(run: Run) -> pd.DataFrame:
+def _depth(run: Run, report: Report) -> pd.DataFrame:
     """Follow the queue."""
-    account = run.ledger.account()
-    published_ns, deliveries = account.messages["published_ns"], held(account)
+    published_ns, deliveries = report.account.messages["published_ns"], held(report.account)
     until_ns = deliveries["until_ns"]
     # Of what happens to a message at one moment, in the order in which it does.
     order = 2 * deliveries.index
