@@ -21,6 +21,7 @@ import psutil
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
+from rmqlab.interrupts import wait_until
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -97,9 +98,7 @@ class Node(Server):
 
     def pause(self) -> None:
         if server := self._signal(signal.SIGSTOP):
-            deadline_s = time.monotonic() + KILL_TIMEOUT_S
-            while server.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline_s:
-                time.sleep(0.01)
+            wait_until(lambda: server.status() == psutil.STATUS_STOPPED, KILL_TIMEOUT_S, every_s=0.01)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
