@@ -51,7 +51,7 @@ _api_versions: dict[str, str] = {}
 
 def image() -> str:
     """Return the name of the image to use: `RMQLAB_IMAGE`, or the official one."""
-    return os.environ.get("RMQLAB_IMAGE", "").strip() or DEFAULT_IMAGE
+    return _source.read_setting("RMQLAB_IMAGE") or DEFAULT_IMAGE
 
 
 class Container(Server):
