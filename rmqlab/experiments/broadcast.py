@@ -19,11 +19,12 @@ from rmqlab.amqp import Queue, Topology
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.broadcast_figures import plot_attendance, plot_backlog, plot_spread
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.names import EVENTS
 from rmqlab.view import Mark, Scene
 

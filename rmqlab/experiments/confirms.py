@@ -14,10 +14,11 @@ from rmqlab import names
 from rmqlab.amqp import Confirms, Publisher, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.confirms_figures import plot_confirm_cost
 from rmqlab.measure import Ledger, Load, Report, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
 MOST = 1_000_000  # messages; more than anybody publishes within the time
@@ -59,7 +60,7 @@ def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: 
         BrokerError: as `Publisher.publish`.
     """
     TOPOLOGY.declare(broker)
-    runs = itertools.product(range(config.repeats), config.strategies.items())
+    runs = list(itertools.product(range(config.repeats), config.strategies.items()))
     rows, scenes = [], {}
     for repeat, (name, confirms) in bar_of(runs, "run", progress=progress):
         row, scenes[name] = _publish(broker, confirms, config.seconds)

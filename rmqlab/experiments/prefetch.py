@@ -15,10 +15,11 @@ from rmqlab import names
 from rmqlab.amqp import Consumer, Publisher, ack_each, connect, purge
 from rmqlab.broker import Broker, Link
 from rmqlab.engine import TOPOLOGY
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.prefetch_figures import plot_rates
 from rmqlab.measure import ConstantDuration, Ledger, Load, Report, provenance, publish_load
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
 IDLE_S = 5.0
@@ -88,7 +89,7 @@ def consume_load(broker: Broker, config: PrefetchConfig | None = None, *, progre
     config = config or PrefetchConfig.quick()
     TOPOLOGY.declare(broker)
     rows, scenes = [], {}
-    runs = itertools.product(range(config.repeats), config.delays_ms, config.prefetches)
+    runs = list(itertools.product(range(config.repeats), config.delays_ms, config.prefetches))
     for repeat, delay_ms, prefetch in bar_of(runs, "run", progress=progress):
         with Link(broker, delay_ms=delay_ms) as link:
             measured, scene = _consume(broker, link, config.load.again(), prefetch)

@@ -19,11 +19,12 @@ from rmqlab.amqp import ConnectionEvent, Recovery, purge
 from rmqlab.broker import Outage, OwnBroker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError, StoppedError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import Member, WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Mark, Scene
 
 LOOK_EVERY_S = 0.02

@@ -22,7 +22,7 @@ from rmqlab.amqp._work import FailurePolicy
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.acknowledgement_figures import plot_outcomes, plot_poison
@@ -30,6 +30,7 @@ from rmqlab.experiments.prefetch_figures import plot_sharing
 from rmqlab.experiments.workers_figures import plot_depth, plot_gantt, plot_speedup
 from rmqlab.experiments.workload import Workload, load_workload
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, held

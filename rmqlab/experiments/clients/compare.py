@@ -25,7 +25,7 @@ import pandas as pd
 from rmqlab.amqp import Queue, Topology, purge
 from rmqlab.broker import Broker
 from rmqlab.errors import RmqlabError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
 from rmqlab.experiments.clients.job import ClientJob
@@ -33,6 +33,7 @@ from rmqlab.experiments.clients.processes import process_pool, run_jobs
 from rmqlab.experiments.clients.rmqlab import publish_all
 from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants
 from rmqlab.measure import provenance
+from rmqlab.measure._bar import bar_of
 
 FIRST_COUNT = 100
 MIN_COUNT = 10  # some for each process
