@@ -1,4 +1,4 @@
-"""Give tests and notebooks one broker: whatever `RMQLAB_BROKER` and `AMQP_URL` ask for.
+"""Let tests and notebooks have one broker: whatever `RMQLAB_BROKER` and `AMQP_URL` ask for.
 
 pytest's fixtures do not reach the kernels of notebooks, so the broker is started before
 the first test and its URL handed over in the environment. There, each kernel and each test

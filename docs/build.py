@@ -143,11 +143,11 @@ def versions() -> str:
 
 def reference() -> str:
     """Return a section for each part of the package, with what it exports; a name stands in one of them."""
-    told: set[str] = set()
-    return "\n\n".join(_part(part, told) for part in PARTS)
+    shown: set[str] = set()
+    return "\n\n".join(_part(part, shown) for part in PARTS)
 
 
-def _part(part: str, told: set[str]) -> str:
+def _part(part: str, shown: set[str]) -> str:
     module = importlib.import_module(part)
     lines = [
         f"## {part}",
@@ -160,16 +160,16 @@ def _part(part: str, told: set[str]) -> str:
     ]
     for name in sorted(module.__all__):
         value = getattr(module, name)
-        if f"{getattr(value, '__module__', part)}.{name}" in told:
+        if f"{getattr(value, '__module__', part)}.{name}" in shown:
             continue  # as where an upper layer offers a name of a lower one
-        told.add(f"{getattr(value, '__module__', part)}.{name}")
+        shown.add(f"{getattr(value, '__module__', part)}.{name}")
         kind = "autoclass" if isinstance(value, type) else "autofunction" if callable(value) else "autodata"
         lines += [f".. {kind}:: {name}", *(["   :members:"] if kind == "autoclass" else []), ""]
     return "\n".join([*lines, "```"])
 
 
 def _keep_description(cell: nbformat.NotebookNode) -> None:
-    """Give a figure's alternative text to the page as well."""
+    """Write a figure's alternative text into the page as well."""
     for output in cell.get("outputs", []):
         if text := output.get("metadata", {}).get("image/png", {}).get("alt"):
             cell.metadata["mystnb"] = {"image": {"alt": text}}

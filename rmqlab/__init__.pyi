@@ -1,54 +1,25 @@
-from .broker import Broker, start_broker
-from .errors import (
-    AddressError,
-    BrokerEndedError,
-    BrokerError,
-    BrokerRefusedError,
-    BrokerUnavailableError,
-    ChannelClosedError,
-    ConnectionLostError,
-    ConsumerCancelledError,
-    DataError,
-    FaultError,
-    InvalidEventError,
-    InvalidMessageError,
-    InvalidTaskError,
-    LedgerError,
-    LessonError,
-    ManagementError,
-    NameTakenError,
-    RejectError,
-    RmqlabError,
-    StoppedError,
-    TimeLimitError,
-    TopologyMismatchError,
-)
-from .view._watch import watch
-
-__all__ = [
-    "AddressError",
-    "Broker",
-    "BrokerEndedError",
-    "BrokerError",
-    "BrokerRefusedError",
-    "BrokerUnavailableError",
-    "ChannelClosedError",
-    "ConnectionLostError",
-    "ConsumerCancelledError",
-    "DataError",
-    "FaultError",
-    "InvalidEventError",
-    "InvalidMessageError",
-    "InvalidTaskError",
-    "LedgerError",
-    "LessonError",
-    "ManagementError",
-    "NameTakenError",
-    "RejectError",
-    "RmqlabError",
-    "StoppedError",
-    "TimeLimitError",
-    "TopologyMismatchError",
-    "start_broker",
-    "watch",
-]
+from .broker import Broker as Broker
+from .broker import start_broker as start_broker
+from .errors import AddressError as AddressError
+from .errors import BrokerEndedError as BrokerEndedError
+from .errors import BrokerError as BrokerError
+from .errors import BrokerRefusedError as BrokerRefusedError
+from .errors import BrokerUnavailableError as BrokerUnavailableError
+from .errors import ChannelClosedError as ChannelClosedError
+from .errors import ConnectionLostError as ConnectionLostError
+from .errors import ConsumerCancelledError as ConsumerCancelledError
+from .errors import DataError as DataError
+from .errors import FaultError as FaultError
+from .errors import InvalidEventError as InvalidEventError
+from .errors import InvalidMessageError as InvalidMessageError
+from .errors import InvalidTaskError as InvalidTaskError
+from .errors import LedgerError as LedgerError
+from .errors import LessonError as LessonError
+from .errors import ManagementError as ManagementError
+from .errors import NameTakenError as NameTakenError
+from .errors import RejectError as RejectError
+from .errors import RmqlabError as RmqlabError
+from .errors import StoppedError as StoppedError
+from .errors import TimeLimitError as TimeLimitError
+from .errors import TopologyMismatchError as TopologyMismatchError
+from .view._watch import watch as watch

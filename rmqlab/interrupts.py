@@ -13,6 +13,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from types import FrameType
@@ -122,6 +123,22 @@ def _is_main_thread() -> bool:
     return threading.get_ident() == threading.main_thread().ident
 
 
+def wait_until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 0.02) -> bool:
+    """Return True as soon as a condition holds, or False if it does not within the time.
+
+    Args:
+        condition: whether it is so; is asked once at least.
+        timeout_s: how long to wait, in seconds.
+        every_s: how long to sleep before it is asked again, in seconds.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(every_s)
+    return True
+
+
 def wait_for(look: Callable[[float], bool]) -> None:
     """Wait until something is so.
 
@@ -140,7 +157,7 @@ def result_of(future: Future[T]) -> T:
 
 
 def exit_code_of(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a process ends, and give its exit code."""
+    """Wait until a process ends, and return its exit code."""
     while True:
         try:
             return process.wait(WAKE_EVERY_S)

@@ -1,4 +1,8 @@
-"""The names that the engine's messaging has on a broker."""
+"""The names that the engine's messaging has on a broker.
+
+They stand below the layers, since the lowest of these needs them, too: in a virtual host that others
+share, a lab must not take what is theirs for its own, and looks for these names before it starts.
+"""
 
 __all__ = ["EVENTS", "EXCHANGES", "HIGH_PRIORITY", "QUEUES", "ROUTING", "TASKS"]
 

@@ -17,8 +17,9 @@ import pika
 import psutil
 import pytest
 
-from rmqlab.broker import Broker, check_sources
+from rmqlab.broker import Broker
 from rmqlab.broker._node import MARK
+from rmqlab.broker._start import check_sources
 from rmqlab.measure import Ledger
 from rmqlab.measure._header import HEADER
 

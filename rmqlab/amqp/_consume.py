@@ -282,14 +282,14 @@ class Consumer(Closing):
         """
         session = self._session
         session.connection.release()
-        is_hurried = is_interrupted or session.is_stopped
+        ends_soon = is_interrupted or session.is_stopped
         session.is_ending = True
         try:
             session.check()
             if not self._cancelled:
-                self._unsubscribe(STOP_LIMIT_S if is_hurried else OPEN_TIMEOUT_S)
+                self._unsubscribe(STOP_LIMIT_S if ends_soon else OPEN_TIMEOUT_S)
         except BrokerError as error:
-            if is_interrupted or (is_hurried and isinstance(error, TimeLimitError)):
+            if is_interrupted or (ends_soon and isinstance(error, TimeLimitError)):
                 logger.warning("%s drops its connection: %s", self.name, error)
                 session.drop()
                 self._is_dropped = True

@@ -23,7 +23,7 @@ Message = tuple[bytes, str | None, str | None, pika.BasicProperties | None]
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
 
 # What has come from the broker is taken in so often while messages are published one by one.
-TURN_EVERY_S = 0.001
+PROCESS_EVERY_S = 0.001
 
 
 class Publisher(Closing):
@@ -89,7 +89,7 @@ class Publisher(Closing):
         self._topology = topology
         self._buffered = 0
         self._is_closed = False
-        self._turn_at_s = 0.0
+        self._process_at_s = 0.0
         self._window: Window[Message] = Window()
         with deferred:
             self._session = Session(broker, name=name, recovery=recovery)
@@ -285,9 +285,9 @@ class Publisher(Closing):
         self._release()
         if self._session.connection.is_congested:
             self._session.process_events()
-        elif time.monotonic() >= self._turn_at_s:
+        elif time.monotonic() >= self._process_at_s:
             self._session.process_events(0)
-            self._turn_at_s = time.monotonic() + TURN_EVERY_S
+            self._process_at_s = time.monotonic() + PROCESS_EVERY_S
         if self._is_full():
             self._run_until(lambda: self.unconfirmed <= self._confirms.low, "confirms")
 

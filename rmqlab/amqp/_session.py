@@ -170,8 +170,8 @@ class Session:
         began_s = time.monotonic()
         while not condition():
             self.check()
-            is_hurried = self.is_ending and deferred.is_pending
-            limit_s = min(timeout_s, STOP_LIMIT_S) if is_hurried else timeout_s
+            ends_soon = self.is_ending and deferred.is_pending
+            limit_s = min(timeout_s, STOP_LIMIT_S) if ends_soon else timeout_s
             if time.monotonic() >= began_s + limit_s:
                 why = f", while the broker blocks publishers ({self.blocked})" if self.blocked else ""
                 raise TimeLimitError(

@@ -172,7 +172,7 @@ def _step(verb: Literal["declare", "delete"], what: Named | Binding, done: list[
 
 @contextlib.contextmanager
 def _session(broker: Broker | str | Session) -> Iterator[Session]:
-    """Give the session, or one of its own for a broker."""
+    """Yield the session, or one of its own for a broker."""
     with deferred:
         if isinstance(broker, Session):
             yield broker

@@ -134,7 +134,7 @@ def lab(
     # Nothing is to come between the reader and the lesson, such as news of Jupyter.
     paths = [str(JUPYTER_CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    with _broker_meanwhile() as broker:
+    with _broker_in_thread() as broker:
         from rmqlab.app.lab import run_lab  # takes a second
 
         course = provide_course(Path.cwd())
@@ -266,10 +266,10 @@ def _broker() -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
-def _broker_meanwhile() -> Iterator[Future[dict[str, str]]]:
+def _broker_in_thread() -> Iterator[Future[dict[str, str]]]:
     """Start the broker in a thread, for what can begin without it; stop it at the end.
 
-    Gives what the environment needs to find the broker, once it is up; or why there is none,
+    Yields what the environment needs to find the broker, once it is up; or why there is none,
     which is raised at the end as well.
     """
     running: Future[Broker] = Future()

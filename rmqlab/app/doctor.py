@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from rmqlab.broker import check_sources, chosen_source
+from rmqlab.broker._source import read_setting
+from rmqlab.broker._start import check_sources, chosen_source
 from rmqlab.errors import RmqlabError
 
 
@@ -60,7 +60,7 @@ def _broker_sources() -> list[Finding]:
         return [Finding("broker", False, error.problem, error.next_step)]
     checks = check_sources()
     # As `start_broker` does: who names a broker gets no other when that one does not answer.
-    if choice == "auto" and os.environ.get("AMQP_URL", "").strip():
+    if choice == "auto" and read_setting("AMQP_URL"):
         wanted = ["external"]
     else:
         wanted = list(checks) if choice == "auto" else [choice]

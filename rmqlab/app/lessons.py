@@ -124,11 +124,11 @@ def _error_of(notebook: NotebookNode, path: Path, on_cell: Callable[[], None]) -
 
 def normalize(notebook: NotebookNode) -> None:
     """Remove from a notebook what differs between two machines, but where it was executed."""
-    where = {PLACE: notebook.metadata[PLACE]} if PLACE in notebook.metadata else {}
+    environment = {PLACE: notebook.metadata[PLACE]} if PLACE in notebook.metadata else {}
     notebook.metadata = NotebookNode(
         kernelspec=NotebookNode(display_name="Python 3 (ipykernel)", language="python", name="python3"),
         language_info=NotebookNode(name="python"),
-        **where,
+        **environment,
     )
     for place, cell in enumerate(notebook.cells):
         cell.metadata = NotebookNode(

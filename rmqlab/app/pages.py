@@ -22,7 +22,8 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from rmqlab.broker._address import Address
-from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
+from rmqlab.broker._external import URL_SETTING
+from rmqlab.broker._management import MANAGEMENT_SETTING
 from rmqlab.broker._source import OWN_SETTING
 from rmqlab.closing import Closing
 

@@ -4,7 +4,7 @@ from rmqlab.broker._broker import Broker
 from rmqlab.broker._link import Link
 from rmqlab.broker._outage import Fault, Outage
 from rmqlab.broker._own_broker import QUEUE_METADATA_FLUSH_S, OwnBroker
-from rmqlab.broker._start import check_sources, chosen_source, start_broker
+from rmqlab.broker._start import start_broker
 
 __all__ = [
     "QUEUE_METADATA_FLUSH_S",
@@ -13,7 +13,5 @@ __all__ = [
     "Link",
     "Outage",
     "OwnBroker",
-    "check_sources",
-    "chosen_source",
     "start_broker",
 ]

@@ -16,8 +16,9 @@ import pika
 from rmqlab.broker import _frames
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claims
-from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING, External
+from rmqlab.broker._external import URL_SETTING, External
 from rmqlab.broker._look import Look
+from rmqlab.broker._management import MANAGEMENT_SETTING
 from rmqlab.broker._reaper import Reaper, source_class
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
 from rmqlab.errors import AddressError, BrokerEndedError, BrokerError

@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import docker
+from docker import APIClient, DockerClient
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
 from rmqlab.broker import _source
 from rmqlab.broker._address import Address, without_user
 from rmqlab.broker._connection import ServerInfo
@@ -19,7 +23,6 @@ from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, 
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
-    from docker import APIClient, DockerClient
     from testcontainers.core.docker_client import DockerClient as TestcontainersClient
 
 logger = logging.getLogger("rmqlab.broker")
@@ -48,7 +51,7 @@ _api_versions: dict[str, str] = {}
 
 def image() -> str:
     """Return the name of the image to use: `RMQLAB_IMAGE`, or the official one."""
-    return os.environ.get("RMQLAB_IMAGE", "").strip() or DEFAULT_IMAGE
+    return _source.read_setting("RMQLAB_IMAGE") or DEFAULT_IMAGE
 
 
 class Container(Server):
@@ -68,8 +71,6 @@ class Container(Server):
 
     @classmethod
     def check(cls) -> Check:
-        from docker.errors import APIError
-
         try:
             client = _client(timeout_s=ENGINE_TIMEOUT_S)
         except Exception:  # docker-py lets through what its transports raise
@@ -140,8 +141,6 @@ class Container(Server):
 
     @staticmethod
     def cleanup(resources: Resources) -> None:
-        from docker.errors import APIError, NotFound
-
         name = resources["container"]
         try:
             client = _client(timeout_s=60)
@@ -160,8 +159,6 @@ class Container(Server):
     def _create(self, engine: TestcontainersClient, ports: dict[int, tuple[str, int]]) -> None:
         """Create and start the container; its ports are of our choice, so that the URL outlives a restart."""
         # A `RabbitMqContainer` would start Ryuk as well, and takes no address to bind a port to.
-        from docker.errors import DockerException
-
         settings = {
             "RABBITMQ_DEFAULT_USER": self._address.username,
             "RABBITMQ_DEFAULT_PASS": self._address.password,
@@ -185,8 +182,6 @@ class Container(Server):
 
     def _status(self) -> str | None:
         """Return the state of the container; None where there is none."""
-        from docker.errors import NotFound
-
         with self._engine() as engine:
             try:
                 status: str = engine.inspect_container(self._name)["State"]["Status"]
@@ -202,8 +197,6 @@ class Container(Server):
     @contextlib.contextmanager
     def _engine(self) -> Iterator[APIClient]:
         """Return the engine's API for a moment; what it refuses is an error of the broker."""
-        from docker.errors import DockerException
-
         try:
             with contextlib.closing(_client(timeout_s=CONTROL_TIMEOUT_S)) as client:
                 yield client.api
@@ -226,8 +219,6 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _client(*, timeout_s: int) -> DockerClient:
-    import docker
-
     place = os.environ.get("DOCKER_HOST", "")
     client = docker.from_env(
         timeout=timeout_s,
@@ -241,8 +232,6 @@ def _client(*, timeout_s: int) -> DockerClient:
 
 def _find_image(client: DockerClient) -> Any:
     """Return the image, if the engine has it."""
-    from docker.errors import ImageNotFound
-
     try:
         return client.images.get(image())
     except ImageNotFound:
@@ -250,8 +239,6 @@ def _find_image(client: DockerClient) -> Any:
 
 
 def _provide_image() -> None:
-    from docker.errors import APIError
-
     with contextlib.closing(_client(timeout_s=PULL_TIMEOUT_S)) as client:
         if _find_image(client):
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -12,14 +11,13 @@ from rmqlab import names
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims, clean_up
 from rmqlab.broker._connection import ServerInfo, probe
-from rmqlab.broker._management import Management
-from rmqlab.broker._source import Check, Endpoint, Resources, Source, token
+from rmqlab.broker._management import MANAGEMENT_SETTING, Management
+from rmqlab.broker._source import Check, Endpoint, Resources, Source, read_setting, token
 from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabError
 
 logger = logging.getLogger("rmqlab.broker")
 
 URL_SETTING = "AMQP_URL"
-MANAGEMENT_SETTING = "RMQLAB_MANAGEMENT_URL"
 MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
 NOT_SET = Check(
     False,
@@ -44,7 +42,7 @@ class External(Source):
     """
 
     def __init__(self) -> None:
-        url = os.environ.get(URL_SETTING, "").strip()
+        url = read_setting(URL_SETTING)
         if not url:
             raise NOT_SET.error()
         self._given = Address.parse(url, setting=URL_SETTING)
@@ -68,7 +66,7 @@ class External(Source):
 
     @classmethod
     def check(cls) -> Check:
-        if not os.environ.get(URL_SETTING, "").strip():
+        if not read_setting(URL_SETTING):
             return NOT_SET
         try:
             found = cls()
@@ -110,7 +108,7 @@ class External(Source):
 
 def find_management(given: Address, server_info: ServerInfo) -> str | None:
     """Return the URL of a broker's management API, if it has one that we can use."""
-    setting = os.environ.get(MANAGEMENT_SETTING, "").strip()
+    setting = read_setting(MANAGEMENT_SETTING)
     scheme, port = MANAGEMENT_PORTS[given.scheme]
     url = setting or f"{scheme}://{given.host_in_url}:{port}"
     try:

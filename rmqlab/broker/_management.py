@@ -12,8 +12,9 @@ from rmqlab.closing import Closing
 from rmqlab.errors import AddressError, ManagementError
 
 TIMEOUT_S = 5
-SETTING = "RMQLAB_MANAGEMENT_URL"
+MANAGEMENT_SETTING = "RMQLAB_MANAGEMENT_URL"
 EXAMPLE = "http://localhost:15672"
+NO_MANAGEMENT_FIX = f"enable the plugin rabbitmq_management, or set {MANAGEMENT_SETTING} to where it is"
 
 
 class Management(Closing):
@@ -25,10 +26,10 @@ class Management(Closing):
     def __init__(self, base_url: str, address: Address) -> None:
         import httpx
 
-        parts = split_url(base_url, setting=SETTING, schemes=("http", "https"), example=EXAMPLE)
+        parts = split_url(base_url, setting=MANAGEMENT_SETTING, schemes=("http", "https"), example=EXAMPLE)
         if parts.username is not None or parts.query:
             raise AddressError(
-                f"{SETTING} has a user or options in it, and the user is that of AMQP_URL. "
+                f"{MANAGEMENT_SETTING} has a user or options in it, and the user is that of AMQP_URL. "
                 f"Next: leave out what is before '@' or behind '?', as in {EXAMPLE}"
             )
         self._base_url = base_url.strip().rstrip("/")
@@ -64,7 +65,7 @@ class Management(Closing):
 
     def may_create_virtual_hosts(self) -> bool:
         """Return True if our user is an administrator."""
-        # The tags are a list, or before RabbitMQ 3.9 one text with commas.
+        # The tags are a list, or before RabbitMQ 3.9 one string with commas.
         return "administrator" in self.call("GET", "/whoami").get("tags", [])
 
     def create_virtual_host(self, name: str) -> None:
@@ -113,8 +114,7 @@ class Management(Closing):
                 who = f"the management API at {self._base_url}"
                 raise ManagementError(_tls.explain(tls_error, who, setting=self._setting)) from error
             raise ManagementError(
-                f"The management API at {self._base_url} does not answer ({error}). Next: enable the "
-                "plugin rabbitmq_management, or set RMQLAB_MANAGEMENT_URL to where it is"
+                f"The management API at {self._base_url} does not answer ({error}). Next: {NO_MANAGEMENT_FIX}"
             ) from error
         if answer.status_code == httpx.codes.NOT_FOUND and missing is not None:
             return missing
@@ -133,7 +133,8 @@ class Management(Closing):
 
     def _is_none(self) -> ManagementError:
         return ManagementError(
-            f"What answers at {self._base_url} is no management API. Next: set {SETTING} to where it is"
+            f"What answers at {self._base_url} is no management API. "
+            f"Next: set {MANAGEMENT_SETTING} to where it is"
         )
 
 

@@ -21,6 +21,7 @@ import psutil
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
+from rmqlab.interrupts import wait_until
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -97,9 +98,7 @@ class Node(Server):
 
     def pause(self) -> None:
         if server := self._signal(signal.SIGSTOP):
-            deadline_s = time.monotonic() + KILL_TIMEOUT_S
-            while server.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline_s:
-                time.sleep(0.01)
+            wait_until(lambda: server.status() == psutil.STATUS_STOPPED, KILL_TIMEOUT_S, every_s=0.01)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -179,7 +178,7 @@ class Node(Server):
         )
 
     def _signal(self, number: signal.Signals) -> psutil.Process | None:
-        """Send a signal to the Erlang VM of the server, and give that, if there is one."""
+        """Send a signal to the Erlang VM of the server, and return that, if there is one."""
         with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
             server = psutil.Process(int((self._folder / "pid").read_text()))
             if server.environ().get(MARK) == str(self._folder):  # the number may be another's by now

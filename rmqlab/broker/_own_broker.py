@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._outage import Fault, Outage, undisturbed
 from rmqlab.broker._source import Endpoint, Server, Source
 from rmqlab.errors import BrokerError, FaultError
+from rmqlab.interrupts import wait_until
 
-LOOK_EVERY_S = 0.02
 PROBE_TIMEOUT_S = 0.5
 HEARD_TIMEOUT_S = 1  # a client that does not read does not hear that its connection was closed
 RESTART_TIMEOUT_S = 60
@@ -177,7 +176,7 @@ class OwnBroker(Broker):
         with endpoint.management() as management:
             closing = management.connection_names()
             management.close_connections()
-            _wait(lambda: not closing & management.connection_names(), HEARD_TIMEOUT_S)
+            wait_until(lambda: not closing & management.connection_names(), HEARD_TIMEOUT_S)
         return len(closing)
 
     def delete_queue(self, name: str) -> None:
@@ -229,11 +228,11 @@ class OwnBroker(Broker):
                 try:
                     server.resume()  # what is paused does not end in good order
                     (server.kill if fault == "kill" else server.terminate)()
-                    _wait(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
+                    wait_until(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
                     outage.down_ns = time.perf_counter_ns()
-                    if not _wait(lambda: not server.is_running(), timeout_s):
+                    if not wait_until(lambda: not server.is_running(), timeout_s):
                         raise BrokerError(f"The server does not end in {timeout_s:g} s. Next: use kill()")
-                    _wait(lambda: skip_wait.is_set() or self._is_over(server), down_s)
+                    wait_until(lambda: skip_wait.is_set() or self._is_over(server), down_s)
                     if not self._is_over(server):
                         server.run()
                 except (BrokerError, OSError):
@@ -245,16 +244,6 @@ class OwnBroker(Broker):
                 return outage
 
         return undisturbed(work, on_interrupt=skip_wait.set)
-
-
-def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Wait until something is so; return whether it was within the time limit."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(LOOK_EVERY_S)
-    return True
 
 
 def _listens(address: Address) -> bool:
@@ -271,7 +260,7 @@ def _has_alarm(endpoint: Endpoint) -> bool:
 
 
 def _wait_for_alarm(endpoint: Endpoint, *, on: bool) -> None:
-    if not _wait(lambda: _has_alarm(endpoint) is on, ALARM_TIMEOUT_S):
+    if not wait_until(lambda: _has_alarm(endpoint) is on, ALARM_TIMEOUT_S):
         raise BrokerError(
             f"The memory alarm is not {'on' if on else 'off'} after {ALARM_TIMEOUT_S} s. "
             "Next: see how busy the broker is"

@@ -7,6 +7,7 @@ broker has a reaper: when the pipe to its owner closes, or its parent changes, i
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ END_TIMEOUT_S = 5
 # What its owner has told just before it went is in the pipe, and not yet read.
 LAST_NEWS_AFTER_S = 0.5
 STOPPED = b"stopped\n"
+SOURCE_CLASSES = {"external": "External", "container": "Container", "node": "Node"}
 
 
 class Reaper:
@@ -71,10 +73,10 @@ class Reaper:
 
 def source_class(name: str) -> type[Source]:
     """Return the class of a source by its name."""
-    from rmqlab.broker import _container, _external, _node  # here, so that `import rmqlab` is quick
-
-    classes = {"external": _external.External, "container": _container.Container, "node": _node.Node}
-    return classes[name]
+    class_name = SOURCE_CLASSES[name]
+    # Only when it is asked for, so that `import rmqlab` is quick, and a node does without Docker's client.
+    found: type[Source] = getattr(importlib.import_module(f"rmqlab.broker._{name}"), class_name)
+    return found
 
 
 def watch() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 import secrets
 import socket
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 from rmqlab.broker._address import Address, capitalized
 from rmqlab.broker._connection import ServerInfo, probe
-from rmqlab.broker._management import Management
+from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
 
 START_TIMEOUT_S = 90
@@ -50,10 +51,7 @@ class Endpoint:
     def management(self) -> Management:
         """Return a client of the management API; raises ManagementError where there is none."""
         if self.management_url is None:
-            raise ManagementError(
-                "This broker has no management API. Next: enable the plugin rabbitmq_management, "
-                "or set RMQLAB_MANAGEMENT_URL to where it is"
-            )
+            raise ManagementError(f"This broker has no management API. Next: {NO_MANAGEMENT_FIX}")
         return Management(self.management_url, self.address)
 
 
@@ -159,6 +157,11 @@ class Server(Source):
     def _last_words(self) -> str:
         """Return what the server printed of an error, in parentheses, if that can be known."""
         return ""
+
+
+def read_setting(name: str) -> str:
+    """Return a variable of the environment without spaces around it; empty if it is not set."""
+    return os.environ.get(name, "").strip()
 
 
 def token() -> str:

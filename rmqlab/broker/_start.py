@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Literal, overload
 
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._own_broker import OwnBroker
 from rmqlab.broker._reaper import source_class
-from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check
+from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check, read_setting
 from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError
 
 SETTING = "RMQLAB_BROKER"
@@ -28,11 +27,7 @@ def chosen_source(source: str | None = None) -> str:
     Raises:
         AddressError: there is no such source.
     """
-    return _checked(source or _setting(SETTING) or "auto", SETTING, ("auto", *SOURCES))
-
-
-def _setting(name: str) -> str:
-    return os.environ.get(name, "").strip()
+    return _checked(source or read_setting(SETTING) or "auto", SETTING, ("auto", *SOURCES))
 
 
 def _checked(choice: str, setting: str, known: tuple[str, ...]) -> str:
@@ -50,7 +45,7 @@ def own_sources(source: str | None = None) -> tuple[str, ...]:
         raise FaultError(
             "The broker of AMQP_URL is somebody else's, and not to be broken. Next: leave out the source"
         )
-    if not source and (setting := _setting(OWN_SETTING)):  # which a lab gives to its kernels
+    if not source and (setting := read_setting(OWN_SETTING)):  # which a lab gives to its kernels
         source = _checked(setting, OWN_SETTING, OWN_SOURCES)
     choice = chosen_source(source)
     return OWN_SOURCES if choice in ("auto", "external") else (choice,)
@@ -85,7 +80,7 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
         return _start_first(own_sources(source), failures=[])
     choice = chosen_source(source)
     # Who names a broker wants that one, and not another when it does not answer.
-    if choice == "external" or (choice == "auto" and _setting(URL_SETTING)):
+    if choice == "external" or (choice == "auto" and read_setting(URL_SETTING)):
         return Broker("external").start()
     if choice != "auto":
         return OwnBroker(choice).start()

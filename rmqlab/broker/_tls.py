@@ -16,7 +16,7 @@ REFUSAL = re.compile(
     "|ALERT_(UNKNOWN_CA|BAD_CERT|CERTIFICATE_|UNSUPPORTED_CERT|ACCESS_DENIED)"
 )
 NO_TLS = re.compile("WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|RECORD_LAYER_FAILURE")
-# pika gives some reasons as a text only.
+# pika gives some reasons as a string only.
 AS_TEXT = re.compile(r"\[SSL: (\w+)\]|SSL(EOF)Error")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import html
-import os
 from pathlib import Path
 
-from rmqlab.broker._external import MANAGEMENT_SETTING, URL_SETTING
+from rmqlab.broker._external import URL_SETTING
+from rmqlab.broker._management import MANAGEMENT_SETTING
+from rmqlab.broker._source import read_setting
 from rmqlab.classroom.room import ROOM_SETTING, Seat
 from rmqlab.classroom.seat import SHARE_SETTING
 
@@ -60,7 +61,7 @@ def write_handout(seats: list[Seat], folder: Path, name: str) -> tuple[Path, Pat
 
 def _settings(seat: Seat) -> dict[str, str]:
     settings = {URL_SETTING: seat.url, ROOM_SETTING: seat.room}
-    if management := os.environ.get(MANAGEMENT_SETTING, "").strip():
+    if management := read_setting(MANAGEMENT_SETTING):
         settings[MANAGEMENT_SETTING] = management
     return settings
 

@@ -138,6 +138,6 @@ def _is_shown(value: object) -> bool:
 
 
 def _order(value: float | str) -> tuple[bool, float, str]:
-    """Order numbers by size, and texts behind them."""
+    """Order numbers by size, and strings behind them."""
     is_text = isinstance(value, str)
     return is_text, 0 if is_text else float(value), str(value)

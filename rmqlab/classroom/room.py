@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from urllib.parse import quote
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import probe
 from rmqlab.broker._external import URL_SETTING, find_management
-from rmqlab.broker._management import Management
+from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
+from rmqlab.broker._source import read_setting
 from rmqlab.errors import ClassroomError
 
 # What a seat's kernels need in their environment besides AMQP_URL, to tell the room how far they are.
@@ -78,7 +78,7 @@ class Room:
             raise ClassroomError(
                 f"{name!r} is no name of a room. Next: use up to 20 small letters and digits"
             )
-        url = os.environ.get(URL_SETTING, "").strip()
+        url = read_setting(URL_SETTING)
         if not url:
             raise ClassroomError(
                 f"{URL_SETTING} is not set. Next: set it to the URL of the room's broker, with a user "
@@ -96,9 +96,9 @@ class Room:
         return self._given.host
 
     @property
-    def url(self) -> str:
-        """The URL of the room's own virtual host, for who made the room; holds the password."""
-        return dataclasses.replace(self._given, virtual_host=self.virtual_host).url
+    def address(self) -> Address:
+        """The room's own virtual host, for who made the room; holds the password."""
+        return dataclasses.replace(self._given, virtual_host=self.virtual_host)
 
     def open(self, seats: int, limits: Limits, *, host: str = "") -> list[Seat]:
         """Make the seats, all or none.
@@ -138,8 +138,7 @@ class Room:
     def _management(self) -> Iterator[Management]:
         if not self._management_url:
             raise ClassroomError(
-                "A classroom needs the broker's management API, and none answers. Next: enable the plugin "
-                "rabbitmq_management, or set RMQLAB_MANAGEMENT_URL to where it is"
+                f"A classroom needs the broker's management API, and none answers. Next: {NO_MANAGEMENT_FIX}"
             )
         with Management(self._management_url, self._given) as management:
             if not management.may_create_virtual_hosts():

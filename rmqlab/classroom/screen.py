@@ -28,7 +28,7 @@ logger = logging.getLogger("rmqlab.classroom")
 
 @contextlib.contextmanager
 def serve(room: Room, port: int) -> Iterator[str]:
-    """Serve the page of a room until the block ends; give its address.
+    """Serve the page of a room until the block ends; yield its address.
 
     Args:
         room: an open room.
@@ -56,7 +56,7 @@ def serve(room: Room, port: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def serve_page(progress: Progress, name: str, port: int) -> Iterator[str]:
-    """Serve the page of what a room has reported until the block ends; give its address."""
+    """Serve the page of what a room has reported until the block ends; yield its address."""
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), _handler(progress, name))
     except OSError as error:
@@ -90,10 +90,7 @@ class _Follower:
                 self._stopped.wait(TRY_AGAIN_S)
 
     def _read(self) -> None:
-        parameters = pika.URLParameters(self._room.url)
-        parameters.client_properties = {"connection_name": "rmqlab classroom"}
-        for name, value in TIMEOUTS.items():
-            setattr(parameters, name, value)
+        parameters = self._room.address.parameters_for("rmqlab classroom", **TIMEOUTS)
         with quiet_pika():
             connection = pika.BlockingConnection(parameters)
         with connection:

@@ -24,6 +24,7 @@ from rmqlab import course
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import TIMEOUTS, quiet_pika
 from rmqlab.broker._external import URL_SETTING
+from rmqlab.broker._source import read_setting
 from rmqlab.classroom.room import PROGRESS, ROOM_SETTING
 
 SHARE_SETTING = "RMQLAB_SHARE_GUESSES"
@@ -40,17 +41,17 @@ logger = logging.getLogger("rmqlab.classroom")
 
 def kernel_options() -> list[str]:
     """Return what a kernel is started with so that it reports to the room, if it is at a seat."""
-    return [f"--IPKernelApp.extra_extensions={__name__}"] if os.environ.get(ROOM_SETTING, "").strip() else []
+    return [f"--IPKernelApp.extra_extensions={__name__}"] if read_setting(ROOM_SETTING) else []
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Report each cell that has run, if this kernel is at a seat."""
-    room = os.environ.get(ROOM_SETTING, "").strip()
-    url = os.environ.get(URL_SETTING, "").strip()
+    room = read_setting(ROOM_SETTING)
+    url = read_setting(URL_SETTING)
     if not room or not url:
         return
     address = dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room)
-    shares = os.environ.get(SHARE_SETTING, "").strip() == "1"
+    shares = read_setting(SHARE_SETTING) == "1"
     sender = Sender(address)
     lesson = _Lesson(os.environ.get(LESSON_SETTING, ""))
 
@@ -94,7 +95,7 @@ def _guess(source: str, names: dict[str, Any]) -> float | str | None:
 
 
 def _plain(value: Any) -> float | str:
-    """Return a number as it is, and all else as a short text."""
+    """Return a number as it is, and all else as a short string."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return str(value)[:MAX_TEXT]
@@ -126,11 +127,8 @@ class Sender:
         self._thread.join(END_TIMEOUT_S)
 
     def _run(self) -> None:
-        parameters = self._address.parameters
+        parameters = self._address.parameters_for("rmqlab seat", **TIMEOUTS)
         parameters.heartbeat = 0  # nothing serves it between two cells
-        parameters.client_properties = {"connection_name": "rmqlab seat"}
-        for name, value in TIMEOUTS.items():
-            setattr(parameters, name, value)
         # The broker compares this with who is connected: no seat speaks for another.
         properties = pika.BasicProperties(user_id=self._address.username, content_type="application/json")
         connection: Any = None

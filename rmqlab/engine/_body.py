@@ -32,7 +32,7 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except (TypeError, ValueError, RecursionError) as error:
             raise self.invalid(
                 f"The {self.kind}'s data has no form in JSON ({error}). "
-                "Next: give it texts, numbers, lists and dicts"
+                "Next: give it strings, numbers, lists and dicts"
             ) from error
 
     @classmethod

@@ -1,67 +1,42 @@
-from ._exercise import check_answer
-from ._result import Result
-from ._run_when import run_when
-from .acknowledgement import AckBatchesConfig, measure_ack_batches
-from .broadcast import BroadcastConfig, Subscriber, run_broadcast
-from .clients.compare import ClientsConfig, compare_clients
-from .clients.figures import plot_clients
-from .confirms import ConfirmsConfig, measure_confirms
-from .connections import ConnectionsConfig, measure_connections
-from .durability import DurabilityConfig, measure_durability
-from .exits import ExitsConfig, observe_exits
-from .failing_work import capture_failures, crash_after, crash_before
-from .faults.figures import plot_faults
-from .faults.matrix import FaultsConfig, break_everything
-from .heartbeat import HeartbeatConfig, measure_partition_detection
-from .prefetch import PrefetchConfig, consume_load, round_trip_ms
-from .priority import compare_waits
-from .recovery import RecoveryConfig, run_with_faults
-from .routing import table_of_keys
-from .versions import VersionsConfig, observe_versions, plot_versions
-from .workers import WorkloadConfig, run_workload
-from .workload import Workload, load_workload, make_workload
-
-__all__ = [
-    "AckBatchesConfig",
-    "BroadcastConfig",
-    "ClientsConfig",
-    "ConfirmsConfig",
-    "ConnectionsConfig",
-    "DurabilityConfig",
-    "ExitsConfig",
-    "FaultsConfig",
-    "HeartbeatConfig",
-    "PrefetchConfig",
-    "RecoveryConfig",
-    "Result",
-    "Subscriber",
-    "VersionsConfig",
-    "Workload",
-    "WorkloadConfig",
-    "break_everything",
-    "capture_failures",
-    "check_answer",
-    "compare_clients",
-    "compare_waits",
-    "consume_load",
-    "crash_after",
-    "crash_before",
-    "load_workload",
-    "make_workload",
-    "measure_ack_batches",
-    "measure_confirms",
-    "measure_connections",
-    "measure_durability",
-    "measure_partition_detection",
-    "observe_exits",
-    "observe_versions",
-    "plot_clients",
-    "plot_faults",
-    "plot_versions",
-    "round_trip_ms",
-    "run_broadcast",
-    "run_when",
-    "run_with_faults",
-    "run_workload",
-    "table_of_keys",
-]
+from ._exercise import check_answer as check_answer
+from ._result import Result as Result
+from ._run_when import run_when as run_when
+from .acknowledgement import AckBatchesConfig as AckBatchesConfig
+from .acknowledgement import measure_ack_batches as measure_ack_batches
+from .broadcast import BroadcastConfig as BroadcastConfig
+from .broadcast import Subscriber as Subscriber
+from .broadcast import run_broadcast as run_broadcast
+from .clients.compare import ClientsConfig as ClientsConfig
+from .clients.compare import compare_clients as compare_clients
+from .clients.figures import plot_clients as plot_clients
+from .confirms import ConfirmsConfig as ConfirmsConfig
+from .confirms import measure_confirms as measure_confirms
+from .connections import ConnectionsConfig as ConnectionsConfig
+from .connections import measure_connections as measure_connections
+from .durability import DurabilityConfig as DurabilityConfig
+from .durability import measure_durability as measure_durability
+from .exits import ExitsConfig as ExitsConfig
+from .exits import observe_exits as observe_exits
+from .failing_work import capture_failures as capture_failures
+from .failing_work import crash_after as crash_after
+from .failing_work import crash_before as crash_before
+from .faults.figures import plot_faults as plot_faults
+from .faults.matrix import FaultsConfig as FaultsConfig
+from .faults.matrix import break_everything as break_everything
+from .heartbeat import HeartbeatConfig as HeartbeatConfig
+from .heartbeat import measure_partition_detection as measure_partition_detection
+from .prefetch import PrefetchConfig as PrefetchConfig
+from .prefetch import consume_load as consume_load
+from .prefetch import round_trip_ms as round_trip_ms
+from .priority import compare_waits as compare_waits
+from .recovery import RecoveryConfig as RecoveryConfig
+from .recovery import run_with_faults as run_with_faults
+from .routing import table_of_keys as table_of_keys
+from .versions import VersionsConfig as VersionsConfig
+from .versions import observe_versions as observe_versions
+from .versions import plot_versions as plot_versions
+from .workers import WorkloadConfig as WorkloadConfig
+from .workers import run_workload as run_workload
+from .workload import Workload as Workload
+from .workload import load_workload as load_workload
+from .workload import make_workload as make_workload

@@ -1,14 +1,9 @@
-"""What the experiments have in common: sizes, and a progress bar."""
+"""What the experiments have in common: their two sizes."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self, TypeVar
-
-from tqdm import tqdm
-
-T = TypeVar("T")
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 
 class Config:
@@ -26,9 +21,3 @@ class Config:
     def full(cls, **changes: Any) -> Self:
         """Return the size of a reference run, with these changes."""
         return cls(**{**cls.FULL, **changes})
-
-
-def bar_of(items: Iterable[T], unit: str, *, progress: bool) -> tqdm[T]:
-    """Return a progress bar over items."""
-    # On standard output, as JupyterLab paints standard error like a warning.
-    return tqdm(list(items), unit=unit, file=sys.stdout, disable=not progress)

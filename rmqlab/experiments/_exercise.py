@@ -23,5 +23,5 @@ def check_answer(answer: T | None, is_right: Callable[[T], bool], *, hint: str) 
         return "Write your answer into the cell above, and run both cells."
     try:
         return "Right." if is_right(answer) else f"Not yet. Hint: {hint}"
-    except Exception as error:  # an answer of another form, such as a text for a number
+    except Exception as error:  # an answer of another form, such as a string for a number
         return f"Not yet: {error!r}. Hint: give it the form that the cell above asks for"

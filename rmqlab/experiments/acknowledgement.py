@@ -17,10 +17,11 @@ from rmqlab.amqp import Consumer, Crash, Publisher, ack_every, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.acknowledgement_figures import plot_ack_batches
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load, summarize_repeats
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Mark, Scene
 
 
@@ -74,7 +75,7 @@ def measure_ack_batches(
         BrokerError: the connection was lost, or not all was done within the time limit.
     """
     config = config or AckBatchesConfig.quick()
-    runs = itertools.product(range(config.repeats), config.batches)
+    runs = list(itertools.product(range(config.repeats), config.batches))
     rows, scenes = [], {}
     for repeat, n in bar_of(runs, "run", progress=progress):
         row, scenes[str(n)] = _crash(broker, config, n)
@@ -124,8 +125,9 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, 
             f"Only {ledger.done} of {load.count} messages were acknowledged within the time limit. "
             "Next: give fewer messages or a longer timeout_s"
         )
-    totals = ledger.totals()
-    first = Report.of(ledger).consumers().set_index("consumer").loc["first"]
+    report = Report.of(ledger)
+    totals = report.account.totals()
+    first = report.consumers().set_index("consumer").loc["first"]
     repeats = np.bincount([number for number in done if number >= 0])  # not somebody else's
     row = {
         "published": totals.published,

@@ -19,11 +19,12 @@ from rmqlab.amqp import Queue, Topology
 from rmqlab.broker import Broker
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.broadcast_figures import plot_attendance, plot_backlog, plot_spread
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.names import EVENTS
 from rmqlab.view import Mark, Scene
 
@@ -156,7 +157,7 @@ def _publish(
 
         started_s = time.perf_counter()
         for number, event in enumerate(config.events):
-            if config.rate_msg_s is None or audience.leaving(number):
+            if config.rate_msg_s is None or audience.disconnecting(number):
                 wait_until(audience.has_handled_all)
             audience.change(number)
             due_s = started_s + number / (config.rate_msg_s or math.inf)
@@ -202,13 +203,13 @@ class _Audience(contextlib.ExitStack):
             settled[key] += recorder.settled_count
         return all(settled[key] >= self._expected[key] for key in map(self._keys.__getitem__, self._there))
 
-    def leaving(self, number: int | None) -> list[int]:
+    def disconnecting(self, number: int | None) -> list[int]:
         """List who is there, and is to be away when this event is published."""
         return [place for place in self._there if number in self._subscribers[place].away]
 
     def change(self, number: int | None) -> None:
         """Let those be there who are to be when this event is published; all if None."""
-        for place in self.leaving(number):
+        for place in self.disconnecting(number):
             self._there.pop(place).close()
             self._queues.discard(place)  # a queue of its own goes with its connection
             self._mark(place, "leaves")
@@ -218,13 +219,13 @@ class _Audience(contextlib.ExitStack):
                 self._there[place].begin()
                 self._queues.add(self._keys[place])
                 if subscriber.away:
-                    self._mark(place, "is there", comes=True)
+                    self._mark(place, "is there", connects=True)
             elif place not in self._there and number == 0:
                 self._mark(place, "is away")
 
-    def _mark(self, place: int, words: str, *, comes: bool = False) -> None:
+    def _mark(self, place: int, words: str, *, connects: bool = False) -> None:
         name = self._subscribers[place].name
-        self.marks.append(Mark(time.perf_counter_ns(), f"{name} {words}", name, comes))
+        self.marks.append(Mark(time.perf_counter_ns(), f"{name} {words}", name, connects))
 
     def expect(self) -> None:
         """Note that an event was published."""
@@ -268,7 +269,9 @@ def outcome_of_events(ledger: Ledger, subscribers: Sequence[Subscriber], repeat:
 
 
 def broadcast_result(
-    events: pd.DataFrame, where: Mapping[str, object], scenes: Mapping[str, Scene] = MappingProxyType({})
+    events: pd.DataFrame,
+    environment: Mapping[str, object],
+    scenes: Mapping[str, Scene] = MappingProxyType({}),
 ) -> Result:
     """Return the result of runs, of one row a run, subscriber and event."""
     got = events[events["deliveries"] > 0]
@@ -291,7 +294,7 @@ def broadcast_result(
     return Result(
         rows=events,
         draw=plot_attendance,
-        provenance=where,
+        provenance=environment,
         details={
             "received": received,
             "backlog": changes[[*RUN, "subscriber", "time_s", "backlog"]],

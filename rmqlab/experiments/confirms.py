@@ -14,10 +14,11 @@ from rmqlab import names
 from rmqlab.amqp import Confirms, Publisher, purge
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.confirms_figures import plot_confirm_cost
 from rmqlab.measure import Ledger, Load, Report, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
 MOST = 1_000_000  # messages; more than anybody publishes within the time
@@ -59,14 +60,14 @@ def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: 
         BrokerError: as `Publisher.publish`.
     """
     TOPOLOGY.declare(broker)
-    runs = itertools.product(range(config.repeats), config.strategies.items())
+    runs = list(itertools.product(range(config.repeats), config.strategies.items()))
     rows, scenes = [], {}
     for repeat, (name, confirms) in bar_of(runs, "run", progress=progress):
         row, scenes[name] = _publish(broker, confirms, config.seconds)
         rows.append({"strategy": name, "repeat": repeat, **row})
     purge(broker, names.TASKS)
-    where = provenance(broker if isinstance(broker, Broker) else None)
-    return Result(pd.DataFrame(rows), plot_confirm_cost, where, scenes=scenes)
+    environment = provenance(broker if isinstance(broker, Broker) else None)
+    return Result(pd.DataFrame(rows), plot_confirm_cost, environment, scenes=scenes)
 
 
 def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[dict[str, Any], Scene]:
@@ -80,8 +81,9 @@ def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[
         publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
         publisher.flush()
         took_s = time.perf_counter() - started_s
-    latency = Report.of(ledger).latency().set_index("latency").loc["confirm"]
-    totals = ledger.totals()
+    report = Report.of(ledger)
+    latency = report.latency().set_index("latency").loc["confirm"]
+    totals = report.account.totals()
     row = {
         "published": totals.published,
         "confirmed": totals.confirmed,

@@ -19,11 +19,12 @@ from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
 from rmqlab.broker import QUEUE_METADATA_FLUSH_S, Broker
 from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.durability_figures import plot_durability
 from rmqlab.measure import Ledger, Load, provenance, publish_load
+from rmqlab.measure._bar import bar_of
 from rmqlab.measure._snapshots import NACKED, RETURNED
 
 # More than any fault takes: then publishing ends by itself.

@@ -45,7 +45,7 @@ def _cell(row: pd.Series) -> tuple[str, str]:
 
 
 def _draw_cells(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw a frame whose values are pairs of a text and a color."""
+    """Draw a frame whose values are pairs of a string and a color."""
     cells = table.to_numpy().tolist()
     colors = np.array([[to_rgb(color) for _, color in row] for row in cells])
     axes.imshow(colors, aspect="auto")

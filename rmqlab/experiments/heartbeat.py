@@ -18,9 +18,9 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
+from rmqlab.interrupts import wait_until
 from rmqlab.measure import provenance
 
-LOOK_EVERY_S = 0.02
 DELIVERY_TIMEOUT_S = 10
 
 
@@ -72,9 +72,7 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
                 raise BrokerError("No task came over the link. Next: see how busy the broker is")
             others.begin()
             with link.partitioned() as cut:
-                deadline_s = time.monotonic() + config.within_s
-                while time.monotonic() < deadline_s and any(each.is_unnoticed for each in tasks):
-                    time.sleep(LOOK_EVERY_S)
+                wait_until(lambda: not any(each.is_unnoticed for each in tasks), config.within_s)
                 rows = [(each.heartbeat_s, each.moved_ns, each.noticed_ns) for each in tasks]
     sides = ["task_moved_s", "worker_noticed_s"]
     frame = pd.DataFrame(rows, columns=["heartbeat_s", *sides])

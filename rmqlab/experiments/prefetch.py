@@ -15,10 +15,11 @@ from rmqlab import names
 from rmqlab.amqp import Consumer, Publisher, ack_each, connect, purge
 from rmqlab.broker import Broker, Link
 from rmqlab.engine import TOPOLOGY
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.prefetch_figures import plot_rates
 from rmqlab.measure import ConstantDuration, Ledger, Load, Report, provenance, publish_load
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
 IDLE_S = 5.0
@@ -88,7 +89,7 @@ def consume_load(broker: Broker, config: PrefetchConfig | None = None, *, progre
     config = config or PrefetchConfig.quick()
     TOPOLOGY.declare(broker)
     rows, scenes = [], {}
-    runs = itertools.product(range(config.repeats), config.delays_ms, config.prefetches)
+    runs = list(itertools.product(range(config.repeats), config.delays_ms, config.prefetches))
     for repeat, delay_ms, prefetch in bar_of(runs, "run", progress=progress):
         with Link(broker, delay_ms=delay_ms) as link:
             measured, scene = _consume(broker, link, config.load.again(), prefetch)
@@ -119,7 +120,8 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tup
         observer=ledger.consumer(identify=load.identify),
     ) as consumer:
         consumer.run(count=load.count, idle_s=IDLE_S)
-    totals, deliveries = ledger.totals(), ledger.account().deliveries
+    account = ledger.account()
+    totals, deliveries = account.totals(), account.deliveries
     span_s = float(deliveries["settled_ns"].max() - deliveries["delivered_ns"].min()) / 1e9
     row = {
         "task_ms": load.work_s / load.count * 1000,
@@ -127,6 +129,6 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tup
         "acked": totals.acked,
         "redelivered": totals.redelivered,
         "rate_msg_s": totals.acked / span_s,
-        "idle_share": 1 - Report.of(ledger).fairness()["mean_utilization"].item(),
+        "idle_share": 1 - Report(account).fairness()["mean_utilization"].item(),
     }
     return row, Scene(ledger, {"consumer": names.TASKS})

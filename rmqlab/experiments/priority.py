@@ -33,8 +33,8 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
         normal_p95_ms (95 of 100 normal tasks wait no longer), makespan_s.
 
         `waits` has a row a task and design: design, message (its number), priority (`high` or
-        `normal`), worker, published_s and settled_s (from the workers' beginning), wait_ms (from
-        its publishing, or from the workers' beginning if that is later, until it was settled,
+        `normal`), worker, published_s and settled_s (from the workers' beginning), until_work_ms
+        (from its publishing, or from the workers' beginning if that is later, until it was settled,
         less the time of its work), matched_normal_ms (of a task of high priority).
 
         Its figure shows the medians by design; `day` shows the waits over time.
@@ -43,12 +43,12 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
     is_high_task = [is_high(job.task) for job in workload]
     high = tasks["message"].map(lambda message: is_high_task[message]).astype(bool)
     begun_s = tasks["settled_s"] - tasks["duration_s"]
-    wait_ms = (begun_s - tasks["published_s"].clip(lower=0)) * 1000
+    until_work_ms = (begun_s - tasks["published_s"].clip(lower=0)) * 1000
     waits = tasks[["design", "message", "worker", "published_s", "settled_s"]].assign(
         priority=np.where(high, HIGH, NORMAL),
-        wait_ms=wait_ms,
+        until_work_ms=until_work_ms,
         # Messages are in the order of their publishing: fill from the last normal one.
-        matched_normal_ms=wait_ms.where(~high).groupby(tasks["design"]).ffill().where(high),
+        matched_normal_ms=until_work_ms.where(~high).groupby(tasks["design"]).ffill().where(high),
     )
     rows = pd.DataFrame([_compare(design, tasks) for design, tasks in waits.groupby("design", sort=False)])
     return Result(
@@ -65,10 +65,10 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
 
 
 def _compare(design: object, waits: pd.DataFrame) -> dict[str, object]:
-    normal_ms = waits.loc[waits["priority"] == NORMAL, "wait_ms"]
+    normal_ms = waits.loc[waits["priority"] == NORMAL, "until_work_ms"]
     return {
         "design": design,
-        "high_ms": waits.loc[waits["priority"] == HIGH, "wait_ms"].median(),
+        "high_ms": waits.loc[waits["priority"] == HIGH, "until_work_ms"].median(),
         "matched_normal_ms": waits["matched_normal_ms"].median(),
         "normal_ms": normal_ms.median(),
         "normal_p95_ms": normal_ms.quantile(0.95),

@@ -20,10 +20,12 @@ def plot_waits_over_day(waits: pd.DataFrame) -> Figure:
     is_high = waits["priority"] == "high"
     high, normal = waits[is_high], waits[~is_high]
     with new_figure(1, 1) as (figure, (axes,)):
-        axes.plot(normal["published_s"], normal["wait_ms"], "o", color=MEASURED, ms=4, label="normal")
-        axes.plot(high["published_s"], high["wait_ms"], "D", color=HIGH_COLOR, ms=4, label="high-priority")
+        axes.plot(normal["published_s"], normal["until_work_ms"], "o", color=MEASURED, ms=4, label="normal")
+        axes.plot(
+            high["published_s"], high["until_work_ms"], "D", color=HIGH_COLOR, ms=4, label="high-priority"
+        )
         axes.set(xlabel="published at (s)", ylabel="wait (ms)", ylim=(0, None))
-        axes.set_title(_verdict(high["wait_ms"].median(), high["matched_normal_ms"].median()))
+        axes.set_title(_verdict(high["until_work_ms"].median(), high["matched_normal_ms"].median()))
         axes.legend(loc="upper left")
     return figure
 

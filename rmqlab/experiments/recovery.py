@@ -19,11 +19,12 @@ from rmqlab.amqp import ConnectionEvent, Recovery, purge
 from rmqlab.broker import Outage, OwnBroker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError, StoppedError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import Member, WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.view import Mark, Scene
 
 LOOK_EVERY_S = 0.02
@@ -210,8 +211,12 @@ def recovery_result(
                     max(back_s - max(lost_s.iloc[0], up_s), 0.0) if back_s >= lost_s.iloc[-1] else math.nan
                 )
                 recoveries.append((outage.fault, number, client, took_s))
-    held = {int(message) for event in events for message in event.messages if message is not None}
-    tasks = {"task": messages["number"], "deliveries": messages["deliveries"]}
+    held = {message_id for event in events for message_id in event.messages}
+    tasks = {
+        "task": messages["number"],
+        "deliveries": messages["deliveries"],
+        "interrupted": [str(number) in held for number in messages["number"]],
+    }
     totals = asdict(account.totals()) | {"republished": republished}
     return Result(
         rows=pd.DataFrame(recoveries, columns=["fault", "number", "client", "recover_s"]),
@@ -221,7 +226,7 @@ def recovery_result(
             "outages": pd.DataFrame(outages, columns=["fault", "down_s", "up_s", "silent_s"]),
             "events": log,
             "throughput": Report(account).throughput(RATES_BIN_S),
-            "tasks": pd.DataFrame(tasks).assign(interrupted=np.isin(messages["number"], list(held))),
+            "tasks": pd.DataFrame(tasks),
             "totals": pd.DataFrame([totals]),
         },
         figures={"outages": plot_outages},

@@ -24,7 +24,7 @@ def table_of_keys(channel: BlockingChannel, keys: Sequence[str], queues: Mapping
 
     Returns:
         One row a routing key, one column a queue: `●` if the queue had its message, else an
-        empty text.
+        empty string.
     """
     caught = {name: _take_all(channel, queue) for name, queue in queues.items()}
     return pd.DataFrame(

@@ -22,7 +22,7 @@ from rmqlab.amqp._work import FailurePolicy
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, EngineWorker, Task
 from rmqlab.errors import BrokerError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.acknowledgement_figures import plot_outcomes, plot_poison
@@ -30,6 +30,7 @@ from rmqlab.experiments.prefetch_figures import plot_sharing
 from rmqlab.experiments.workers_figures import plot_depth, plot_gantt, plot_speedup
 from rmqlab.experiments.workload import Workload, load_workload
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure._bar import bar_of
 from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, held
@@ -57,7 +58,8 @@ class WorkloadConfig(Config):
         workers: how many workers there are for `engine:tasks`; or the name of each worker's queue.
         prefetch_count: how many unacknowledged messages a worker has at most; 0 is no limit.
         ack: when workers acknowledge; if None, after each task.
-        on_failure: what happens to a task whose work failed.
+        on_failure: what happens to a task whose work failed. It is rejected by default, and not
+            requeued as by a `Consumer`, as a task that fails each time would never let the run end.
         topology: exchanges and queues. The run declares them and empties the queues.
         publish: publishes a task with a message id.
         execute: does the work of a task; if None, it waits for as long as the recording asks.
@@ -280,10 +282,10 @@ def _wait(
 def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, Any]) -> Result:
     """Return runs by name side by side, as `run_workload` describes it; `by` has the names, if any."""
     reports = {name: Report.of(run.ledger) for name, run in runs.items()}
-    tasks = {name: _tasks(run) for name, run in runs.items()}
+    tasks = {name: _tasks(run, reports[name]) for name, run in runs.items()}
     details = {
         "tasks": tasks,
-        "depth": {name: _depth(run) for name, run in runs.items()},
+        "depth": {name: _depth(run, reports[name]) for name, run in runs.items()},
         "deliveries": {name: report.deliveries() for name, report in reports.items()},
         "workers": {name: _workers(report) for name, report in reports.items()},
     }
@@ -314,7 +316,7 @@ def _side_by_side(frames: Mapping[Any, pd.DataFrame], by: str | None) -> pd.Data
 
 
 def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
-    totals, fairness = run.ledger.totals(), report.fairness().iloc[0]
+    totals, fairness = report.account.totals(), report.fairness().iloc[0]
     makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
     longest_s = max(job.duration_s for job in run.config.workload)
     ideal_s = max(run.config.workload.work_s / len(run.config.queues), longest_s)
@@ -336,8 +338,8 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
     }
 
 
-def _tasks(run: Run) -> pd.DataFrame:
-    account, jobs = run.ledger.account(), run.config.workload.jobs
+def _tasks(run: Run, report: Report) -> pd.DataFrame:
+    account, jobs = report.account, run.config.workload.jobs
     seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
     names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
     since_ns = float("nan") if run.replayed_ns is None else run.replayed_ns - run.started_ns
@@ -369,10 +371,9 @@ def _workers(report: Report) -> pd.DataFrame:
     ]
 
 
-def _depth(run: Run) -> pd.DataFrame:
+def _depth(run: Run, report: Report) -> pd.DataFrame:
     """Follow the queue."""
-    account = run.ledger.account()
-    published_ns, deliveries = account.messages["published_ns"], held(account)
+    published_ns, deliveries = report.account.messages["published_ns"], held(report.account)
     until_ns = deliveries["until_ns"]
     # Of what happens to a message at one moment, in the order in which it does.
     order = 2 * deliveries.index

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
+
+from rmqlab.measure._bar import bar_of
 
 logger = logging.getLogger("rmqlab.measure")
 
@@ -35,16 +35,15 @@ def run_grid(
 
     Returns:
         One row a run, in the order of the runs: the parameters, repeat (from 0), what `run`
-        returned, and error: what went wrong, or an empty text. `summarize_repeats` sums it up.
+        returned, and error: what went wrong, or an empty string. `summarize_repeats` sums it up.
     """
     cells = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     rows = []
-    # On standard output, as JupyterLab paints standard error like a warning.
-    with tqdm(total=len(cells) * repeats, unit="run", file=sys.stdout, disable=not progress) as bar:
-        for repeat, cell in itertools.product(range(repeats), cells):
+    runs = list(itertools.product(range(repeats), cells))
+    with bar_of(runs, "run", progress=progress) as bar:
+        for repeat, cell in bar:
             bar.set_postfix(cell)
             rows.append(_run_cell(run, cell) | cell | {"repeat": repeat})
-            bar.update()
     frame = pd.DataFrame(rows)
     first = [*grid, "repeat"]
     return frame[[*first, *frame.columns.difference([*first, "error"], sort=False), "error"]]

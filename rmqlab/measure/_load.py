@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from rmqlab.amqp import Publisher
+from rmqlab.measure._bar import bar_of
 from rmqlab.measure._header import HEADER, MAX_MESSAGES, Header
 
 Floats = npt.NDArray[np.float64]
@@ -151,9 +150,7 @@ def publish_load(
     wanted: Iterable[int] = range(load.count)
     if until is not None:
         wanted = itertools.takewhile(lambda _: not until(), wanted)
-    # On standard output, as JupyterLab paints standard error like a warning.
-    total = load.count if until is None else None
-    numbers = tqdm(wanted, total=total, unit="message", file=sys.stdout, disable=not progress)
+    numbers = bar_of(wanted, "message", progress=progress)
     if load.rate_msg_s is None:
         publisher.publish_all(map(load.body, numbers))
     else:

@@ -55,10 +55,6 @@ class Sample:
 Samples = Sequence[Sample]
 
 
-def _queue_grew(samples: Samples) -> bool:
-    return (samples[-1].ready or 0) >= MANY_WAIT
-
-
 def _was_worked_off(samples: Samples) -> bool:
     full = [number for number, each in enumerate(samples) if (each.ready or 0) >= MANY_WAIT]
     if not full or samples[-1].ready not in (0, 1, 2):
@@ -104,32 +100,24 @@ def _is_back_after_freeze(samples: Samples) -> bool:
     return 0 < since_s <= BACK_S and last.settings.rate_msg_s >= STORM_MSG_S
 
 
-def _came_again(samples: Samples) -> bool:
-    return samples[-1].redelivered > 0
-
-
-def _was_lost(samples: Samples) -> bool:
-    return samples[-1].lost > 0
-
-
-def _storms(samples: Samples) -> bool:
-    return samples[-1].redelivered_msg_s >= STORM_MSG_S
-
-
 # What is to be brought about, and what says that it was. The lessons in which it is explained: 01, 01, 06,
 # 06, 05, 05, 05, 05, 04, 08.
 CHALLENGES: dict[str, Callable[[Samples], bool]] = {
-    f"Let {MANY_WAIT} tasks wait in the queue.": _queue_grew,
+    f"Let {MANY_WAIT} tasks wait in the queue.": lambda samples: (samples[-1].ready or 0) >= MANY_WAIT,
     f"Have the workers do all of these, while at least {STORM_MSG_S} tasks a second come.": _was_worked_off,
     f"Make one of three workers hoard {HOARD} tasks, while another has none.": _one_hoards,
     f"Three workers, {STEADY_MSG_S} tasks a second: keep the 95th percentile of the wait under {STEADY_MS} "
     f"ms for {STEADY_S} s.": _waits_are_short,
-    "Let a task be delivered twice.": _came_again,
-    "Lose a task. It counts when nothing is published, waits or is in hand any more.": _was_lost,
+    "Let a task be delivered twice.": lambda samples: samples[-1].redelivered > 0,
+    "Lose a task. It counts when nothing is published, waits or is in hand any more.": lambda samples: (
+        samples[-1].lost > 0
+    ),
     f"Make that impossible: kill a worker with {BIG_HAND} tasks in hand, and lose none.": (
         _killed_without_loss
     ),
-    f"Let poison keep the workers busy, with {STORM_MSG_S} redeliveries a second.": _storms,
+    f"Let poison keep the workers busy, with {STORM_MSG_S} redeliveries a second.": lambda samples: (
+        samples[-1].redelivered_msg_s >= STORM_MSG_S
+    ),
     f"With {SOME_WAIT} tasks waiting, let those of high priority wait a tenth of the others' time.": (
         _high_priority_overtakes
     ),

@@ -82,7 +82,7 @@ def replay(scene: Scene) -> Replay:
                 ticks(mark.at_ns - started_ns),
                 mark.words,
                 account.consumers.index(mark.consumer) if mark.consumer in account.consumers else NEVER,
-                int(mark.comes),
+                int(mark.connects),
             )
             for mark in sorted(scene.marks, key=lambda mark: mark.at_ns)
             if mark.at_ns <= (shown.until_ns or mark.at_ns)
@@ -142,16 +142,16 @@ def _sentence(scene: Scene, account: Account, started_ns: int, shown: Shown) -> 
     }
     marks = sorted(scene.marks, key=lambda mark: mark.at_ns)
     parts = [f"{totals.received} delivered"] + [f"{count} {words}" for words, count in more.items() if count]
-    told = [
+    sentences = [
         f"Replay of {totals.published} messages, as recorded in {(last_ns - started_ns) / 1e9:.1f} s: "
         f"{', '.join(parts)}."
     ]
-    told += [f"At {(mark.at_ns - started_ns) / 1e9:.2f} s {mark.words}." for mark in marks]
+    sentences += [f"At {(mark.at_ns - started_ns) / 1e9:.2f} s {mark.words}." for mark in marks]
     if shown.every > 1:
-        told.append(f"Shown is one message of {shown.every}.")
+        sentences.append(f"Shown is one message of {shown.every}.")
     if shown.until_ns:
-        told.append(f"Shown are the first {(shown.until_ns - started_ns) / 1e9:.2f} s.")
-    return " ".join(told)
+        sentences.append(f"Shown are the first {(shown.until_ns - started_ns) / 1e9:.2f} s.")
+    return " ".join(sentences)
 
 
 def _corners(box: Box) -> list[float]:

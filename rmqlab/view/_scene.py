@@ -16,13 +16,13 @@ class Mark:
         at_ns: when, by the ledger's clock.
         words: what happened, in a few words, such as `worker-2 crashes`.
         consumer: who ended by it; empty if nobody did.
-        comes: True if this consumer came by it instead.
+        connects: True if this consumer connected by it instead.
     """
 
     at_ns: int
     words: str
     consumer: str = ""
-    comes: bool = False
+    connects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,38 +9,38 @@ import asyncio
 from time import perf_counter
 from typing import Any
 
-from rmqlab.experiments.clients.workload import PREFETCH, Workload
+from rmqlab.experiments.clients.job import PREFETCH, ClientJob
 
 
-def publish_window(workload: Workload) -> float:
+def publish_window(job: ClientJob) -> float:
     """Publisher confirms, a window of publishes awaited together.
 
     `gather` over chunks was as fast as `window` coroutines that publish one message after
     another, and faster than a semaphore around a task a message.
     """
-    return asyncio.run(_publish(workload))
+    return asyncio.run(_publish(job))
 
 
-def consume(workload: Workload) -> float:
+def consume(job: ClientJob) -> float:
     """`queue.consume` with a callback, as fast as its iterator."""
-    return asyncio.run(_consume(workload))
+    return asyncio.run(_consume(job))
 
 
-async def _publish(workload: Workload) -> float:
+async def _publish(job: ClientJob) -> float:
     import aio_pika
 
-    async with await aio_pika.connect(workload.url) as connection:
+    async with await aio_pika.connect(job.url) as connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = channel.default_exchange
-        message = aio_pika.Message(workload.body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        message = aio_pika.Message(job.body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         start_s = perf_counter()
-        for first in range(0, workload.count, workload.window):
-            size = min(workload.window, workload.count - first)
-            await asyncio.gather(*(exchange.publish(message, workload.queue) for _ in range(size)))
+        for first in range(0, job.count, job.window):
+            size = min(job.window, job.count - first)
+            await asyncio.gather(*(exchange.publish(message, job.queue) for _ in range(size)))
         return perf_counter() - start_s
 
 
-async def _consume(workload: Workload) -> float:
+async def _consume(job: ClientJob) -> float:
     import aio_pika
 
     received = 0
@@ -49,15 +49,15 @@ async def _consume(workload: Workload) -> float:
     async def on_message(message: Any) -> None:
         nonlocal received
         received += 1
-        if workload.is_ack_due(received):
+        if job.is_ack_due(received):
             await message.ack(multiple=True)
-        if received == workload.count:
+        if received == job.count:
             done.set()
 
-    async with await aio_pika.connect(workload.url) as connection:
+    async with await aio_pika.connect(job.url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=PREFETCH)
-        queue = await channel.get_queue(workload.queue, ensure=False)
+        queue = await channel.get_queue(job.queue, ensure=False)
         start_s = perf_counter()
         await queue.consume(on_message)
         await done.wait()

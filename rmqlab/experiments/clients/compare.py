@@ -25,14 +25,15 @@ import pandas as pd
 from rmqlab.amqp import Queue, Topology, purge
 from rmqlab.broker import Broker
 from rmqlab.errors import RmqlabError
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
+from rmqlab.experiments.clients.job import ClientJob
 from rmqlab.experiments.clients.processes import process_pool, run_jobs
 from rmqlab.experiments.clients.rmqlab import publish_all
 from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants
-from rmqlab.experiments.clients.workload import Workload
 from rmqlab.measure import provenance
+from rmqlab.measure._bar import bar_of
 
 FIRST_COUNT = 100
 MIN_COUNT = 10  # some for each process
@@ -104,17 +105,17 @@ def compare_clients(
         for number in range(1 + config.rounds)
         for variant in shuffled(variants, len(variants))
     ]
-    workloads: dict[Variant, Workload] = {}
+    jobs: dict[Variant, ClientJob] = {}
     rows = []
     pool = contextlib.nullcontext(executor) if executor else process_pool(config.processes)
     with pool as running, clients_queue(broker) as queue:
-        first = Workload(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
+        first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
         for number, variant in bar_of(turns, "run", progress=True):
             run = partial(run_once, broker, variant, processes=config.processes, executor=running)
             if number == 0:
-                workloads[variant] = _calibrate(run, first, config.seconds)
+                jobs[variant] = _calibrate(run, first, config.seconds)
                 continue
-            seconds = run(workloads[variant])
+            seconds = run(jobs[variant])
             rows.append(
                 {
                     "role": variant.role,
@@ -122,9 +123,9 @@ def compare_clients(
                     "library": variant.library,
                     "version": version("amqp" if variant.library == "py-amqp" else variant.library),
                     "round": number,
-                    "count": workloads[variant].count,
+                    "count": jobs[variant].count,
                     "seconds": seconds,
-                    "rate_msg_s": workloads[variant].count / seconds,
+                    "rate_msg_s": jobs[variant].count / seconds,
                 }
             )
     parameters = {name: getattr(config, name) for name in ("body_bytes", "processes", "window")}
@@ -133,33 +134,33 @@ def compare_clients(
 
 
 def run_once(
-    broker: Broker, variant: Variant, workload: Workload, *, processes: int, executor: Executor
+    broker: Broker, variant: Variant, job: ClientJob, *, processes: int, executor: Executor
 ) -> float:
-    """Let processes share a workload, and return the seconds of the slowest of them."""
-    purge(broker, workload.queue)
+    """Let processes share a job, and return the seconds of the slowest of them."""
+    purge(broker, job.queue)
     if variant.role == "consume":
-        publish_all(workload)  # every message is confirmed, and so in the queue
-    share, rest = divmod(workload.count, processes)
-    parts = [replace(workload, count=share + (number < rest)) for number in range(processes)]
+        publish_all(job)  # every message is confirmed, and so in the queue
+    share, rest = divmod(job.count, processes)
+    parts = [replace(job, count=share + (number < rest)) for number in range(processes)]
     try:
-        jobs = [partial(variant.run, part) for part in parts]
-        seconds = max(run_jobs(jobs, timeout_s=RUN_TIMEOUT_S, executor=executor))
-        expected = workload.count if variant.role == "publish" else 0
-        broker.wait_for_queue(workload.queue, ready=expected, consumers=0, timeout_s=SETTLE_S)
+        calls = [partial(variant.run, part) for part in parts]
+        seconds = max(run_jobs(calls, timeout_s=RUN_TIMEOUT_S, executor=executor))
+        expected = job.count if variant.role == "publish" else 0
+        broker.wait_for_queue(job.queue, ready=expected, consumers=0, timeout_s=SETTLE_S)
     except RmqlabError as error:
         raise ClientError(
-            f"{variant.name} ({variant.role}) failed with {workload.count} messages: {error.problem}. "
+            f"{variant.name} ({variant.role}) failed with {job.count} messages: {error.problem}. "
             "Next: see that the broker is well, or leave this variant out of the configuration"
         ) from error
     return seconds
 
 
-def _calibrate(run: partial[float], workload: Workload, wanted_s: float) -> Workload:
-    """Warm up, and return the workload with as many messages as a run takes."""
+def _calibrate(run: partial[float], job: ClientJob, wanted_s: float) -> ClientJob:
+    """Warm up, and return the job with as many messages as a run takes."""
     for _ in range(CALIBRATIONS):
-        count = next_count(workload.count, run(workload), wanted_s, workload.body_bytes)
-        workload = replace(workload, count=count)
-    return workload
+        count = next_count(job.count, run(job), wanted_s, job.body_bytes)
+        job = replace(job, count=count)
+    return job
 
 
 def next_count(count: int, seconds: float, wanted_s: float, body_bytes: int) -> int:

@@ -12,26 +12,26 @@ from typing import Any
 import pika
 from pika import spec
 
-from rmqlab.experiments.clients.workload import PREFETCH, Unconfirmed, Workload
+from rmqlab.experiments.clients.job import PREFETCH, ClientJob, Unconfirmed
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
 
-def publish_confirm_each(workload: Workload) -> float:
+def publish_confirm_each(job: ClientJob) -> float:
     """BlockingConnection with `confirm_delivery`: each publish waits for its confirm."""
-    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(workload.url))) as connection:
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(job.url))) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        body = workload.body
+        body = job.body
         start_s = perf_counter()
-        for _ in range(workload.count):
-            channel.basic_publish("", workload.queue, body, PERSISTENT)
+        for _ in range(job.count):
+            channel.basic_publish("", job.queue, body, PERSISTENT)
         return perf_counter() - start_s
 
 
-def publish_window(workload: Workload) -> float:
+def publish_window(job: ClientJob) -> float:
     """SelectConnection: a window of messages unconfirmed, refilled as confirms arrive."""
-    body = workload.body
+    body = job.body
     unconfirmed = Unconfirmed()
     published, start_s, end_s = 0, 0.0, 0.0
 
@@ -50,15 +50,15 @@ def publish_window(workload: Workload) -> float:
 
     def refill(channel: Any) -> None:
         nonlocal published
-        while published < workload.count and len(unconfirmed) < workload.window:
-            channel.basic_publish("", workload.queue, body, PERSISTENT)
+        while published < job.count and len(unconfirmed) < job.window:
+            channel.basic_publish("", job.queue, body, PERSISTENT)
             published += 1
             unconfirmed.add(published)
 
     def on_confirm(channel: Any, method: spec.Basic.Ack) -> None:
         nonlocal end_s
         unconfirmed.confirm(method.delivery_tag, method.multiple)
-        if published < workload.count:
+        if published < job.count:
             refill(channel)
         elif not unconfirmed:
             end_s = perf_counter()
@@ -68,11 +68,11 @@ def publish_window(workload: Workload) -> float:
         connection.ioloop.stop()
 
     # An end before its time is found out by the number of messages in the queue.
-    pika.SelectConnection(pika.URLParameters(workload.url), on_open, on_end, on_end).ioloop.start()
+    pika.SelectConnection(pika.URLParameters(job.url), on_open, on_end, on_end).ioloop.start()
     return end_s - start_s
 
 
-def consume(workload: Workload) -> float:
+def consume(job: ClientJob) -> float:
     """BlockingConnection: `basic_consume` with a callback, and `start_consuming`."""
     received = 0
 
@@ -81,15 +81,15 @@ def consume(workload: Workload) -> float:
     ) -> None:
         nonlocal received
         received += 1
-        if workload.is_ack_due(received):
+        if job.is_ack_due(received):
             channel.basic_ack(method.delivery_tag, multiple=True)
-        if received == workload.count:
+        if received == job.count:
             channel.stop_consuming()
 
-    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(workload.url))) as connection:
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(job.url))) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
         start_s = perf_counter()
-        channel.basic_consume(workload.queue, on_message)
+        channel.basic_consume(job.queue, on_message)
         channel.start_consuming()
         return perf_counter() - start_s

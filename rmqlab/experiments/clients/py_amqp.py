@@ -10,61 +10,61 @@ from typing import Any
 
 import pika
 
-from rmqlab.experiments.clients.workload import PREFETCH, Unconfirmed, Workload
+from rmqlab.experiments.clients.job import PREFETCH, ClientJob, Unconfirmed
 
 TIMEOUT_S = 30
 
 
-def publish_confirm_each(workload: Workload) -> float:
+def publish_confirm_each(job: ClientJob) -> float:
     """`confirm_publish=True`: each publish waits for its confirm."""
     import amqp
 
-    with _connect(workload.url, confirm_publish=True) as connection:
+    with _connect(job.url, confirm_publish=True) as connection:
         channel = connection.channel()
-        message = amqp.Message(workload.body, delivery_mode=2)
+        message = amqp.Message(job.body, delivery_mode=2)
         start_s = perf_counter()
-        for _ in range(workload.count):
-            channel.basic_publish(message, routing_key=workload.queue, confirm_timeout=TIMEOUT_S)
+        for _ in range(job.count):
+            channel.basic_publish(message, routing_key=job.queue, confirm_timeout=TIMEOUT_S)
         return perf_counter() - start_s
 
 
-def publish_window(workload: Workload) -> float:
+def publish_window(job: ClientJob) -> float:
     """`confirm_select`, and `drain_events` for the channel's `basic_ack` while the window is full."""
     import amqp
 
     unconfirmed = Unconfirmed()
-    with _connect(workload.url) as connection:
+    with _connect(job.url) as connection:
         channel = connection.channel()
         channel.confirm_select()
         channel.events["basic_ack"].add(unconfirmed.confirm)
-        message = amqp.Message(workload.body, delivery_mode=2)
+        message = amqp.Message(job.body, delivery_mode=2)
         start_s = perf_counter()
-        for tag in range(1, workload.count + 1):
-            while len(unconfirmed) >= workload.window:
+        for tag in range(1, job.count + 1):
+            while len(unconfirmed) >= job.window:
                 connection.drain_events(timeout=TIMEOUT_S)
-            channel.basic_publish(message, routing_key=workload.queue)
+            channel.basic_publish(message, routing_key=job.queue)
             unconfirmed.add(tag)
         while unconfirmed:
             connection.drain_events(timeout=TIMEOUT_S)
         return perf_counter() - start_s
 
 
-def consume(workload: Workload) -> float:
+def consume(job: ClientJob) -> float:
     """`basic_consume` with a callback, and `drain_events`."""
     received = 0
 
     def on_message(message: Any) -> None:
         nonlocal received
         received += 1
-        if workload.is_ack_due(received):
+        if job.is_ack_due(received):
             channel.basic_ack(message.delivery_tag, multiple=True)
 
-    with _connect(workload.url) as connection:
+    with _connect(job.url) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_size=0, prefetch_count=PREFETCH, a_global=False)
         start_s = perf_counter()
-        channel.basic_consume(workload.queue, callback=on_message)
-        while received < workload.count:
+        channel.basic_consume(job.queue, callback=on_message)
+        while received < job.count:
             connection.drain_events(timeout=TIMEOUT_S)
         return perf_counter() - start_s
 

@@ -6,47 +6,45 @@ import itertools
 from time import perf_counter
 
 from rmqlab.amqp import Confirms, Consumer, Publisher, ack_every, confirm_each, confirm_window
-from rmqlab.experiments.clients.workload import ACK_EVERY, PREFETCH, Workload
+from rmqlab.experiments.clients.job import ACK_EVERY, PREFETCH, ClientJob
 
 IDLE_S = 30
 
 
-def publish_confirm_each(workload: Workload) -> float:
+def publish_confirm_each(job: ClientJob) -> float:
     """`publish`, a call a message, each waiting for its confirm."""
-    return _publish_one_by_one(workload, confirm_each())
+    return _publish_one_by_one(job, confirm_each())
 
 
-def publish_window(workload: Workload) -> float:
+def publish_window(job: ClientJob) -> float:
     """`publish`, a call a message, as in a program whose messages come one by one."""
-    return _publish_one_by_one(workload, confirm_window(workload.window))
+    return _publish_one_by_one(job, confirm_window(job.window))
 
 
-def publish_all(workload: Workload) -> float:
+def publish_all(job: ClientJob) -> float:
     """`publish_all`: all messages in one call, so that many are sent together."""
-    confirms = confirm_window(workload.window)
-    with Publisher(workload.url, routing_key=workload.queue, confirms=confirms) as publisher:
-        body = workload.body
+    confirms = confirm_window(job.window)
+    with Publisher(job.url, routing_key=job.queue, confirms=confirms) as publisher:
+        body = job.body
         start_s = perf_counter()
-        publisher.publish_all(itertools.repeat(body, workload.count))
+        publisher.publish_all(itertools.repeat(body, job.count))
         publisher.flush()
         return perf_counter() - start_s
 
 
-def consume(workload: Workload) -> float:
+def consume(job: ClientJob) -> float:
     """`Consumer.run`."""
-    with Consumer(
-        workload.url, workload.queue, ack=ack_every(ACK_EVERY), prefetch_count=PREFETCH
-    ) as consumer:
+    with Consumer(job.url, job.queue, ack=ack_every(ACK_EVERY), prefetch_count=PREFETCH) as consumer:
         start_s = perf_counter()
-        consumer.run(count=workload.count, idle_s=IDLE_S)
+        consumer.run(count=job.count, idle_s=IDLE_S)
         return perf_counter() - start_s
 
 
-def _publish_one_by_one(workload: Workload, confirms: Confirms) -> float:
-    with Publisher(workload.url, routing_key=workload.queue, confirms=confirms) as publisher:
-        body = workload.body
+def _publish_one_by_one(job: ClientJob, confirms: Confirms) -> float:
+    with Publisher(job.url, routing_key=job.queue, confirms=confirms) as publisher:
+        body = job.body
         start_s = perf_counter()
-        for _ in range(workload.count):
+        for _ in range(job.count):
             publisher.publish(body)
         publisher.flush()
         return perf_counter() - start_s

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from rmqlab.errors import RmqlabError
 from rmqlab.experiments.clients import aio_pika, amqpstorm, pika, py_amqp, rmqlab
-from rmqlab.experiments.clients.workload import Workload
+from rmqlab.experiments.clients.job import ClientJob
 
 
 class ClientError(RmqlabError):
@@ -27,15 +27,15 @@ class Variant:
     role: Literal["publish", "consume"]
     name: str
     library: str
-    work: Callable[[Workload], float]
+    work: Callable[[ClientJob], float]
 
-    def run(self, workload: Workload) -> float:
-        """Do a workload, in another process; an error is one line, without the password."""
+    def run(self, job: ClientJob) -> float:
+        """Do a job, in another process; an error is one line, without the password."""
         try:
-            return self.work(workload)
+            return self.work(job)
         except Exception as error:  # of any library: not all of them can be pickled
             line = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
-            password = urlsplit(workload.url).password
+            password = urlsplit(job.url).password
             raise ClientError(line.replace(f":{password}@", ":***@")) from None
 
 

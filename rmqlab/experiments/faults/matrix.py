@@ -17,13 +17,14 @@ import pandas as pd
 
 from rmqlab.broker import OwnBroker
 from rmqlab.broker._own_broker import require_own
-from rmqlab.experiments._config import Config, bar_of
+from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.faults.figures import plot_faults
 from rmqlab.experiments.faults.kinds import FAULTS
 from rmqlab.experiments.faults.trial import run_trial
 from rmqlab.interrupts import deferred
 from rmqlab.measure import provenance
+from rmqlab.measure._bar import bar_of
 
 # For each client: its library, which a module here uses, and how many messages it leaves unconfirmed.
 CLIENTS = {

@@ -6,8 +6,9 @@ import contextlib
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -17,16 +18,19 @@ from rmqlab.broker import Link, Outage, OwnBroker
 from rmqlab.errors import BrokerError
 from rmqlab.experiments.faults.job import Job
 from rmqlab.experiments.faults.kinds import FaultKind
+from rmqlab.interrupts import wait_until
 from rmqlab.measure._account import Account
 from rmqlab.measure._snapshots import Int64s
 
-LOOK_EVERY_S = 0.05
 BEGIN_TIMEOUT_S = 20
 RECOVER_TIMEOUT_S = 30  # from when the broker is back until all is confirmed
 COOLDOWN_S = 0.3  # under load, after the recovery
 QUIET_S = 3  # what is not delivered so long after the last confirm does not come any more
 END_TIMEOUT_S = 5
 NS_PER_S = 1_000_000_000
+
+# Not more often: an account of all messages takes time from the client.
+_until = partial(wait_until, every_s=0.05)
 
 
 def run_trial(
@@ -126,13 +130,3 @@ def recover_s(times_ns: Int64s, outage: Outage) -> float:
     if not len(gaps_ns):
         return math.nan
     return float(gaps_ns.max() if outage.up_ns == outage.down_ns else gaps_ns[0]) / NS_PER_S
-
-
-def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Return True as soon as the condition holds, or False if it does not within the time."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() >= deadline_s:
-            return False
-        time.sleep(LOOK_EVERY_S)
-    return True

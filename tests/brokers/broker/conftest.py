@@ -11,7 +11,8 @@ import pytest
 from foreign_broker import ForeignBroker
 from helpers import OWN, require
 
-from rmqlab.broker import Broker, check_sources, start_broker
+from rmqlab.broker import Broker, start_broker
+from rmqlab.broker._start import check_sources
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def _no_settings(no_settings: None) -> None:
 
 @pytest.fixture(scope="session")
 def started(session_broker: Broker | None) -> Iterator[Callable[[str], Broker]]:
-    """Give one broker of a source for all tests of this folder, started when first needed."""
+    """Yield one broker of a source for all tests of this folder, started when first needed."""
     with contextlib.ExitStack() as stack:
         brokers: dict[str, Broker] = {session_broker.source: session_broker} if session_broker else {}
 

@@ -11,8 +11,9 @@ import pytest
 from helpers import SECRET, assert_one_sentence, run_command
 
 from rmqlab.amqp import Consumer, Publisher, connect
-from rmqlab.broker import Broker, Link, check_sources, start_broker
+from rmqlab.broker import Broker, Link, start_broker
 from rmqlab.broker._source import free_ports
+from rmqlab.broker._start import check_sources
 from rmqlab.errors import RmqlabError
 
 TIME_LIMIT_S = 15

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rmqlab.broker import check_sources
+from rmqlab.broker._start import check_sources
 
 ELSEWHERE = "127.0.0.2"  # also this machine, so that nothing leaves it; the program is told otherwise
 

@@ -12,8 +12,8 @@ from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import ClientsConfig, compare_clients
 from rmqlab.experiments.clients import compare
+from rmqlab.experiments.clients.job import ClientJob
 from rmqlab.experiments.clients.variants import VARIANTS, ClientError, Variant
-from rmqlab.experiments.clients.workload import Workload
 
 Run = Callable[[Variant, int], float]
 
@@ -23,7 +23,7 @@ def run(broker: Broker) -> Iterator[Run]:
     """Run a variant once, in a thread, with so many messages."""
     with compare.clients_queue(broker) as queue, ThreadPoolExecutor(1) as executor:
         yield lambda variant, count: compare.run_once(
-            broker, variant, Workload(broker.url, queue, count, 100, 50), processes=1, executor=executor
+            broker, variant, ClientJob(broker.url, queue, count, 100, 50), processes=1, executor=executor
         )
     with pytest.raises(BrokerError, match="does not exist"):
         broker.wait_for_queue(queue, timeout_s=0)
@@ -44,7 +44,7 @@ def test_every_variant_publishes_or_consumes_every_message(variant: Variant, run
     ids=["loses", "fails"],
 )
 def test_who_fails_or_loses_messages_is_named(
-    work: Callable[[Workload], float], said: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    work: Callable[[ClientJob], float], said: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "SETTLE_S", 0.1)
     with pytest.raises(ClientError, match=said):

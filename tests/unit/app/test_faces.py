@@ -12,8 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 FACES = {
     "rmqlab.broker": """
-        Broker Fault Link Outage OwnBroker QUEUE_METADATA_FLUSH_S check_sources chosen_source
-        start_broker
+        Broker Fault Link Outage OwnBroker QUEUE_METADATA_FLUSH_S start_broker
     """,
     "rmqlab.amqp": """
         Acks Binding Confirms ConnectionEvent ConsumeObserver Consumer Crash Exchange PublishObserver

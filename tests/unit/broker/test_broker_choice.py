@@ -15,12 +15,12 @@ import pytest
 from helpers import eventually
 
 from rmqlab.app import doctor
-from rmqlab.broker import Broker, chosen_source, start_broker
+from rmqlab.broker import Broker, start_broker
 from rmqlab.broker._connection import quiet_pika
 from rmqlab.broker._node import MARK
 from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import free_ports
-from rmqlab.broker._start import own_sources
+from rmqlab.broker._start import chosen_source, own_sources
 from rmqlab.errors import BrokerError, BrokerUnavailableError, FaultError
 
 NO_ENGINE = "unix:///nonexistent.sock"

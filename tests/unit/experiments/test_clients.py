@@ -10,7 +10,7 @@ import pytest
 
 from rmqlab.experiments import plot_clients
 from rmqlab.experiments.clients import compare, variants
-from rmqlab.experiments.clients.workload import Unconfirmed, Workload
+from rmqlab.experiments.clients.job import ClientJob, Unconfirmed
 
 
 def _runs(**ratios: list[float]) -> pd.DataFrame:
@@ -65,16 +65,16 @@ def test_a_confirm_of_several_leaves_what_comes_after_it() -> None:
 
 def test_what_a_library_raises_is_one_line_without_the_password() -> None:
     variant = dataclasses.replace(variants.VARIANTS[0], work=_fail)
-    workload = Workload("amqp://user:password@127.0.0.1:1/", "q", 1, 16, 1)
+    job = ClientJob("amqp://user:password@127.0.0.1:1/", "q", 1, 16, 1)
     with pytest.raises(variants.ClientError) as raised:
-        pickle.loads(pickle.dumps(variant)).run(workload)  # as in another process
+        pickle.loads(pickle.dumps(variant)).run(job)  # as in another process
 
     assert str(raised.value) == "OSError: nobody at amqp://user:***@127.0.0.1:1/"
-    assert "password" not in repr(workload)
+    assert "password" not in repr(job)
 
 
-def _fail(workload: Workload) -> float:
-    raise OSError(f"nobody at {workload.url}\nand more")
+def _fail(job: ClientJob) -> float:
+    raise OSError(f"nobody at {job.url}\nand more")
 
 
 @pytest.mark.parametrize("with_reference", [False, True])

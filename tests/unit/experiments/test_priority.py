@@ -32,14 +32,14 @@ def _compare(*tasks: tuple[str, float, float], designs: tuple[str, ...] = ("one"
 def test_a_wait_goes_from_publishing_to_the_beginning_of_the_work() -> None:
     waits = _compare(*TASKS).frame("waits")
 
-    assert list(waits["wait_ms"].round(6)) == [5, 100, 200, 150, 200]
+    assert list(waits["until_work_ms"].round(6)) == [5, 100, 200, 150, 200]
     assert list(waits["priority"]) == ["high", "normal", "normal", "high", "high"]
 
 
 def test_what_was_published_before_the_workers_began_waits_from_then() -> None:
     waits = _compare(("high", -5, 0.11)).frame("waits")
 
-    assert waits["wait_ms"].item() == pytest.approx(100)
+    assert waits["until_work_ms"].item() == pytest.approx(100)
 
 
 def test_a_task_of_high_priority_is_matched_with_the_normal_one_published_last_before_it() -> None:

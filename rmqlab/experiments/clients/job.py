@@ -9,7 +9,7 @@ ACK_EVERY = 100  # how many messages one acknowledgement covers
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class ClientJob:
     """What one process is to publish or to consume.
 
     Attributes:
