@@ -33,8 +33,8 @@ LONGEST = (
     "A2_break_everything",
     "08_reconnect_after_failures",
     "test_programs_under_faults",
-    "test_faults",
-    "test_fault_matrix",
+    "test_own_broker",
+    "test_break_everything",
     "test_cli",
 )
 
