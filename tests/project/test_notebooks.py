@@ -54,7 +54,7 @@ def _tags(cell: nbformat.NotebookNode) -> set[str]:
 
 
 def _shown(output: nbformat.NotebookNode) -> str:
-    """Give all the text of an output that a reader can see."""
+    """Return all the text of an output that a reader can see."""
     texts = [output.get("text", ""), output.get("evalue", ""), *output.get("traceback", [])]
     texts += [str(data) for kind, data in output.get("data", {}).items() if not kind.startswith("image/")]
     return "\n".join(texts)

@@ -168,7 +168,7 @@ def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("printed", [False, True], ids=["untold", "printed by SIGHUP"])
+@pytest.mark.parametrize("printed", [False, True], ids=["not informed", "printed by SIGHUP"])
 def test_broker_ends_well_when_its_terminal_is_closed(broker: Broker, tmp_path: Path, printed: bool) -> None:
     # The kernel tells the leader of a session only; that may be `make`, which then waits for us.
     ours, theirs = os.openpty()

@@ -32,7 +32,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _look(folder: Path, settings: dict[str, str]) -> dict:
-    """Open the lab in a folder; give what it serves of a lesson."""
+    """Open the lab in a folder; return what it serves of a lesson."""
     command = ("-m", "rmqlab", "lab", "--no-browser", "--port", "0")
     with running(*command, stdin=subprocess.DEVNULL, cwd=folder, **settings) as process:
         shown = read_until(process.stderr, "    http://").split()[-1]
