@@ -135,19 +135,20 @@ def running(
             yield process
         finally:
             limit.cancel()
+            limit.join()
             process.kill()
 
 
-def run_python(*arguments: str, stdin: int = subprocess.DEVNULL, **settings: str) -> tuple[int, str, str]:
-    """Run Python; return its exit code, standard output and standard error."""
-    with running(*arguments, stdin=stdin, **settings) as process:
+def run_python(*arguments: str, stdin: int = subprocess.DEVNULL, **options: Any) -> tuple[int, str, str]:
+    """Run Python with the options of `running`; return its exit code, standard output and standard error."""
+    with running(*arguments, stdin=stdin, **options) as process:
         out, err = process.communicate()
     return process.returncode, out, err
 
 
-def run_command(*arguments: str, **settings: str) -> tuple[int, str, str]:
+def run_command(*arguments: str, **options: Any) -> tuple[int, str, str]:
     """Run `rmqlab`; return its exit code, standard output and standard error."""
-    return run_python("-m", "rmqlab", *arguments, **settings)
+    return run_python("-m", "rmqlab", *arguments, **options)
 
 
 def read_until(stream: IO[str] | None, clue: str) -> str:

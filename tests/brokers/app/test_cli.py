@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import nbformat
 import pytest
-from helpers import SECRET, assert_one_sentence, read_until, run_command, running
+from helpers import SECRET, assert_one_sentence, read_until, run_command, run_python, running
 from jupyter_client import BlockingKernelClient
 from nbformat import v4
 
@@ -262,12 +262,10 @@ def test_a_lab_keeps_the_port_that_it_has_found() -> None:
         socket.create_connection(("127.0.0.1", server.port), 5).close()
         print(server.port != rivals[0].getsockname()[1] and f":{server.port}/" in server.connection_url)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
-    )
+    code, out, err = run_python("-c", program, limit_s=60)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "True\n"
+    assert code == 0, err
+    assert out == "True\n"
 
 
 def test_run_executes_reports_and_rewrites_what_passed(broker: Broker, tmp_path: Path) -> None:
