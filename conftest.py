@@ -1,4 +1,4 @@
-"""Let tests and notebooks have one broker: whatever `RMQLAB_BROKER` and `AMQP_URL` ask for.
+"""One broker for tests and notebooks: whatever `RMQLAB_BROKER` and `AMQP_URL` ask for.
 
 pytest's fixtures do not reach the kernels of notebooks, so the broker is started before
 the first test and its URL handed over in the environment. There, each kernel and each test
@@ -33,8 +33,8 @@ LONGEST = (
     "A2_break_everything",
     "08_reconnect_after_failures",
     "test_programs_under_faults",
-    "test_faults",
-    "test_fault_matrix",
+    "test_own_broker",
+    "test_break_everything",
     "test_cli",
 )
 
@@ -49,7 +49,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Return each kernel sockets in a folder.
+    """Let each kernel have sockets in a folder.
 
     A TCP port that was free when the kernel's start began may be another test's when it is bound.
     """

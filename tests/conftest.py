@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 import hypothesis
 import psutil
 import pytest
-from helpers import SETTINGS, channel_to
+from helpers import QUEUE, SETTINGS, channel_to
 
 from rmqlab import names
 from rmqlab.broker import Broker, start_broker
@@ -36,13 +37,26 @@ def channel(broker: Broker) -> Iterator[Any]:
         yield channel
 
 
+@contextlib.contextmanager
+def _fresh_queue(channel: Any, name: str) -> Iterator[None]:
+    channel.queue_delete(name)
+    channel.queue_declare(name, durable=True)
+    yield
+    channel.queue_delete(name)
+
+
+@pytest.fixture
+def queue(channel: Any) -> Iterator[str]:
+    """A durable queue that is empty, and goes with the test."""
+    with _fresh_queue(channel, QUEUE):
+        yield QUEUE
+
+
 @pytest.fixture
 def tasks(channel: Any) -> Iterator[Any]:
     """A channel of plain pika, and an `engine:tasks` that is empty."""
-    channel.queue_delete(names.TASKS)
-    channel.queue_declare(names.TASKS, durable=True)
-    yield channel
-    channel.queue_delete(names.TASKS)
+    with _fresh_queue(channel, names.TASKS):
+        yield channel
 
 
 @pytest.fixture(scope="module")

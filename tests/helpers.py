@@ -24,6 +24,7 @@ from rmqlab.measure import Ledger
 from rmqlab.measure._header import HEADER
 
 SECRET = "s3cr3t"
+QUEUE = "rmqlab-test"  # of the fixture `queue`
 SETTINGS = ("AMQP_URL", "RMQLAB_BROKER", "RMQLAB_OWN_BROKER", "RMQLAB_MANAGEMENT_URL")
 OWN = ("node", "container")  # the sources that start a broker
 
@@ -92,6 +93,28 @@ def channel_to(broker: Broker | str) -> Iterator[Any]:
             connection.close()
 
 
+class ConsumeRecord:
+    """An observer that works out the outcome of each tag, as the broker would."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[tuple[str, bool]] = []  # message_id, and whether it was redelivered
+        self.open: set[int] = set()
+        self.outcomes: dict[int, str] = {}
+        self.acks = 0
+
+    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
+        self.deliveries.append((properties.message_id, redelivered))
+        assert tag == len(self.deliveries)
+        self.open.add(tag)
+
+    def settled(self, tag: int, multiple: bool, outcome: str) -> None:
+        assert tag in self.open  # else the broker would close the channel
+        self.acks += 1
+        for each in [t for t in self.open if t == tag or (multiple and t < tag)]:
+            self.open.remove(each)
+            self.outcomes[each] = outcome
+
+
 # --- errors -----------------------------------------------------------------------------------
 
 
@@ -136,19 +159,20 @@ def running(
             yield process
         finally:
             limit.cancel()
+            limit.join()
             process.kill()
 
 
-def run_python(*arguments: str, stdin: int = subprocess.DEVNULL, **settings: str) -> tuple[int, str, str]:
-    """Run Python; return its exit code, standard output and standard error."""
-    with running(*arguments, stdin=stdin, **settings) as process:
+def run_python(*arguments: str, stdin: int = subprocess.DEVNULL, **options: Any) -> tuple[int, str, str]:
+    """Run Python with the options of `running`; return its exit code, standard output and standard error."""
+    with running(*arguments, stdin=stdin, **options) as process:
         out, err = process.communicate()
     return process.returncode, out, err
 
 
-def run_command(*arguments: str, **settings: str) -> tuple[int, str, str]:
+def run_command(*arguments: str, **options: Any) -> tuple[int, str, str]:
     """Run `rmqlab`; return its exit code, standard output and standard error."""
-    return run_python("-m", "rmqlab", *arguments, **settings)
+    return run_python("-m", "rmqlab", *arguments, **options)
 
 
 def read_until(stream: IO[str] | None, clue: str) -> str:

@@ -31,7 +31,7 @@ def write_notebook(path: Path, *cells: str | nbformat.NotebookNode) -> None:
 
 @contextlib.contextmanager
 def jupyter_lab(folder: Path, broker: Broker) -> Iterator[str]:
-    """Serve JupyterLab on a folder; give its address, with a token. Its kernels know the broker."""
+    """Serve JupyterLab on a folder; yield its address, with a token. Its kernels know the broker."""
     options = ["--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}", "--ServerApp.port=0"]
     settings = homes(folder) | broker.environment()
     with served("-m", "jupyterlab", *options, **settings) as address:
@@ -40,7 +40,7 @@ def jupyter_lab(folder: Path, broker: Broker) -> Iterator[str]:
 
 @contextlib.contextmanager
 def served(*command: str, **settings: str) -> Iterator[str]:
-    """Run what serves JupyterLab; give its address, with a token."""
+    """Run what serves JupyterLab; yield its address, with a token."""
     with running(*command, limit_s=LIMIT_S, **settings) as server:
         assert server.stderr
         address = ""

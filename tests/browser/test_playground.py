@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pika
 import pytest
 from helpers import eventually
 from jupyter_lab import jupyter_lab, open_notebook, run_cell, write_notebook
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Page
 
 from rmqlab.broker import Broker
 from rmqlab.broker._address import Address
@@ -66,23 +67,20 @@ class Played:
     def close(self) -> None:
         self._management.close()
 
-    def set(self, words: str, value: int) -> None:
-        """Type a number beside a slider."""
-        readout = self._control(words).locator(".widget-readout")
-        readout.click()
+    def put(self, words: str, value: int | str) -> None:
+        """Type a number beside a slider, or choose a word from a list."""
+        label = self.page.get_by_text(words, exact=True)
+        control = self.page.locator(".widget-inline-hbox", has=label).first
+        if isinstance(value, str):
+            control.locator("select").select_option(value)
+            return
+        control.locator(".widget-readout").click()
         self.page.keyboard.press("Control+a")
         self.page.keyboard.type(str(value))
         self.page.keyboard.press("Enter")
 
-    def choose(self, words: str, value: str) -> None:
-        self._control(words).locator("select").select_option(value)
-
     def click(self, words: str) -> None:
         self.page.get_by_role("button", name=words).click()
-
-    def _control(self, words: str) -> Locator:
-        label = self.page.get_by_text(words, exact=True)
-        return self.page.locator(".widget-inline-hbox", has=label).first
 
     def consumers(self) -> list[dict[str, Any]]:
         return self._management.list("consumers")
@@ -159,10 +157,10 @@ def _effect(act: Callable[[], object], is_so: Callable[[], bool], undo: Callable
 
 
 def test_each_control_has_its_effect_on_the_broker(played: Played) -> None:
-    def sees(wanted: Callable[[dict[str, Any]], bool], count: int | None = None) -> Callable[[], bool]:
+    def sees(wanted: Callable[[dict[str, Any]], bool]) -> Callable[[], bool]:
         def look() -> bool:
             found = played.consumers()
-            return bool(found) and all(map(wanted, found)) and count in (None, len(found))
+            return len(found) == 3 and all(map(wanted, found))
 
         return look
 
@@ -171,63 +169,50 @@ def test_each_control_has_its_effect_on_the_broker(played: Played) -> None:
         undo()
         assert eventually(lambda: not is_so())
 
+    for control, value, back, is_so in (
+        ("Workers", 5, 3, lambda: len(played.consumers()) == 5),
+        ("Prefetch (0: all)", 10, 1, sees(lambda each: each["prefetch_count"] == 10)),
+        ("Acknowledge", "automatic", "each", sees(lambda each: not each["ack_required"])),
+        ("Queue", "quorum", "classic", sees(lambda each: each["queue"]["name"] == QUEUES["quorum"])),
+        ("Work, ms a task", 500, 0, played.grows),
+    ):
+        try_(partial(played.put, control, value), is_so, partial(played.put, control, back))
+    played.put("Work, ms a task", 30)  # three workers do 100 a second of these
+    played.put("Tasks a second", 80)
     try_(
-        lambda: played.set("Workers", 5),
-        lambda: len(played.consumers()) == 5,
-        lambda: played.set("Workers", 3),
-    )
-    try_(
-        lambda: played.set("Prefetch (0: all)", 10),
-        sees(lambda each: each["prefetch_count"] == 10, 3),
-        lambda: played.set("Prefetch (0: all)", 1),
-    )
-    try_(
-        lambda: played.choose("Acknowledge", "automatic"),
-        sees(lambda each: not each["ack_required"], 3),
-        lambda: played.choose("Acknowledge", "each"),
-    )
-    try_(
-        lambda: played.choose("Queue", "quorum"),
-        sees(lambda each: each["queue"]["name"] == QUEUES["quorum"], 3),
-        lambda: played.choose("Queue", "classic"),
-    )
-    try_(lambda: played.set("Work, ms a task", 500), played.grows, lambda: played.set("Work, ms a task", 0))
-    played.set("Work, ms a task", 30)  # three workers do 100 a second of these
-    played.set("Tasks a second", 80)
-    try_(
-        lambda: played.choose("Work times", "heavy tail"),
+        lambda: played.put("Work times", "heavy tail"),
         lambda: played.ready() > 3,
-        lambda: (played.choose("Work times", "constant"), played.set("Work, ms a task", 0)),
+        lambda: (played.put("Work times", "constant"), played.put("Work, ms a task", 0)),
     )
-    try_(lambda: played.set("Workers", 0), played.grows, lambda: played.set("Workers", 3))
+    try_(partial(played.put, "Workers", 0), played.grows, partial(played.put, "Workers", 3))
     try_(
-        lambda: (played.set("Workers", 0), played.set("Tasks a second", 0)),
+        lambda: (played.put("Workers", 0), played.put("Tasks a second", 0)),
         lambda: not played.grows(),
-        lambda: played.set("Tasks a second", 80),
+        lambda: played.put("Tasks a second", 80),
     )
-    played.choose("Queue", "priority")
+    played.put("Queue", "priority")
     assert eventually(lambda: played.grows(QUEUES["priority"]))
     _effect(
-        lambda: played.set("High priority, %", 50),
+        lambda: played.put("High priority, %", 50),
         lambda: 1 in played.priorities(),
-        lambda: played.set("High priority, %", 0),
+        lambda: played.put("High priority, %", 0),
     )
-    played.set("Tasks a second", 0)
+    played.put("Tasks a second", 0)
     _effect(
         lambda: played.click("Empty the queue"), lambda: played.ready(QUEUES["priority"]) == 0, lambda: None
     )
 
 
 def test_each_button_has_its_effect_on_the_broker(played: Played) -> None:
-    played.set("Tasks a second", 100)
-    played.set("Work, ms a task", 10)
+    played.put("Tasks a second", 100)
+    played.put("Work, ms a task", 10)
     _effect(
         lambda: played.click("Kill a worker"),
         lambda: len(played.consumers()) == 2,
-        lambda: (played.set("Workers", 3), eventually(lambda: len(played.consumers()) == 3)),
+        lambda: (played.put("Workers", 3), eventually(lambda: len(played.consumers()) == 3)),
     )
-    played.set("Prefetch (0: all)", 50)
-    played.set("Work, ms a task", 100)
+    played.put("Prefetch (0: all)", 50)
+    played.put("Work, ms a task", 100)
     assert eventually(lambda: len(played.consumers()) == 2 and len(played.connections()) >= 4)
     before = set[str]()
 
@@ -239,17 +224,17 @@ def test_each_button_has_its_effect_on_the_broker(played: Played) -> None:
     _effect(drop, lambda: bool(before - played.connections()), lambda: None)
     _effect(lambda: played.click("Freeze the broker"), lambda: not played.answers(), lambda: time.sleep(3))
     assert eventually(played.answers)
-    played.set("Workers", 0)
+    played.put("Workers", 0)
     assert eventually(played.grows)
     _effect(lambda: played.click("Cut the network"), lambda: not played.grows(), lambda: time.sleep(3))
     assert eventually(played.grows)
-    played.set("Tasks a second", 0)
+    played.put("Tasks a second", 0)
     assert eventually(lambda: not played.grows())
     _effect(lambda: played.click("Empty the queue"), lambda: played.ready() == 0, lambda: None)
     _effect(lambda: played.click("Poison a task"), lambda: played.ready() == 1, lambda: None)
-    played.set("Workers", 1)
+    played.put("Workers", 1)
     assert eventually(lambda: any(_redelivered(played)))
-    played.choose("A failed task", "reject")
+    played.put("A failed task", "reject")
     assert eventually(lambda: played.ready() == 0 and not any(_redelivered(played)))
 
 
@@ -261,14 +246,12 @@ def _redelivered(played: Played) -> Iterator[float]:
 
 def test_random_clicks_leave_nothing_behind(played: Played) -> None:
     chance = random.Random(13)
-    sliders = {
-        "Tasks a second": 500,
-        "High priority, %": 100,
-        "Workers": 8,
-        "Prefetch (0: all)": 100,
-        "Work, ms a task": 500,
-    }
-    choices = {
+    values = {
+        "Tasks a second": range(501),
+        "High priority, %": range(101),
+        "Workers": range(9),
+        "Prefetch (0: all)": range(101),
+        "Work, ms a task": range(501),
         "Queue": list(QUEUES),
         "Work times": ["constant", "exponential", "heavy tail"],
         "Acknowledge": ["each", "every 10", "automatic"],
@@ -284,13 +267,9 @@ def test_random_clicks_leave_nothing_behind(played: Played) -> None:
     ]
     end_s = time.monotonic() + CLICKS_S
     while time.monotonic() < end_s:
-        kind = chance.randrange(3)
-        if kind == 0:
-            words = chance.choice(list(sliders))
-            played.set(words, chance.randrange(sliders[words] + 1))
-        elif kind == 1:
-            words = chance.choice(list(choices))
-            played.choose(words, chance.choice(choices[words]))
+        if chance.randrange(3):
+            words = chance.choice(list(values))
+            played.put(words, chance.choice(values[words]))
         else:
             played.click(chance.choice(buttons))
         played.page.wait_for_timeout(chance.randrange(600))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from looking import complaints_of, serious_violations
 from playwright.sync_api import Browser, Page
 
 from rmqlab.broker import Broker
@@ -19,7 +19,6 @@ from rmqlab.measure import ConstantDuration
 TASKS = 1_000
 LEAST_FRAMES_S = 30
 LOOK_S = 2
-SERIOUS = {"serious", "critical"}
 COUNTED = ("published", "confirmed", "received", "redelivered", "acked", "rejected", "requeued", "returned")
 
 
@@ -39,11 +38,8 @@ def page(browser: Browser, run: Result, tmp_path: Path) -> Iterator[Page]:
     html = run.replay().html()
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>A replay</title>'
     path.write_text(f"{head}<main><h1>A run</h1>{html}")
-    complaints: list[str] = []
     page = browser.new_page(viewport={"width": 1000, "height": 900})
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+    complaints = complaints_of(page)
     page.goto(path.as_uri())
     yield page
     page.close()
@@ -104,9 +100,8 @@ def test_it_is_used_with_the_keyboard(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
-    violations = Axe().run(page).response["violations"]
 
-    assert [each["id"] for each in violations if each["impact"] in SERIOUS] == []
+    assert serious_violations(page) == []
 
 
 def test_who_asks_for_no_motion_gets_the_picture_and_its_sentence(

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from looking import complaints_of
 from playwright.sync_api import Browser
 
 from rmqlab.classroom.progress import Course, Progress
@@ -37,9 +38,7 @@ def test_the_page_of_a_room_shows_seats_and_guesses(
     browser: Browser, progress: Progress, scheme: str
 ) -> None:
     page = browser.new_page(color_scheme=scheme)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page, has_server=True)
     with serve_page(progress, "room", port=0) as address:
         page.goto(address)
         page.wait_for_selector("figure")

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from looking import complaints_of, serious_violations
 from playwright.sync_api import Browser, Page
 
 # How a page is shown: color scheme, and width in pixels.
 VIEWS = {"light": ("light", 1400), "dark": ("dark", 1400), "phone": ("light", 390)}
-SERIOUS = {"serious", "critical"}
 PARTS = 4
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 NAMELESS = "Array.from(document.images).filter(i => !i.alt.trim()).map(i => i.src)"
@@ -35,10 +34,7 @@ def _pages(site: Path) -> list[Path]:
 
 
 def test_no_page_has_an_error_asks_another_host_is_too_wide_or_has_a_nameless_image(view, site) -> None:
-    found = []
-    view.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
-    view.on("pageerror", lambda error: found.append(str(error)))
-    view.on("request", lambda asked: found.append(asked.url) if asked.url.startswith("http") else None)
+    found = complaints_of(view)
     for path in _pages(site):
         view.goto(path.as_uri())
         if (wider := view.evaluate(WIDER)) > 0:
@@ -53,14 +49,7 @@ def test_no_page_has_an_error_asks_another_host_is_too_wide_or_has_a_nameless_im
 def test_axe_finds_nothing_serious(view: Page, site: Path, part: int) -> None:
     for path in _pages(site)[part::PARTS]:
         view.goto(path.as_uri())
-        violations = Axe().run(view, options={"preload": False}).response["violations"]
-
-        serious = [
-            f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
-            for each in violations
-            if each["impact"] in SERIOUS
-        ]
-        assert serious == [], path.relative_to(site)
+        assert serious_violations(view, options={"preload": False}) == [], path.relative_to(site)
 
 
 def test_search_finds_the_lesson_on_prefetch(browser: Browser, site: Path) -> None:

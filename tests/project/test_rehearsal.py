@@ -75,7 +75,7 @@ class Kernel:
         return bool(cell.outputs[0].data["text/plain"] == "True")
 
     def interrupt(self, index: int, after_s: float) -> bool:
-        """Run a cell, and interrupt it; return True if that came before its end."""
+        """Run a cell, and interrupt it; return whether that came before its end."""
         timer = threading.Timer(after_s, lambda: asyncio.run(self.client.km.interrupt_kernel()))
         timer.start()
         try:
@@ -96,7 +96,7 @@ class Kernel:
 
 
 def _compared(cell: NotebookNode) -> list[str]:
-    """Return of a cell's outputs what nbval compares."""
+    """Return what nbval compares of a cell's outputs."""
     texts = []
     for output in cell.get("outputs", []):
         data = output.get("data", {})

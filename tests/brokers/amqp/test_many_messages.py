@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+
+from helpers import run_python
 
 MESSAGES = int(os.environ.get("RMQLAB_MESSAGES", "50000"))
 PEAK_MIB = 400
@@ -47,16 +47,9 @@ print(json.dumps(totals | {
 
 
 def test_many_messages_go_through_and_none_is_lost_or_doubled(broker, record_property) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", RUN, str(MESSAGES)],
-        env=os.environ | broker.environment(),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout)
+    code, out, err = run_python("-c", RUN, str(MESSAGES), limit_s=LIMIT_S, **broker.environment())
+    assert code == 0, err
+    found = json.loads(out)
     for what in ("us_per_message", "peak_mib"):
         record_property(what, round(found[what], 1))
 

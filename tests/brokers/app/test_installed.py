@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from helpers import read_until, running
+from helpers import read_until, run_command, running
 
 from rmqlab.broker import Broker
 from rmqlab.course import COURSE
@@ -32,7 +32,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _look(folder: Path, settings: dict[str, str]) -> dict:
-    """Open the lab in a folder; give what it serves of a lesson."""
+    """Open the lab in a folder; return what it serves of a lesson."""
     command = ("-m", "rmqlab", "lab", "--no-browser", "--port", "0")
     with running(*command, stdin=subprocess.DEVNULL, cwd=folder, **settings) as process:
         shown = read_until(process.stderr, "    http://").split()[-1]
@@ -66,8 +66,7 @@ def test_the_lab_gives_a_copy_of_the_lessons_which_its_reader_may_change(
 def test_a_lesson_runs_from_it(broker: Broker, packages: Path, tmp_path: Path) -> None:
     settings = broker.environment() | {"PYTHONPATH": str(packages)}
     lesson = packages / "rmqlab/_course/notebooks/00_start_here.ipynb"
-    with running("-m", "rmqlab", "run", str(lesson), cwd=tmp_path, **settings) as process:
-        out, err = process.communicate(timeout=120)
+    code, out, err = run_command("run", str(lesson), cwd=tmp_path, **settings)
 
-    assert process.returncode == 0, err
+    assert code == 0, err
     assert "Report:" in out

@@ -11,8 +11,7 @@ import pytest
 from foreign_broker import ForeignBroker
 from helpers import OWN, require
 
-from rmqlab.broker import Broker, start_broker
-from rmqlab.broker._start import check_sources
+from rmqlab.broker import Broker, check_sources, start_broker
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +21,7 @@ def _no_settings(no_settings: None) -> None:
 
 @pytest.fixture(scope="session")
 def started(session_broker: Broker | None) -> Iterator[Callable[[str], Broker]]:
-    """Yield one broker of a source for all tests of this folder, started when first needed."""
+    """Yield what returns one broker of a source for all tests here, and starts it when first needed."""
     with contextlib.ExitStack() as stack:
         brokers: dict[str, Broker] = {session_broker.source: session_broker} if session_broker else {}
 
@@ -43,20 +42,20 @@ def host(started: Callable[[str], Broker]) -> Broker:
 
 
 @pytest.fixture
-def site(host: Broker) -> Iterator[ForeignBroker]:
-    with contextlib.closing(ForeignBroker(host)) as site:
-        yield site
+def foreign(host: Broker) -> Iterator[ForeignBroker]:
+    with contextlib.closing(ForeignBroker(host)) as foreign:
+        yield foreign
 
 
 @pytest.fixture
-def as_user(site: ForeignBroker) -> Iterator[ForeignBroker]:
-    """The site, with the settings of a user who has no tag."""
-    with patch.dict(os.environ, site.environment("user")):
-        yield site
+def as_user(foreign: ForeignBroker) -> Iterator[ForeignBroker]:
+    """The same, with the settings of a user who has no tag."""
+    with patch.dict(os.environ, foreign.environment("user")):
+        yield foreign
 
 
 @pytest.fixture
-def as_administrator(site: ForeignBroker) -> Iterator[ForeignBroker]:
-    """The site, with the settings of a user who may do everything."""
-    with patch.dict(os.environ, site.environment("administrator")):
-        yield site
+def as_administrator(foreign: ForeignBroker) -> Iterator[ForeignBroker]:
+    """The same, with the settings of a user who may do everything."""
+    with patch.dict(os.environ, foreign.environment("administrator")):
+        yield foreign

@@ -181,9 +181,11 @@ def test_a_wrong_management_url(
     assert not check_sources()["external"].usable
 
 
-@pytest.mark.parametrize("way", ["connect", "publisher", "consumer"])
+@pytest.mark.parametrize("way", ["AMQP_URL", "connect", "publisher", "consumer"])
 @pytest.mark.parametrize("case", ["password", "empty password", "virtual host"])
-def test_what_the_broker_refuses(broker: Broker, way: str, case: str) -> None:
+def test_what_the_broker_refuses(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, way: str, case: str
+) -> None:
     start, _, end = broker.url.partition(f":{broker.parameters.credentials.password}@")
     url, clue = {
         "password": (f"{start}:{SECRET}@{end}", "refuses user"),
@@ -191,8 +193,9 @@ def test_what_the_broker_refuses(broker: Broker, way: str, case: str) -> None:
         "virtual host": (broker.url.rpartition("/")[0] + "/nowhere", "has no virtual host 'nowhere'"),
     }[case]
 
-    message = _assert_refuses(lambda: WAYS[way](url), clue)
-    assert f"the URL given to {way}" in message
+    monkeypatch.setenv("AMQP_URL", url)
+    message = _assert_refuses(lambda: WAYS[way](url) if way in WAYS else start_broker(), clue)
+    assert (f"the URL given to {way}" if way in WAYS else way) in message
     assert broker.parameters.credentials.password not in message
 
 
@@ -200,6 +203,8 @@ def test_what_the_broker_refuses(broker: Broker, way: str, case: str) -> None:
     ("arguments", "url", "clue"),
     [
         (["run", "notebooks/00_start_here.ipynb"], f"{URL}?password={SECRET}", "the option password"),
+        (["nonsense"], "", "nonsense"),
+        (["run", "--nonsense"], "", "--nonsense"),
         (["lab", "--port", "99999"], "", "--port"),
         (["run", "--output"], "", "--output"),
     ],

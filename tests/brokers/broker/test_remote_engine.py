@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
+from helpers import run_python
 
 from rmqlab.broker._start import check_sources
 
@@ -41,8 +40,10 @@ PROGRAM = """if True:
 
 
 @pytest.fixture
-def engine() -> Iterator[str]:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The engine's socket over TCP."""
+    for name in [each for each in os.environ if each.startswith("TESTCONTAINERS_")]:
+        monkeypatch.delenv(name)
     place = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if not place.startswith("unix://") or not check_sources()["container"].usable:
         pytest.skip("no container engine answers at a socket of this machine")
@@ -73,18 +74,9 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
 
 
 def _start(engine: str, target: str) -> dict[str, object]:
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("TESTCONTAINERS_")}
-    settings |= {"DOCKER_HOST": engine}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, target],
-        env=settings,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
+    code, out, err = run_python("-c", PROGRAM, target, limit_s=180, DOCKER_HOST=engine)
+    assert code == 0, err
+    found: dict[str, object] = json.loads(out)
     return found
 
 

@@ -26,7 +26,7 @@ import nbformat
 import pika
 import pytest
 from foreign_broker import METHODS, SHARED, ForeignBroker
-from helpers import channel_to, eventually, read_until, running
+from helpers import channel_to, eventually, read_until, run_command, running
 from nbformat import v4
 from pika.channel import Channel
 
@@ -105,15 +105,15 @@ while not pathlib.Path("go").exists() and time.monotonic() < deadline_s:
     ],
 )
 def test_what_others_have_stays_and_what_labs_made_goes(
-    site: ForeignBroker, tmp_path: Path, who: str, commands: list[str], end: str
+    foreign: ForeignBroker, tmp_path: Path, who: str, commands: list[str], end: str
 ) -> None:
     if who == "administrator":  # a user's lab does not start where its names are taken
-        site.furnish()
-    before = site.definitions()
+        foreign.furnish()
+    before = foreign.definitions()
 
-    _run_and_end(site, who, commands, end, tmp_path)
+    _run_and_end(foreign, who, commands, end, tmp_path)
 
-    assert eventually(lambda: site.definitions() == before)
+    assert eventually(lambda: foreign.definitions() == before)
 
 
 def _arguments(command: str, folder: Path) -> list[str]:
@@ -124,21 +124,21 @@ def _arguments(command: str, folder: Path) -> list[str]:
     }[command]
 
 
-def _run_and_end(site: ForeignBroker, who: str, commands: list[str], end: str, folder: Path) -> None:
+def _run_and_end(foreign: ForeignBroker, who: str, commands: list[str], end: str, folder: Path) -> None:
     """Run labs side by side, see that what they make is there, and end them."""
-    settings = site.environment(who) | {"JUPYTER_RUNTIME_DIR": str(folder)}
+    settings = foreign.environment(who) | {"JUPYTER_RUNTIME_DIR": str(folder)}
     _write_lesson(folder / "lesson.ipynb")
     with contextlib.ExitStack() as stack:
         labs = {}
         for command in commands:
-            before = site.definitions()
+            before = foreign.definitions()
             labs[command] = stack.enter_context(_process(*_arguments(command, folder), **settings))
             if command == "run":
                 assert eventually((folder / "ready").exists, seconds=60)
             else:
                 read_until(labs[command].stdout, "ready" if command == "start_broker" else "    http://")
             if not (command == "lab" and who == "user"):  # only its kernels make something there
-                assert site.definitions() != before
+                assert foreign.definitions() != before
         if end == "stopped":
             (folder / "go").touch()
         for command, lab in labs.items():
@@ -152,14 +152,15 @@ def _run_and_end(site: ForeignBroker, who: str, commands: list[str], end: str, f
 
 
 def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(
-    site: ForeignBroker, tmp_path: Path
+    foreign: ForeignBroker, tmp_path: Path
 ) -> None:
-    site.furnish()
-    before = site.definitions()
+    foreign.furnish()
+    before = foreign.definitions()
     _write_lesson(tmp_path / "lesson.ipynb")
     with contextlib.ExitStack() as stack:
+        settings = foreign.environment("user")
         labs = {
-            command: stack.enter_context(_process(*_arguments(command, tmp_path), **site.environment("user")))
+            command: stack.enter_context(_process(*_arguments(command, tmp_path), **settings))
             for command in ("lab", "run", "start_broker")
         }
         shown = {command: lab.communicate()[0] for command, lab in labs.items()}
@@ -168,7 +169,7 @@ def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(
         assert lab.returncode == 1
         assert f"'shared' already has an exchange '{names.EVENTS}'" in shown[command]
         assert ("Traceback" in shown[command]) == (command == "start_broker")
-    assert site.definitions() == before
+    assert foreign.definitions() == before
 
 
 @pytest.mark.parametrize("kind", ["queue", "exclusive queue", "exchange"])
@@ -202,7 +203,7 @@ def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: ForeignBrok
 # --- what the lab makes, and what others make meanwhile ---------------------------------
 
 
-def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(site: ForeignBroker) -> None:
+def test_a_lab_that_is_killed_while_it_makes_something_leaves_nothing(foreign: ForeignBroker) -> None:
     dying = f"""
 import os
 from rmqlab.broker import _claims
@@ -214,20 +215,20 @@ def make_and_die(*arguments, **settings):
 
 _claims.make = make_and_die
 {OWNER}"""
-    with _process("-c", dying, **site.environment("user")) as process:
+    with _process("-c", dying, **foreign.environment("user")) as process:
         process.communicate(timeout=30)
 
     assert process.returncode == -signal.SIGKILL
-    assert eventually(lambda: site.names() == set())
+    assert eventually(lambda: foreign.names() == set())
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(
-    site: ForeignBroker, end: str
+    foreign: ForeignBroker, end: str
 ) -> None:
-    with _process("-c", OWNER, **site.environment("user")) as process:
+    with _process("-c", OWNER, **foreign.environment("user")) as process:
         read_until(process.stdout, "ready")
-        with site.stranger() as channel:
+        with foreign.stranger() as channel:
             channel.exchange_declare(names.ROUTING, "direct", durable=True)
             channel.queue_declare("engine:unrouted", durable=True)
             channel.queue_declare("theirs", durable=True)
@@ -237,11 +238,11 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(
         shown, _ = process.communicate(timeout=60)
 
     theirs = {names.ROUTING, "engine:unrouted", "theirs", names.EVENTS}
-    assert eventually(lambda: site.names() == theirs)
+    assert eventually(lambda: foreign.names() == theirs)
     if end == "stopped":
         assert f"left as it is: exchange '{names.EVENTS}'" in shown
     else:  # the reaper has not given up before
-        assert not eventually(lambda: site.names() != theirs, seconds=_claims.IN_USE_TIMEOUT_S + 1)
+        assert not eventually(lambda: foreign.names() != theirs, seconds=_claims.IN_USE_TIMEOUT_S + 1)
 
 
 @pytest.mark.parametrize(
@@ -431,10 +432,10 @@ with start_broker() as broker:
 """
 
 
-def test_of_two_labs_exactly_one_makes_each_name(site: ForeignBroker) -> None:
+def test_of_two_labs_exactly_one_makes_each_name(foreign: ForeignBroker) -> None:
     won = []
     with contextlib.ExitStack() as stack:
-        settings = site.environment("user")
+        settings = foreign.environment("user")
         labs = [stack.enter_context(_process("-c", RACER, **settings)) for _ in range(2)]
         for lab in labs:
             read_until(lab.stdout, "ready")
@@ -443,12 +444,12 @@ def test_of_two_labs_exactly_one_makes_each_name(site: ForeignBroker) -> None:
             lab.stdin.flush()
         won = [set(lab.stdout.readline().split()) for lab in labs]
         labs[0].communicate(timeout=60)
-        left = {name.removeprefix("race-") for name in site.names()}
+        left = {name.removeprefix("race-") for name in foreign.names()}
         labs[1].communicate(timeout=60)
 
     assert sorted([*won[0], *won[1]]) == sorted(map(str, range(10)))
     assert left == won[1]
-    assert site.names() == set()
+    assert foreign.names() == set()
 
 
 def test_threads_declare_at_the_same_time(lab: Broker, as_user: ForeignBroker) -> None:
@@ -503,26 +504,26 @@ FORKING = OWNER.replace(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_leaves_the_labs_things_alone(site: ForeignBroker) -> None:
+def test_a_forked_child_leaves_the_labs_things_alone(foreign: ForeignBroker) -> None:
     declare = 'pika.BlockingConnection(broker.parameters).channel().queue_declare("child", durable=True)'
     program = FORKING.format(declare, "os.waitpid(child, 0)")
-    with _process("-c", program, **site.environment("user")) as process:
+    with _process("-c", program, **foreign.environment("user")) as process:
         read_until(process.stdout, "ready")
-        assert {names.TASKS, names.EVENTS, "child"} <= site.names()
+        assert {names.TASKS, names.EVENTS, "child"} <= foreign.names()
         process.communicate(timeout=60)
 
     assert process.returncode == 0
-    assert site.names() == {"child"}
+    assert foreign.names() == {"child"}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(site: ForeignBroker) -> None:
-    with _process("-c", FORKING.format("time.sleep(30)", ""), **site.environment("user")) as process:
+def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(foreign: ForeignBroker) -> None:
+    with _process("-c", FORKING.format("time.sleep(30)", ""), **foreign.environment("user")) as process:
         child = int(process.stdout.readline())
         read_until(process.stdout, "ready")
         process.kill()
         try:
-            assert eventually(lambda: names.TASKS not in site.names())
+            assert eventually(lambda: names.TASKS not in foreign.names())
         finally:
             os.kill(child, signal.SIGKILL)
 
@@ -537,12 +538,13 @@ def test_a_shared_virtual_host_is_said(lab: Broker) -> None:
 
 
 @pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])
-def test_the_command_says_that_the_virtual_host_is_shared(site: ForeignBroker, who: str, says: bool) -> None:
-    with _process("-m", "rmqlab", "broker", sys.executable, "-c", "", **site.environment(who)) as process:
-        shown, _ = process.communicate()
+def test_the_command_says_that_the_virtual_host_is_shared(
+    foreign: ForeignBroker, who: str, says: bool
+) -> None:
+    code, out, err = run_command("broker", sys.executable, "-c", "", **foreign.environment(who))
 
-    assert process.returncode == 0
-    assert ("The virtual host 'shared' is shared with others." in shown) == says
+    assert code == 0
+    assert ("The virtual host 'shared' is shared with others." in out + err) == says
 
 
 @pytest.mark.parametrize("case", ["no tag", "management", "an administrator without an API"])

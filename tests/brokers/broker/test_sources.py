@@ -181,14 +181,14 @@ def test_a_broker_that_is_gone_at_the_end_is_a_warning(caplog, what: str) -> Non
     assert "s3cr3t" not in caplog.text
 
 
-def test_an_owner_that_exits_without_stop_leaves_nothing(site) -> None:
-    before = site.virtual_hosts()
+def test_an_owner_that_exits_without_stop_leaves_nothing(foreign) -> None:
+    before = foreign.virtual_hosts()
     stay = "    broker.__class__.__exit__ = lambda *_: None\n"
-    with _owner("external", stay, **site.environment("administrator")) as process:
+    with _owner("external", stay, **foreign.environment("administrator")) as process:
         process.communicate(timeout=30)
 
     assert process.returncode == 0
-    assert site.virtual_hosts() == before  # at once: its own doing, not the reaper's
+    assert foreign.virtual_hosts() == before  # at once: its own doing, not the reaper's
 
 
 def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_reaper(as_administrator, monkeypatch) -> None:
@@ -205,15 +205,15 @@ def test_an_interrupt_while_it_stops_leaves_the_rest_to_the_reaper(as_administra
     assert eventually(lambda: as_administrator.virtual_hosts() == before)
 
 
-def test_a_killed_owners_reaper_deletes_nothing_of_the_lab_after_it(site) -> None:
-    with _owner("external", DECLARE, **site.environment("user")) as process:
+def test_a_killed_owners_reaper_deletes_nothing_of_the_lab_after_it(foreign) -> None:
+    with _owner("external", DECLARE, **foreign.environment("user")) as process:
         reaper = psutil.Process(int(process.stdout.readline()))
         read_until(process.stdout, "declared")
         process.kill()
-    assert eventually(lambda: names.TASKS not in site.names())
-    with site.stranger() as channel:
+    assert eventually(lambda: names.TASKS not in foreign.names())
+    with foreign.stranger() as channel:
         channel.queue_declare(names.TASKS, durable=True)  # the next lab, in the same virtual host
 
     psutil.wait_procs([reaper], timeout=15)
     assert not reaper.is_running()
-    assert site.names() == {names.TASKS}
+    assert foreign.names() == {names.TASKS}

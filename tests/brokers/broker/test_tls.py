@@ -226,12 +226,12 @@ def test_a_message_goes_there_and_back(server: Server) -> None:
     assert bodies == [b"hello"]
 
 
-@pytest.mark.parametrize("is_told", [True, False], ids=["management URL told", "guessed"])
+@pytest.mark.parametrize("is_given", [True, False], ids=["management URL given", "guessed"])
 def test_the_management_api_is_reached_with_the_certificates_of_the_url(
-    server: Server, external, monkeypatch, is_told: bool
+    server: Server, external, monkeypatch, is_given: bool
 ) -> None:
     monkeypatch.setitem(_external.MANAGEMENT_PORTS, "amqps", ("https", server.ports["https"]))
-    external(server.url(), server.management_url if is_told else "")
+    external(server.url(), server.management_url if is_given else "")
 
     with start_broker() as broker:
         assert broker.management_url == server.management_url
@@ -308,7 +308,7 @@ def test_a_wrong_ca_is_one_sentence_of_the_command_too(server: Server) -> None:
     _assert_one_sentence(err.strip(), "is not accepted .*certificate", "as ca_certs", server.password)
 
 
-def test_a_management_api_with_another_certificate_is_told(node: Server, external) -> None:
+def test_a_management_api_with_another_certificate_is_given(node: Server, external) -> None:
     external(node.url(), f"https://127.0.0.1:{node.ports['other host']}")
 
     with pytest.raises(ManagementError) as caught:

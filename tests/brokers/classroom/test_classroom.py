@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +15,10 @@ from urllib.request import urlopen
 
 import pika
 import pytest
-from helpers import assert_one_sentence, channel_to, eventually, run_command, running
+from helpers import assert_one_sentence, channel_to, eventually, run_command, run_python
 from pika import exceptions as amqp_errors
 
-from rmqlab.app import cli
-from rmqlab.broker import OwnBroker, start_broker
+from rmqlab.broker import OwnBroker
 from rmqlab.broker._management import Management
 from rmqlab.classroom.room import Limits, Room, Seat
 from rmqlab.classroom.screen import serve
@@ -45,23 +44,16 @@ with start_broker() as broker, pika.BlockingConnection(broker.parameters) as con
 """
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[OwnBroker]:
-    """A broker for rooms alone: its definitions are compared."""
-    with start_broker(own=True) as broker:
-        yield broker
-
-
 @pytest.fixture
-def room(host: OwnBroker, no_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
+def room(own_broker: OwnBroker, no_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     """A room that is not open yet, and as good as never been there afterwards."""
-    for name, value in host.environment().items():
+    for name, value in own_broker.environment().items():
         monkeypatch.setenv(name, value)
-    before = _definitions(host)
+    before = _definitions(own_broker)
     room = Room("test")
     yield room
     room.end()
-    assert _definitions(host) == before
+    assert _definitions(own_broker) == before
 
 
 def _definitions(host: OwnBroker) -> Any:
@@ -70,18 +62,17 @@ def _definitions(host: OwnBroker) -> Any:
     return {kind: each for kind, each in found.items() if isinstance(each, list)}
 
 
-def _settings(host: OwnBroker, seat: Seat) -> dict[str, str]:
+def _settings(own_broker: OwnBroker, seat: Seat) -> dict[str, str]:
     own = {"AMQP_URL": seat.url, "RMQLAB_CLASSROOM": seat.room}
-    return host.environment() | own
+    return own_broker.environment() | own
 
 
-def test_seats_at_work_do_not_meet(host: OwnBroker, room: Room) -> None:
+def test_seats_at_work_do_not_meet(own_broker: OwnBroker, room: Room) -> None:
     seats = room.open(SEATS, Limits())
 
     def learn(seat: Seat) -> str:
-        with running("-c", LEARNER, seat.name, **_settings(host, seat)) as process:
-            out, err = process.communicate(timeout=100)
-        assert process.returncode == 0, err
+        code, out, err = run_python("-c", LEARNER, seat.name, **_settings(own_broker, seat))
+        assert code == 0, err
         return out.strip()
 
     with ThreadPoolExecutor(SEATS) as pool:
@@ -124,13 +115,13 @@ def test_a_seat_sees_its_own_virtual_host_alone(room: Room) -> None:
             channel.basic_get("progress")  # reports are to be read by the teacher alone
 
 
-def test_the_page_shows_how_far_a_seat_is(host: OwnBroker, room: Room, tmp_path: Path) -> None:
+def test_the_page_shows_how_far_a_seat_is(own_broker: OwnBroker, room: Room, tmp_path: Path) -> None:
     [seat] = room.open(1, Limits())
     with serve(room, port=0) as address:
-        command = ("-m", "rmqlab", "run", "--output", str(tmp_path), str(LESSON))
-        with running(*command, **_settings(host, seat)) as process:
-            _, err = process.communicate(timeout=110)
-        assert process.returncode == 0, err
+        code, _, err = run_command(
+            "run", "--output", str(tmp_path), str(LESSON), **_settings(own_broker, seat)
+        )
+        assert code == 0, err
 
         def shown() -> dict[str, int]:
             with urlopen(f"{address}progress", timeout=10) as answer:
@@ -139,10 +130,10 @@ def test_the_page_shows_how_far_a_seat_is(host: OwnBroker, room: Room, tmp_path:
         assert eventually(lambda: shown() == {"00": 100})
 
 
-@pytest.mark.parametrize("kind", ["virtual host", "user"])
-def test_what_has_a_seats_name_is_left_alone(host: OwnBroker, room: Room, kind: str) -> None:
-    path = {"virtual host": "/vhosts/rmqlab-test-02", "user": "/users/rmqlab-test-02"}[kind]
-    with Management(host.management_url or "", host.address) as management:
+@pytest.mark.parametrize("kind", ["virtual own_broker", "user"])
+def test_what_has_a_seats_name_is_left_alone(own_broker: OwnBroker, room: Room, kind: str) -> None:
+    path = {"virtual own_broker": "/vhosts/rmqlab-test-02", "user": "/users/rmqlab-test-02"}[kind]
+    with Management(own_broker.management_url or "", own_broker.address) as management:
         management.call("PUT", path, {"password": "x", "tags": ""} if kind == "user" else {})
         try:
             with pytest.raises(ClassroomError) as error:
@@ -168,15 +159,8 @@ def test_a_room_that_cannot_be_made_whole_is_not_made(room: Room, monkeypatch: p
     assert not room.seats()
 
 
-def test_the_command_makes_a_room_and_ends_it(host: OwnBroker, room: Room, tmp_path: Path) -> None:
-    settings = host.environment()
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        command = ("-m", "rmqlab", "classroom", *arguments)
-        with running(*command, stdin=subprocess.DEVNULL, cwd=tmp_path, **settings) as process:
-            out, err = process.communicate()
-        return process.returncode, out, err
-
+def test_the_command_makes_a_room_and_ends_it(own_broker: OwnBroker, room: Room, tmp_path: Path) -> None:
+    run = functools.partial(run_command, "classroom", cwd=tmp_path, **own_broker.environment())
     code, out, err = run("2", "--room", "test", "--host", "broker.example")
     assert code == 0, err
     page, table = tmp_path / "classroom-test.html", tmp_path / "classroom-test.csv"
@@ -193,12 +177,13 @@ def test_the_command_makes_a_room_and_ends_it(host: OwnBroker, room: Room, tmp_p
 
 
 def test_seats_whose_cards_cannot_be_written_are_taken_away(
-    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_broker: OwnBroker, room: Room, tmp_path: Path
 ) -> None:
     (tmp_path / "classroom-test.html").mkdir()  # in the way
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ClassroomError, match="cards cannot be written"):
-        cli._open_room(room, 2, Limits(), "")
+    code, _, err = run_command("classroom", "2", "--room", "test", cwd=tmp_path, **own_broker.environment())
+
+    assert code == 1
+    assert "cards cannot be written" in err
     assert not room.seats()
 
 
@@ -213,9 +198,9 @@ def test_seats_whose_cards_cannot_be_written_are_taken_away(
     ],
 )
 def test_a_room_that_cannot_be_is_one_sentence(
-    host: OwnBroker, arguments: list[str], settings: dict[str, str], clue: str
+    own_broker: OwnBroker, arguments: list[str], settings: dict[str, str], clue: str
 ) -> None:
-    code, _, err = run_command("classroom", *arguments, **(host.environment() | settings))
+    code, _, err = run_command("classroom", *arguments, **(own_broker.environment() | settings))
 
     assert code == 1
     assert_one_sentence(err.removeprefix("rmqlab: "), clue)

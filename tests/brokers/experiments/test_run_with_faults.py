@@ -1,4 +1,4 @@
-"""What an engine goes through when its broker is really broken, as in lesson 06."""
+"""What an engine goes through when its broker is really broken, as in lesson 08."""
 
 from __future__ import annotations
 

@@ -5,54 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pika
 import pytest
+from helpers import QUEUE, ConsumeRecord
 
 from rmqlab.amqp import Consumer, ack_each, ack_every, auto_ack
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, RejectError
 
-QUEUE = "rmqlab-test-consume"
 WAIT_S = 20  # for an event that is under way; never waited out when all is well
 
 
-class Record:
-    """An observer that works out the outcome of each tag, as the broker would."""
-
-    def __init__(self) -> None:
-        self.flags: list[bool] = []
-        self.open: set[int] = set()
-        self.outcomes: dict[int, str] = {}
-        self.acks = 0
-
-    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
-        assert tag == len(self.flags) + 1
-        self.flags.append(redelivered)
-        self.open.add(tag)
-
-    def settled(self, tag: int, multiple: bool, outcome: str) -> None:
-        assert tag in self.open  # else the broker would close the channel
-        self.acks += 1
-        for each in [t for t in self.open if t == tag or (multiple and t < tag)]:
-            self.open.remove(each)
-            self.outcomes[each] = outcome
-
-
 @pytest.fixture
-def fill(channel) -> Iterator[Callable[[int], list[bytes]]]:
-    channel.queue_delete(QUEUE)
-    channel.queue_declare(QUEUE, durable=True)
-
+def fill(channel, queue: str) -> Callable[[int], list[bytes]]:
     def fill(count: int) -> list[bytes]:
         bodies = [str(number).encode() for number in range(count)]
         for body in bodies:
-            channel.basic_publish("", QUEUE, body)
+            channel.basic_publish("", queue, body)
         return bodies
 
-    yield fill
-    channel.queue_delete(QUEUE)
+    return fill
 
 
 def _left(broker: Broker, count: int) -> None:
@@ -67,7 +40,7 @@ def _left(broker: Broker, count: int) -> None:
 )
 def test_every_message_is_taken_once_and_in_order(broker, fill, ack, prefetch_count, threaded) -> None:
     bodies = fill(50)
-    record = Record()
+    record = ConsumeRecord()
     taken: list[bytes] = []
     with Consumer(
         broker,
@@ -103,7 +76,7 @@ def test_a_count_leaves_the_rest_and_a_second_run_goes_on(broker, fill) -> None:
 @pytest.mark.parametrize("threaded", [False, True])
 def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, caplog, threaded) -> None:
     fill(20)
-    record = Record()
+    record = ConsumeRecord()
 
     def work(_method, _properties, body: bytes) -> None:
         if body in (b"3", b"9"):
@@ -136,10 +109,10 @@ def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, capl
 
 def test_a_few_messages_are_acknowledged_though_more_would_be_needed(broker, fill) -> None:
     fill(3)
-    record = Record()
+    record = ConsumeRecord()
 
     def stop_when_settled(tag: int, multiple: bool, outcome: str) -> None:
-        Record.settled(record, tag, multiple, outcome)
+        ConsumeRecord.settled(record, tag, multiple, outcome)
         consumer.stop()
 
     record.settled = stop_when_settled

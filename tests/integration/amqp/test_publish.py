@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pika
 import psutil
@@ -54,15 +53,6 @@ class Record:
         for number in range(first, last + 1):
             assert number not in self.settled
             self.settled[number] = how
-
-
-@pytest.fixture
-def queue(channel) -> Iterator[str]:
-    name = "rmqlab-test-publish"
-    channel.queue_delete(name)
-    channel.queue_declare(name, durable=True)
-    yield name
-    channel.queue_delete(name)
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pika
 import pytest
-from helpers import eventually, take_all
+from helpers import QUEUE, eventually, take_all
 
 from rmqlab.amqp import (
     ConnectionEvent,
@@ -31,8 +31,9 @@ from rmqlab.errors import (
 )
 from rmqlab.measure import Ledger
 
+pytestmark = pytest.mark.usefixtures("queue")
+
 WAIT_S = 20  # for an event that is under way; never waited out when all is well
-QUEUE = "recover"
 TOPOLOGY = Topology(queues=(Queue(name=QUEUE),))
 
 
@@ -80,12 +81,6 @@ def recovery(events: Events) -> Recovery:
 @pytest.fixture(autouse=True)
 def hosts_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.shuffle", lambda _: None)
-
-
-@pytest.fixture(autouse=True)
-def queue(broker) -> None:
-    TOPOLOGY.delete(broker)
-    TOPOLOGY.declare(broker)
 
 
 @pytest.fixture

@@ -168,6 +168,6 @@ def test_without_management_a_queue_that_is_not_there_is_no_row(without_manageme
 
 
 @pytest.mark.parametrize("frame", [_frames.connections, _frames.consumers])
-def test_without_management_connections_and_consumers_cannot_be_told(frame, without_management) -> None:
+def test_without_management_connections_and_consumers_cannot_be_listed(frame, without_management) -> None:
     with pytest.raises(ManagementError, match=r"no management API.*Next: .*RMQLAB_MANAGEMENT_URL"):
         frame(without_management)

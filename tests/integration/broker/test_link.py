@@ -30,11 +30,6 @@ def _round_trip_s(channel: BlockingChannel) -> float:
     return min(times_s)
 
 
-def test_a_round_trip_takes_twice_the_delay_longer(broker: Broker) -> None:
-    with Link(broker, delay_ms=DELAY_MS) as link, channel_to(link.url) as channel:
-        assert ROUND_TRIP_S <= _round_trip_s(channel) < 10 * ROUND_TRIP_S
-
-
 def test_without_a_delay_a_link_is_no_distance(broker: Broker) -> None:
     with Link(broker) as link, channel_to(link.url) as channel:
         assert _round_trip_s(channel) < ROUND_TRIP_S / 2
@@ -49,7 +44,9 @@ def test_a_large_body_passes_intact_both_ways(broker: Broker) -> None:
         assert take_all(channel, queue) == [body]
 
 
-def test_two_connections_do_not_hold_up_each_other(broker: Broker) -> None:
+def test_a_round_trip_takes_twice_the_delay_and_two_connections_do_not_hold_up_each_other(
+    broker: Broker,
+) -> None:
     with (
         Link(broker, delay_ms=DELAY_MS) as link,
         channel_to(link.url) as one,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-import pika
 import pytest
+from helpers import ConsumeRecord
 
 from rmqlab import names
 from rmqlab.engine import EngineAPI, EngineWorker, Task
@@ -13,23 +13,9 @@ from rmqlab.engine import EngineAPI, EngineWorker, Task
 TASK = Task("engine-123", "process", {"param": "value"})
 
 
-class Record:
-    """An observer that keeps what it receives."""
-
-    def __init__(self) -> None:
-        self.deliveries: list[tuple[str, bool]] = []
-        self.outcomes: list[str] = []
-
-    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
-        self.deliveries.append((properties.message_id, redelivered))
-
-    def settled(self, tag: int, multiple: bool, outcome: str) -> None:
-        self.outcomes.append(outcome)
-
-
 @pytest.fixture
-def record() -> Record:
-    return Record()
+def record() -> ConsumeRecord:
+    return ConsumeRecord()
 
 
 def _ready(channel) -> int:
@@ -58,7 +44,7 @@ def test_tasks_are_done_and_acknowledged(broker, tasks, record) -> None:
         assert worker.run(count=3) == 3
 
     assert done == [TASK] * 3
-    assert record.outcomes == ["acked"] * 3
+    assert list(record.outcomes.values()) == ["acked"] * 3
     assert record.deliveries == [(identity, False) for identity in identities]
     assert _ready(tasks) == 0
 
@@ -74,7 +60,7 @@ def test_a_failed_task_is_logged_and_comes_again(broker, tasks, record, caplog) 
     with caplog.at_level(logging.ERROR, "rmqlab"), EngineWorker(broker, fail_once, observer=record) as worker:
         worker.run(count=2)
 
-    assert record.outcomes == ["requeued", "acked"]
+    assert list(record.outcomes.values()) == ["requeued", "acked"]
     assert [redelivered for _, redelivered in record.deliveries] == [False, True]
     assert "while engine-worker handled the task of engine-123" in caplog.text
     assert "broken engine" in caplog.text
@@ -94,7 +80,7 @@ def test_a_malformed_body_is_logged_and_rejected_and_the_worker_goes_on(
     ):
         worker.run(count=len(bad) + 1)
 
-    assert record.outcomes == ["rejected"] * len(bad) + ["acked"]
+    assert list(record.outcomes.values()) == ["rejected"] * len(bad) + ["acked"]
     assert done == [TASK]
     assert caplog.text.count("rejected: The body is no task") == len(bad)
     assert _ready(tasks) == 0

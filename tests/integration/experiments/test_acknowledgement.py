@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import channel_to
+from helpers import QUEUE
 
 from rmqlab.amqp import Consumer, Crash, Publisher, Recovery, ack_each, ack_every
 from rmqlab.broker import Broker
@@ -16,23 +16,18 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments import AckBatchesConfig, measure_ack_batches
 from rmqlab.measure import Ledger, Load, publish_load
 
-QUEUE = "rmqlab-test-crash"
 COUNT = 30
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 
 @pytest.fixture
-def load(broker: Broker) -> Iterator[Load]:
+def load(broker: Broker, queue: str) -> Load:
     """A load that waits in the queue, as its only messages."""
     load = Load(count=COUNT)
-    with channel_to(broker) as channel:
-        channel.queue_delete(QUEUE)
-        channel.queue_declare(QUEUE, durable=True)
-        with Publisher(broker, routing_key=QUEUE) as publisher:
-            publish_load(publisher, load)
-        yield load
-        channel.queue_delete(QUEUE)
+    with Publisher(broker, routing_key=queue) as publisher:
+        publish_load(publisher, load)
+    return load
 
 
 def _work(load: Load, crash_with: int | None, done: list[int]) -> Callable[..., None]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 import time
 
 import pytest
-from helpers import channel_to
+from helpers import channel_to, run_python
 
 from rmqlab import names
 from rmqlab.engine import TOPOLOGY, EngineAPI, Task
@@ -141,14 +138,8 @@ with start_broker() as broker:
 def test_an_interrupt_leaves_no_thread_and_no_consumer(broker, replay: bool) -> None:
     # Without management, the other process shares our virtual host, and wants its name free.
     TOPOLOGY.delete(broker)
-    run = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED.replace("REPLAY", str(replay))],
-        env=os.environ | broker.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    program = INTERRUPTED.replace("REPLAY", str(replay))
+    code, out, err = run_python("-c", program, limit_s=60, **broker.environment())
 
-    assert run.stdout.splitlines() == ["interrupted", "['MainThread']", "0"], run.stderr
-    assert run.returncode == 0
+    assert out.splitlines() == ["interrupted", "['MainThread']", "0"], err
+    assert code == 0

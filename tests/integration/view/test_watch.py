@@ -11,17 +11,16 @@ from helpers import eventually
 
 from rmqlab import names, watch
 from rmqlab.broker import Broker, start_broker
-from rmqlab.view._watch import Watch
 
 
 @pytest.fixture
-def view(broker: Broker, tasks: Any) -> Iterator[Watch]:
+def view(broker: Broker, tasks: Any) -> Iterator[Any]:
     view = watch(broker)
     yield view
     view.close()
 
 
-def _words(view: Watch) -> list[str]:
+def _words(view: Any) -> list[str]:
     return [words for _, _, words, _ in view.now.get("texts", [])]
 
 
@@ -29,7 +28,7 @@ def _watchers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "rmqlab-watch"]
 
 
-def test_it_follows_what_is_ready_and_who_consumes(view: Watch, tasks: Any) -> None:
+def test_it_follows_what_is_ready_and_who_consumes(view: Any, tasks: Any) -> None:
     for _ in range(3):
         tasks.basic_publish("", names.TASKS, b"task")
     assert eventually(lambda: "3 ready" in _words(view))
@@ -39,7 +38,7 @@ def test_it_follows_what_is_ready_and_who_consumes(view: Watch, tasks: Any) -> N
     assert names.TASKS in view.picture
 
 
-def test_what_the_statistics_say_is_late_and_says_so(view: Watch, tasks: Any) -> None:
+def test_what_the_statistics_say_is_late_and_says_so(view: Any, tasks: Any) -> None:
     tasks.basic_publish("", names.TASKS, b"task")
     tasks.basic_consume(names.TASKS, lambda *_: None)
     assert eventually(lambda: any(words.startswith("1 unacked, ") for words in _words(view)), seconds=15)
@@ -48,7 +47,7 @@ def test_what_the_statistics_say_is_late_and_says_so(view: Watch, tasks: Any) ->
     assert late["0 ready"] == 0
 
 
-def test_queues_that_come_go_or_are_another_s_are_no_trouble(view: Watch, tasks: Any) -> None:
+def test_queues_that_come_go_or_are_another_s_are_no_trouble(view: Any, tasks: Any) -> None:
     tasks.queue_declare("engine:unrouted", exclusive=True)
     assert eventually(lambda: "exclusive, or gone" in _words(view))
     tasks.queue_delete(names.TASKS)
@@ -57,13 +56,13 @@ def test_queues_that_come_go_or_are_another_s_are_no_trouble(view: Watch, tasks:
     assert eventually(lambda: names.TASKS in view.picture and "0 ready" in _words(view))
 
 
-def test_what_is_stored_has_the_counts_of_the_moment(view: Watch, tasks: Any) -> None:
+def test_what_is_stored_has_the_counts_of_the_moment(view: Any, tasks: Any) -> None:
     tasks.basic_publish("", names.TASKS, b"task")
     assert eventually(lambda: "1 ready" in _words(view))
     assert ">1 ready</text>" in view.still()._repr_mimebundle_()["image/svg+xml"]
 
 
-def test_a_second_view_of_a_broker_ends_the_first(view: Watch, broker: Broker) -> None:
+def test_a_second_view_of_a_broker_ends_the_first(view: Any, broker: Broker) -> None:
     second = watch(broker)
     assert len(_watchers()) == 1
     second.close()

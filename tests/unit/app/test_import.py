@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
+from helpers import run_python
 
 HEAVY = {
     "IPython",
@@ -23,8 +22,9 @@ HEAVY = {
 
 def _loaded_by(statement: str) -> set[str]:
     code = f"import json, sys; {statement}; print(json.dumps(list(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(run.stdout))
+    _, out, err = run_python("-c", code)
+    assert out, err
+    return set(json.loads(out))
 
 
 def test_import_loads_no_library_that_is_not_needed_yet() -> None:

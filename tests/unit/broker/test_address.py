@@ -149,7 +149,7 @@ def test_an_option_that_cannot_be_right_is_named(files, query: str, complaint: s
         ("{'ca_certs': '{ca}', 'ciphers': 's3cr3t'}", "that cannot be used"),
     ],
 )
-def test_ssl_options_that_cannot_be_right_are_told(files, options: str, complaint: str) -> None:
+def test_ssl_options_that_cannot_be_right_are_named(files, options: str, complaint: str) -> None:
     query = urlencode({"ssl_options": _filled(options, files)})
     _assert_refused(f"amqps://u:s3cr3t@localhost/lab?{query}", f"ssl_options {complaint}")
 

@@ -177,7 +177,7 @@ def test_pika_is_as_loud_as_before_when_two_threads_have_quietened_it() -> None:
 
 @needs_posix
 @pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(1)"])
-def test_a_reaper_tidies_up_when_its_owner_is_gone(reaped_process, how: str) -> None:
+def test_a_reaper_cleans_up_when_its_owner_is_gone(reaped_process, how: str) -> None:
     folder, process = reaped_process
 
     code = (
@@ -192,7 +192,7 @@ def test_a_reaper_tidies_up_when_its_owner_is_gone(reaped_process, how: str) -> 
 
 
 @needs_posix
-def test_a_reaper_tidies_up_when_it_is_left_to_it(reaped_process) -> None:
+def test_a_reaper_cleans_up_when_it_is_left_to_it(reaped_process) -> None:
     folder, process = reaped_process
 
     Reaper("node", {"folder": str(folder)}).take_over()

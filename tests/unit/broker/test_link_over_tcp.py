@@ -36,7 +36,7 @@ def _connect(link: Link) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _joined(
+def _connected(
     server: socket.socket, *, delay_ms: float = 0
 ) -> Iterator[tuple[Link, socket.socket, socket.socket]]:
     """A link, and both ends of a connection over it: the client's and the broker's."""
@@ -48,7 +48,7 @@ def _joined(
 
 def test_bytes_take_the_delay_each_way_and_are_not_delayed_one_by_one(server: socket.socket) -> None:
     pieces = [b"%6d" % number for number in range(1000)]
-    with _joined(server, delay_ms=DELAY_MS) as (_, client, peer):
+    with _connected(server, delay_ms=DELAY_MS) as (_, client, peer):
         started_s = time.perf_counter()
         for data in pieces:
             client.sendall(data)
@@ -82,7 +82,7 @@ def test_a_link_shows_no_password() -> None:
 
 
 def test_closing_ends_open_connections_at_once(server: socket.socket) -> None:
-    with _joined(server, delay_ms=10_000) as (link, client, _):
+    with _connected(server, delay_ms=10_000) as (link, client, _):
         client.sendall(b"on its way")
         started_s = time.monotonic()
         link.close()
@@ -120,7 +120,7 @@ def test_without_a_broker_the_client_is_closed(caplog: pytest.LogCaptureFixture)
 def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(
     server: socket.socket, closer: str
 ) -> None:
-    with _joined(server, delay_ms=100) as (_, client, peer):
+    with _connected(server, delay_ms=100) as (_, client, peer):
         here, there = (peer, client) if closer == "broker" else (client, peer)
         started_s = time.monotonic()
         here.sendall(b"good")
@@ -134,7 +134,7 @@ def test_the_end_of_one_side_reaches_the_other_after_its_last_bytes(
 
 def test_a_side_that_takes_nothing_holds_up_the_other(server: socket.socket) -> None:
     data = bytes(1_000_000)
-    with _joined(server, delay_ms=1) as (_, client, _):
+    with _connected(server, delay_ms=1) as (_, client, _):
         client.settimeout(1)
         sent = 0
         with contextlib.suppress(TimeoutError):
@@ -152,7 +152,7 @@ def _assert_silent(end: socket.socket) -> None:
 
 
 def test_a_cut_is_silent_in_both_directions_and_for_new_connections(server: socket.socket) -> None:
-    with _joined(server) as (link, client, peer):
+    with _connected(server) as (link, client, peer):
         server.settimeout(0.2)
         with link.partitioned(), _connect(link) as new:
             new.sendall(b"hello")
@@ -171,7 +171,7 @@ def test_a_cut_is_silent_in_both_directions_and_for_new_connections(server: sock
 
 
 def test_a_side_that_leaves_during_a_cut_is_missed_afterwards(server: socket.socket) -> None:
-    with _joined(server) as (link, client, peer):
+    with _connected(server) as (link, client, peer):
         with link.partitioned():
             peer.close()
             _assert_silent(client)
@@ -180,7 +180,7 @@ def test_a_side_that_leaves_during_a_cut_is_missed_afterwards(server: socket.soc
 
 
 def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones(server: socket.socket) -> None:
-    with _joined(server, delay_ms=50) as (link, *ends):
+    with _connected(server, delay_ms=50) as (link, *ends):
         with _connect(link) as other, server.accept()[0] as other_peer:
             other_peer.settimeout(5)
 
@@ -195,7 +195,7 @@ def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones(server:
 
 
 def test_a_waiting_link_needs_no_time_of_the_processor(server: socket.socket) -> None:
-    with _joined(server, delay_ms=50):
+    with _connected(server, delay_ms=50):
         before_s = time.process_time()
         time.sleep(0.5)
 

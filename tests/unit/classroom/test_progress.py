@@ -72,16 +72,16 @@ def test_what_is_no_report_changes_nothing(body: bytes) -> None:
 def test_what_answers_a_predict_is_told_below_it(lesson: Path) -> None:
     cells = json.loads(lesson.read_text())["cells"]
     order = {cell["id"]: number for number, cell in enumerate(cells)}
-    told = [
+    answers = [
         (order[predict], number, compile(expression, predict, "eval"))
         for number, cell in enumerate(cells)
         for predict, expression in cell["metadata"].get(seat.MEASURED, {}).items()
     ]
 
-    assert sorted(asked for asked, *_ in told) == sorted(
+    assert sorted(asked for asked, *_ in answers) == sorted(
         order[key] for key in COURSE.questions if key in order
     )
-    assert all(asked < answered for asked, answered, _ in told)
+    assert all(asked < answered for asked, answered, _ in answers)
 
 
 @pytest.mark.parametrize(

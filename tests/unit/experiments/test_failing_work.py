@@ -16,7 +16,7 @@ LOGGER = logging.getLogger("rmqlab.amqp")
 
 
 def _call(work, tasks) -> list[int]:
-    """Do tasks, and give those whose worker crashed."""
+    """Do tasks, and return those whose worker crashed."""
     crashed = []
     for task in tasks:
         try:

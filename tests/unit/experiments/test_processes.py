@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import psutil
 import pytest
+from helpers import running
 
 from rmqlab.errors import RmqlabError, TimeLimitError
 from rmqlab.experiments.clients.processes import process_pool, run_jobs
@@ -63,7 +62,7 @@ def test_a_process_that_dies_is_an_error_with_a_next_step() -> None:
 
 
 def test_a_killed_program_leaves_no_process_of_its_pool() -> None:
-    with subprocess.Popen([sys.executable, "-c", POOL], stdout=subprocess.PIPE, text=True) as program:
+    with running("-c", POOL) as program:
         assert program.stdout
         worker = psutil.Process(int(program.stdout.readline()))
         program.kill()

@@ -21,7 +21,6 @@ from rmqlab.experiments import (
     load_workload,
     run_workload,
 )
-from rmqlab.measure._account import Totals
 
 DEAD = "rmqlab-test-dead"
 CLASSIC = Queue(name="rmqlab-test-classic", dead_letter_exchange="", dead_letter_routing_key=DEAD)
@@ -51,7 +50,7 @@ def fail(workload: Workload) -> Callable[[Task], None]:
     return work
 
 
-def _run(broker: Broker, workload: Workload, **options: Any) -> tuple[Totals, pd.DataFrame]:
+def _run(broker: Broker, workload: Workload, **options: Any) -> tuple[Any, pd.DataFrame]:
     config = WorkloadConfig(workload=workload, **options)
     result = run_workload(broker, config)
     return result.ledgers["run"].totals(), result.frame("tasks")

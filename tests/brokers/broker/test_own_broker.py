@@ -60,7 +60,7 @@ def _connect(broker: OwnBroker, **options: float) -> Iterator[Connection]:
 
 
 def _fate(connection: Connection, *, seconds: float = 10) -> Exception | None:
-    """Serve a connection until it ends; give what ended it, or None if nothing did."""
+    """Serve a connection until it ends; return what ended it, or None if nothing did."""
     deadline_s = time.monotonic() + seconds
     try:
         while time.monotonic() < deadline_s:
