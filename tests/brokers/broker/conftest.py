@@ -11,7 +11,8 @@ import pytest
 from foreign_broker import ForeignBroker
 from helpers import OWN, require
 
-from rmqlab.broker import Broker, check_sources, start_broker
+from rmqlab.broker import Broker, start_broker
+from rmqlab.broker._start import check_sources
 
 
 @pytest.fixture(autouse=True)
