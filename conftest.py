@@ -23,6 +23,7 @@ from rmqlab.errors import RmqlabError
 
 BROKER = pytest.StashKey[Broker]()
 SOCKETS = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+SOCKETS_FOLDER = "RMQLAB_TEST_SOCKETS"  # which the workers have from the process that starts them
 # Most of a lesson is waiting for tasks that take their time.
 WORKERS_A_CORE = 2
 MOST_WORKERS = 8
@@ -54,8 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
     A TCP port that was free when the kernel's start began may be another test's when it is bound.
     """
     if os.name == "posix":
-        config.stash[SOCKETS] = folder = tempfile.TemporaryDirectory(prefix="rmqlab-")
-        nbval.kernel.KernelManager = functools.partial(_manager_in, folder.name)
+        if not _is_worker(config):  # on a busy machine a worker may be killed in the end, and remove nothing
+            config.stash[SOCKETS] = folder = tempfile.TemporaryDirectory(prefix="rmqlab-")
+            os.environ[SOCKETS_FOLDER] = folder.name
+        nbval.kernel.KernelManager = functools.partial(_manager_in, os.environ[SOCKETS_FOLDER])
 
 
 @pytest.hookimpl(tryfirst=True)  # before the workers are started, which inherit the environment
