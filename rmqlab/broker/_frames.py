@@ -62,7 +62,7 @@ def wait_for_queue(
                 return _queues(endpoint, {name}, connection)
             if time.monotonic() > deadline_s:
                 break
-            connection.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)  # pika 1.5 would raise here that the channel was closed, as it was told
     found = f"has {now[0]} ready messages and {now[1]} consumers" if now else "does not exist"
     wanted = {"ready": ready, "consumers": consumers}
     raise BrokerError(
