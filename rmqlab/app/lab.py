@@ -32,13 +32,16 @@ class LabServer(ServerApp):
     """
 
     broker: Future[Environment]
-    pages: Pages
     _listens = False
+
+    def load_server_extensions(self) -> None:
+        """Let Jupyter's extensions add what they serve, after what the lab does."""
+        Pages.add_to(self.web_app)
+        super().load_server_extensions()
 
     def start_ioloop(self) -> None:
         """Serve until a signal comes; without a broker there is nothing to serve."""
         self.broker.add_done_callback(self._end_without_broker)
-        self.io_loop.add_callback(self.pages.listen)
         super().start_ioloop()
 
     def _end_without_broker(self, broker: Future[Environment]) -> None:
@@ -89,16 +92,15 @@ def run_lab(arguments: list[str], broker: Future[Environment]) -> None:
     if broker.done():
         broker.result()
     LabApp.serverapp_class = LabServer
-    LabServer.broker = Kernels.broker = broker
+    LabServer.broker = Kernels.broker = Pages.broker = broker
     arguments = [*arguments, f"--ServerApp.kernel_manager_class={__name__}.{Kernels.__name__}"]
     # Otherwise each kernel warns, in the reader's terminal, that others could listen to it.
     if hasattr(KernelManager, "transport_encryption") and zmq.has("curve"):
         arguments = [*arguments, "--KernelManager.transport_encryption=auto"]
-    with Pages(broker) as LabServer.pages:
-        try:
-            LabApp.launch_instance(arguments)
-        except SystemExit as end:
-            if end.code not in ENDED_WELL:
-                raise RmqlabError(
-                    "JupyterLab could not start, and says why above. Next: correct that, and start again"
-                ) from end
+    try:
+        LabApp.launch_instance(arguments)
+    except SystemExit as end:
+        if end.code not in ENDED_WELL:
+            raise RmqlabError(
+                "JupyterLab could not start, and says why above. Next: correct that, and start again"
+            ) from end

@@ -1,35 +1,31 @@
 """The broker's own pages in a tab of JupyterLab, signed in: for a broker that the lab has started.
 
-jupyter-server-proxy shows the tile, and carries what the tab asks for to a socket in a folder of ours. So
-only who has Jupyter's token gets there.
+jupyter-server-proxy shows the tile, and carries what the tab asks for to the broker's management plugin. Only
+who has Jupyter's token gets there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-import shutil
-import socket
-import tempfile
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-import psutil
-from tornado import netutil
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-from tornado.httpserver import HTTPServer
-from tornado.web import Application, RequestHandler
+from jupyter_server.utils import url_path_join
+from jupyter_server_proxy.handlers import ProxyHandler, RewritableResponse
+from tornado.web import Application, HTTPError
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._management import MANAGEMENT_SETTING
 from rmqlab.broker._source import OWN_SETTING
-from rmqlab.closing import Closing
 
-PREFIX = "rmqlab-pages-"
 ICON = Path(__file__).with_name("rabbitmq.svg")
-TIMEOUT_S = 20
+PATH = "rabbitmq"  # the name of the entry point
+START_LIMIT_S = 120
 CARRIED = ("Authorization", "Content-Type", "Accept")
 # Fills in the form of the pages, as soon as it is there, and sends it off.
 SIGN_IN = """<script>
@@ -43,103 +39,64 @@ SIGN_IN = """<script>
     form.elements.password.value = password;
     form.requestSubmit();
   }, 100);
-  setTimeout(() => clearInterval(timer), 10000);
+  setTimeout(() => clearInterval(timer), 60000);
 })();
 </script>"""
 
-NO_CONTENT = 204
-
 
 def entry() -> dict[str, Any]:
-    """Return the tile and the way to the pages: what jupyter-server-proxy asks each package for."""
-    return {
-        "command": [],  # it runs already
-        "unix_socket": str(Pages.socket or ""),
-        "new_browser_tab": False,
-        "launcher_entry": {
-            "enabled": Pages.socket is not None,
-            "title": "RabbitMQ",
-            "icon_path": str(ICON),
-        },
-    }
+    """Return the tile, which is there in a lab: what jupyter-server-proxy asks each package for."""
+    tile = {"enabled": Pages.broker is not None, "title": "RabbitMQ", "icon_path": str(ICON)}
+    # Without a command, a place of some kind must be given; in a lab, `Pages` comes before it.
+    return {"unix_socket": "", "new_browser_tab": False, "launcher_entry": tile}
 
 
-class Pages(Closing):
-    """Serves the pages of the lab's broker over a socket of ours, from Jupyter's own loop.
-
-    Args:
-        broker: gives, once the broker is up, the variables by which one finds it.
+class Pages(ProxyHandler):  # type: ignore[misc] # jupyter-server-proxy has no types
+    """Carries requests to the pages of the lab's broker, and signs in.
 
     Attributes:
-        socket: where the lab of this process serves the pages; None without a lab.
+        broker: gives, once the broker is up, the variables by which one finds it; None without a lab.
     """
 
-    socket: ClassVar[Path | None] = None
+    broker: ClassVar[Future[dict[str, str]] | None] = None
 
-    def __init__(self, broker: Future[dict[str, str]]) -> None:
-        _remove_what_killed_labs_left()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))  # for this user alone
-        if hasattr(socket, "AF_UNIX"):  # not on Windows: there is no tile there
-            Pages.socket = self._folder / "socket"
-        pages = [("/(.*)", _Page, {"broker": broker})]
-        self._server = HTTPServer(Application(pages, log_function=lambda _: None))
-
-    def listen(self) -> None:
-        """Take connections; called in the loop that is to serve them."""
-        if self.socket:
-            self._server.add_socket(netutil.bind_unix_socket(str(self.socket), mode=0o600))
-
-    def close(self) -> None:
-        """Take no more connections, and remove the socket. Safe to call twice."""
-        self._server.stop()
-        Pages.socket = None
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _remove_what_killed_labs_left() -> None:
-    """Remove the folders of processes that there are no more: one that is killed cannot do so itself."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        number = folder.name.removeprefix(PREFIX).split("-")[0]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Page(RequestHandler):
-    """Asks the broker's management plugin for what is asked here."""
-
-    def initialize(self, broker: Future[dict[str, str]]) -> None:
-        self._broker = broker
-
-    def check_xsrf_cookie(self) -> None:
-        """Jupyter's server has seen to that."""
+    @classmethod
+    def add_to(cls, application: Application) -> None:
+        """Let Jupyter's server have these pages, for who is signed in there."""
+        at = url_path_join(application.settings["base_url"], PATH, "(.*)")
+        # Which host it is was never asked of the browser: it is the broker's.
+        options = {"host_allowlist": lambda _handler, _host: True}
+        application.add_handlers(".*", [(at, cls, options)])
 
     async def _carry(self, path: str) -> None:
-        found = self._broker.result() if self._broker.done() and not self._broker.exception() else {}
+        assert self.broker
+        try:
+            starting = asyncio.shield(asyncio.wrap_future(self.broker))
+            found = await asyncio.wait_for(starting, START_LIMIT_S)
+        except Exception:
+            found = {}
         if OWN_SETTING not in found or MANAGEMENT_SETTING not in found:
-            self.set_status(404)
-            self.finish("The lab has no broker of its own, or not yet. Next: load this page again")
-            return
-        query = f"?{self.request.query}" if self.request.query else ""
-        answer = await AsyncHTTPClient().fetch(
-            HTTPRequest(
-                f"{found[MANAGEMENT_SETTING]}/{path}{query}",
-                method=self.request.method or "GET",
-                body=self.request.body or None,
-                headers={name: value for name in CARRIED if (value := self.request.headers.get(name))},
-                allow_nonstandard_methods=True,
-                request_timeout=TIMEOUT_S,
-            ),
-            raise_error=False,
-        )
-        self.set_status(answer.code, answer.reason)
-        kind = answer.headers.get("Content-Type", "")
-        self.set_header("Content-Type", kind)
-        body = answer.body
-        if not path and kind.startswith("text/html"):
+            raise HTTPError(404, reason="The lab has no broker of its own")
+        if not path:
             address = Address.parse(found[URL_SETTING])
-            secret = json.dumps([address.username, address.password]).replace("<", "\\u003c")
-            body = body.replace(b"</head>", (SIGN_IN % secret).encode() + b"</head>", 1)
-        if body and answer.code != NO_CONTENT:
-            self.write(body)
+            self.rewrite_response = _sign_in(address.username, address.password)
+        pages = urlsplit(found[MANAGEMENT_SETTING])
+        await self.proxy(pages.hostname, pages.port, path)
 
-    get = post = put = delete = head = _carry
+    http_get = post = put = delete = head = _carry
+
+    def proxy_request_headers(self) -> dict[str, str]:
+        """Return what the broker needs to know of a request: nothing of Jupyter's."""
+        headers = self.request.headers
+        return {name: headers[name] for name in CARRIED if name in headers}
+
+
+def _sign_in(*secret: str) -> Callable[[RewritableResponse], None]:
+    """Return what adds the script that signs in to a page."""
+    script = SIGN_IN % json.dumps(secret).replace("<", "\\u003c")
+
+    def add(response: RewritableResponse) -> None:
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.body = response.body.replace(b"</head>", script.encode() + b"</head>", 1)
+
+    return add

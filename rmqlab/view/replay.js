@@ -295,7 +295,11 @@
     }
 
     seek(time_s) {
-      this.time = Math.min(Math.max(time_s * TICKS_PER_S, this.run.first), this.run.last);
+      this.#goTo(time_s * TICKS_PER_S);
+    }
+
+    #goTo(tick) {
+      this.time = Math.min(Math.max(tick, this.run.first), this.run.last);
       this.wasPlayed = true;
       this.draw();
     }
@@ -303,7 +307,7 @@
     #step(by) {
       const { moments } = this.run, at = until(moments, this.time);
       const place = by > 0 ? at : moments[at - 1] === this.time ? at - 2 : at - 1;
-      this.seek(moments[Math.min(Math.max(place, 0), moments.length - 1)] / TICKS_PER_S);
+      this.#goTo(moments[Math.min(Math.max(place, 0), moments.length - 1)]);
     }
 
     select(number) {

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page
 from rmqlab.broker import Broker
 
 TRIES = 10
+OPENINGS, OPEN_LIMIT_MS = 3, 60_000
 LIMIT_S = 400
 
 
@@ -61,25 +62,40 @@ def homes(folder: Path) -> dict[str, str]:
 
 
 def open_notebook(browser: Browser, lab: str, notebook: str) -> Page:
-    """Open a notebook, and wait for its kernel."""
+    """Open a notebook, and wait for its kernel; where JupyterLab gets stuck, open it again."""
     page = browser.new_page(viewport={"width": 1400, "height": 1400})
     dialog = page.locator(".jp-Dialog")
 
     def accept() -> None:
-        logging.warning("JupyterLab asks: %s", dialog.inner_text())  # where it is slow: which kernel to take
-        dialog.locator("button.jp-mod-accept").click()
+        with contextlib.suppress(sync_api.TimeoutError):  # it may have gone by itself
+            logging.warning(
+                "JupyterLab asks: %s", dialog.inner_text(timeout=1000)
+            )  # e.g. which kernel to take
+            dialog.locator("button.jp-mod-accept").click(timeout=1000)
 
-    page.add_locator_handler(dialog, accept)
-    page.goto(lab.replace("/lab?", f"/lab/tree/{notebook}?reset&"))
-    page.wait_for_selector(".jp-Notebook", timeout=60_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+    page.add_locator_handler(dialog, accept, no_wait_after=True)
+    for opening in range(OPENINGS):
+        page.goto(lab.replace("/lab?", f"/lab/tree/{notebook}?reset&"))
+        try:
+            page.wait_for_selector(".jp-Notebook", timeout=OPEN_LIMIT_MS)
+            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=OPEN_LIMIT_MS)
+            break
+        except sync_api.TimeoutError:
+            if opening == OPENINGS - 1:
+                raise
     return page
 
 
 def run_all(page: Page) -> None:
-    """Run all cells."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    """Run all cells; wait until the first one begins."""
+    has_begun = page.locator(".jp-CodeCell").first.locator(".jp-InputPrompt:not(:has-text('[ ]:'))")
+    for _ in range(TRIES):  # the menu does nothing until the notebook is the one in use
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        with contextlib.suppress(sync_api.TimeoutError):
+            has_begun.wait_for(timeout=2000)
+            return
+    has_begun.wait_for()
 
 
 def run_cell(page: Page, number: int) -> None:

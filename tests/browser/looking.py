@@ -21,7 +21,8 @@ def complaints_of(page: Page, *, has_server: bool = False) -> list[str]:
 
 
 def serious_violations(page: Page, **options: Any) -> list[str]:
-    """Return what axe finds on a page that keeps somebody from using it."""
+    """Return what axe finds on a page that keeps somebody from using it, once its colors stand."""
+    page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished))")
     violations = Axe().run(page, **options).response["violations"]
     return [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"

@@ -26,7 +26,7 @@ import pika, time
 with pika.BlockingConnection(broker.parameters) as connection:
     channel = connection.channel()
     channel.queue_declare("engine:tasks", durable=True)
-    until_s = time.monotonic() + 15
+    until_s = time.monotonic() + 60
     while time.monotonic() < until_s:
         channel.basic_publish("", "engine:tasks", b"task")
         time.sleep(0.001)

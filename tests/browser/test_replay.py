@@ -97,6 +97,20 @@ def test_it_is_used_with_the_keyboard(page: Page) -> None:
     assert page.locator(".story").inner_text().startswith("Message 7: published at ")
 
 
+def test_each_step_goes_on_to_the_next_event_until_the_last(page: Page) -> None:
+    steps = """() => {
+        const host = document.querySelector('.rmqlab-replay'), { replay } = host;
+        const next = host.shadowRoot.querySelector('.next'), times = [];
+        replay.seek(0);
+        do { times.push(replay.time_s()); next.click(); } while (replay.time_s() > times.at(-1));
+        return times;
+    }"""
+    times_s = page.evaluate(steps)
+
+    assert len(times_s) > TASKS
+    assert times_s[-1] == _ask(page, "last_s")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
