@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import math
 import threading
 import time
@@ -75,7 +74,7 @@ class Watch(anywidget.AnyWidget):
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
-                with contextlib.closing(self._broker.look()) as look:
+                with self._broker.look() as look:
                     self._follow_over(look)
             except (RmqlabError, AMQPError, OSError):
                 if self._broker.is_stopped:
