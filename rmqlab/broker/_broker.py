@@ -19,8 +19,8 @@ from rmqlab.broker._claims import Claims
 from rmqlab.broker._external import URL_SETTING, External
 from rmqlab.broker._look import Look, look_at
 from rmqlab.broker._management import MANAGEMENT_SETTING
-from rmqlab.broker._reaper import Reaper, source_class
-from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
+from rmqlab.broker._reaper import Reaper
+from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source, source_class
 from rmqlab.errors import AddressError, BrokerEndedError, BrokerError
 from rmqlab.interrupts import wait_until
 

@@ -20,7 +20,8 @@ import psutil
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
-from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
+from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports, token
+from rmqlab.errors import BrokerUnavailableError
 from rmqlab.interrupts import wait_until
 
 logger = logging.getLogger("rmqlab.broker")
@@ -55,21 +56,17 @@ class Node(Server):
     when_ended = "run rmqlab doctor; another way is Docker, or AMQP_URL"
 
     def __init__(self) -> None:
-        check, script = self.check(), server_script()
-        if not check.usable or script is None:
-            raise check.error()
-        self._script = script
-        self._token = token()
-        self._folder = Path(tempfile.gettempdir()) / f"rmqlab-node-{self._token}"
-
-    @classmethod
-    def check(cls) -> Check:
         if os.name != "posix":
-            return Check(False, "a private node needs Linux or macOS", "use Docker, or set AMQP_URL")
+            raise BrokerUnavailableError(
+                "A private node needs Linux or macOS. Next: use Docker, or set AMQP_URL"
+            )
         script = server_script()
         if script is None:
-            return Check(False, "no rabbitmq-server is installed", INSTALL)
-        return Check(True, f"RabbitMQ {_version(script)} is installed")
+            raise BrokerUnavailableError(f"No rabbitmq-server is installed. Next: {INSTALL}")
+        self._script = script
+        self.detail = f"RabbitMQ {_version(script)} is installed"
+        self._token = token()
+        self._folder = Path(tempfile.gettempdir()) / f"rmqlab-node-{self._token}"
 
     def resources(self) -> Resources:
         return {"folder": str(self._folder)}

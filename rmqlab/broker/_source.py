@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import importlib
 import os
 import secrets
 import socket
@@ -11,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rmqlab.broker._address import Address, capitalized
+from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo, probe
 from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
@@ -32,7 +33,9 @@ QUICK_STATISTICS = (
 # binds its ports seconds after they were chosen, and till then any program might be given one.
 PORTS = range(20000, 32000)
 
-# The sources whose brokers are ours to break, the better one first, and what chooses one.
+# Where each source is.
+SOURCES = {"external": "External", "container": "Container", "node": "Node"}
+# Those whose brokers are ours to break, the better one first, and what chooses one.
 OWN_SOURCES = ("container", "node")
 OWN_SETTING = "RMQLAB_OWN_BROKER"
 
@@ -55,26 +58,13 @@ class Endpoint:
         return Management(self.management_url, self.address)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Whether a source can be used: what was found, or why it cannot and the next step."""
-
-    usable: bool
-    detail: str
-    fix: str = ""
-
-    def error(self) -> BrokerUnavailableError:
-        """Return the error that says so."""
-        return BrokerUnavailableError(f"{capitalized(self.detail)}. Next: {self.fix}")
-
-
 class Source(abc.ABC):
-    """One way to get a broker; its constructor makes nothing, and raises where it cannot be used."""
+    """One way to get a broker.
 
-    @classmethod
-    @abc.abstractmethod
-    def check(cls) -> Check:
-        """Return whether this source can be used, quickly and without starting anything."""
+    Its constructor is quick, starts nothing, and raises an RmqlabError where the source cannot be used.
+    """
+
+    detail: str  # what was found, for the doctor
 
     @abc.abstractmethod
     def resources(self) -> Resources:
@@ -157,6 +147,13 @@ class Server(Source):
     def _last_words(self) -> str:
         """Return what the server printed of an error, in parentheses, if that can be known."""
         return ""
+
+
+def source_class(name: str) -> type[Source]:
+    """Return the class of a source by its name."""
+    # Only when it is asked for, so that `import rmqlab` is quick, and a node does without Docker's client.
+    found: type[Source] = getattr(importlib.import_module(f"rmqlab.broker._{name}"), SOURCES[name])
+    return found
 
 
 def read_setting(name: str) -> str:
