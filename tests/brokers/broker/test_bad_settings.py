@@ -38,10 +38,10 @@ WRONG_URLS = {
     "the scheme of the web": (f"http://user:{SECRET}@127.0.0.1", "has http://, not amqp://"),
     "a slash in the password": (f"{USER}/x@127.0.0.1", "before its '@'"),
     "two slashes": (f"{URL}/lab/more", "has more than one '/'"),
-    "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat without one"),
+    "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat that"),
     "a CA that is missing": (
         f"amqps://user:{SECRET}@127.0.0.1:{{closed}}/?{MISSING_CA}",
-        "has ssl_options that cannot be used",
+        "has the option ssl_options that",
     ),
 }
 
