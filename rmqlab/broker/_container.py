@@ -19,7 +19,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from rmqlab.broker import _source
 from rmqlab.broker._address import Address, without_user
 from rmqlab.broker._connection import ServerInfo
-from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports, token
+from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Container(Server):
                     f"The engine cannot use {image()!r} ({_reason(error)}). Next: {IMAGE_FIX}"
                 ) from error
         self.detail = f"an engine answers; {image()} {state}"
-        self._name = f"rmqlab-{token()}"
+        self._name = f"rmqlab-{secrets.token_hex(4)}"
         self.title = f"The container of {image()}"
 
     def resources(self) -> Resources:
@@ -131,7 +131,7 @@ class Container(Server):
             with self._engine() as engine:
                 engine.unpause(self._name)
 
-    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+    def _control(self, *arguments: str) -> tuple[int, str]:
         with self._engine() as engine:
             command = engine.exec_create(self._name, ["rabbitmqctl", *arguments])
             printed = engine.exec_start(command).decode(errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import secrets
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -12,7 +13,7 @@ from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims, clean_up
 from rmqlab.broker._connection import ServerInfo, probe
 from rmqlab.broker._management import MANAGEMENT_SETTING, Management
-from rmqlab.broker._source import Endpoint, Resources, Source, read_setting, token
+from rmqlab.broker._source import Endpoint, Resources, Source, read_setting
 from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError
 
 logger = logging.getLogger("rmqlab.broker")
@@ -52,7 +53,7 @@ class External(Source):
         if self._management_url:
             with Management(self._management_url, self._given) as management:
                 if management.may_create_virtual_hosts():
-                    self._virtual_host = f"rmqlab-{token()}"
+                    self._virtual_host = f"rmqlab-{secrets.token_hex(4)}"
                     return
         self.claims = Claims(self._given, self._server_info.cluster_name)
         retrying = Retrying(

@@ -34,13 +34,10 @@ class Listing:
     bindings: list[tuple[str, str, str]]
     queues: dict[str, dict[str, Any]]
 
-    def is_like(self, other: Listing) -> bool:
-        """Return True if the other one has the same exchanges, bindings and queues, whatever is in them."""
-        return (self.exchanges, self.bindings, list(self.queues)) == (
-            other.exchanges,
-            other.bindings,
-            list(other.queues),
-        )
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What there is, whatever is in it."""
+        return self.exchanges, self.bindings, list(self.queues)
 
 
 @contextlib.contextmanager
@@ -61,19 +58,14 @@ def look_at(endpoint: Endpoint, own: Callable[[], Collection[str]] | None = None
         yield Look(connection, management, own)
 
 
+@dataclass(slots=True)
 class Look:
-    """Looks at a broker: what there is, and how much is in it now."""
+    """Looks at a broker: what there is, and how much is in it now; see `look_at`."""
 
-    def __init__(
-        self,
-        connection: pika.BlockingConnection,
-        management: Management | None,
-        own: Callable[[], Collection[str]] | None,
-    ) -> None:
-        self._connection = connection
-        self._management = management
-        self._own = own
-        self._channel: Any = None
+    _connection: pika.BlockingConnection
+    _management: Management | None
+    _own: Callable[[], Collection[str]] | None
+    _channel: Any = None
 
     def queues(self, only: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
         """Return what the management API says of each queue, or only of these, by name.
@@ -96,21 +88,19 @@ class Look:
         queues = self.queues()
         if not self._management:
             return Listing({}, [], queues)
-        exchanges = {each["name"]: each["type"] for each in self._management.list("exchanges")}
         bindings = [
             (each["source"], each["destination"], each["routing_key"])
             for each in self._management.list("bindings")
-            if each["source"] and each["destination"] in queues
+            if each["destination"] in queues
         ]
         bound = {source for source, _, _ in bindings}
-        is_shown = {
-            name: not name.startswith("amq.") and (self._own is None or name in bound) for name in exchanges
+        types = {each["name"]: each["type"] for each in self._management.list("exchanges")}
+        exchanges = {
+            name: types[name]
+            for name in sorted(types)
+            if name and not name.startswith("amq.") and (self._own is None or name in bound)
         }
-        return Listing(
-            {name: exchanges[name] for name in sorted(exchanges) if name and is_shown[name]},
-            [each for each in bindings if is_shown.get(each[0])],
-            queues,
-        )
+        return Listing(exchanges, [each for each in bindings if each[0] in exchanges], queues)
 
     def depths(self, queues: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return the ready messages and the consumers of each queue that is there and not another's, now."""

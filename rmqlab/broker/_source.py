@@ -113,19 +113,19 @@ class Server(Source):
         """Let the server's processes go on."""
 
     @abc.abstractmethod
-    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+    def _control(self, *arguments: str) -> tuple[int, str]:
         """Run rabbitmqctl and return its exit code and what it prints."""
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl and return what it prints; raises BrokerError."""
-        code, printed = self._control(arguments)
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression on the server and return what it gives; raises BrokerError."""
+        code, printed = self._control("eval", "--quiet", expression)
         if code:
             lines = printed.strip().splitlines() or ["no answer"]
             raise BrokerError(
-                f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
+                f"rabbitmqctl eval failed ({lines[-1][:200]}). "
                 "Next: see that the broker runs, and is not paused"
             )
-        return printed
+        return printed.strip()
 
     def wait_until_ready(self) -> ServerInfo:
         """Wait until the server takes connections; raises BrokerEndedError or BrokerUnavailableError."""
@@ -159,11 +159,6 @@ def source_class(name: str) -> type[Source]:
 def read_setting(name: str) -> str:
     """Return a variable of the environment without spaces around it; empty if it is not set."""
     return os.environ.get(name, "").strip()
-
-
-def token() -> str:
-    """Return a short random name part, so that labs side by side do not meet."""
-    return secrets.token_hex(4)
 
 
 def free_ports(count: int) -> list[int]:

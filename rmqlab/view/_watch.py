@@ -90,7 +90,7 @@ class Watch(anywidget.AnyWidget):
         while not self._ended.wait(EVERY_S):
             if time.monotonic() - listed_s >= LIST_EVERY_S:
                 before, listed_s, listing = listing, time.monotonic(), look.listing()
-                if not boxes or not listing.is_like(before):
+                if not boxes or listing.shape != before.shape:
                     graph = _graph(listing)
                     boxes, self.picture = place(graph), svg(graph)
             depths = look.depths(listing.queues)

@@ -159,7 +159,7 @@ MANAGEMENT_URLS = {
     "another scheme": ("ftp://127.0.0.1:{port}", "RMQLAB_MANAGEMENT_URL has ftp://, not http://"),
     "a wrong port": ("http://127.0.0.1:99999", "RMQLAB_MANAGEMENT_URL has a port"),
     "a closed port": ("http://127.0.0.1:{closed}", "The management API at .* does not answer"),
-    "no TLS there": ("https://127.0.0.1:{port}", "The management API at .* does not speak TLS"),
+    "no TLS there": ("https://127.0.0.1:{port}", "The management API at .* has no TLS"),
     "a page of it": ("{api}/api", "What answers at .* is no management API"),
 }
 
