@@ -116,8 +116,7 @@ def broker() -> Iterator[Broker]:
 def impatient() -> Iterator[Broker]:
     """A broker of its own that gives up who sends nothing for a few seconds, unless told not to."""
     with start_broker(own=True) as broker:
-        assert broker._source
-        broker._source.control("eval", f"application:set_env(rabbit, heartbeat, {SHORT_HEARTBEAT_S}).")
+        broker.evaluate(f"application:set_env(rabbit, heartbeat, {SHORT_HEARTBEAT_S}).")
         yield broker
 
 

@@ -186,6 +186,13 @@ def read_until(stream: IO[str] | None, clue: str) -> str:
     raise AssertionError(f"nothing with {clue!r} in {shown!r}")
 
 
+def clients_of(broker: Broker) -> set[str]:
+    """Return how those call themselves who have a connection to a broker, or what they are."""
+    with broker._running.management() as management:
+        clients = [each.get("client_properties", {}) for each in management.list("connections")]
+    return {client.get("connection_name") or client.get("product", "unknown") for client in clients}
+
+
 # --- brokers that are started, and what they leave ------------------------------------------------
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import threading
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
 import pika
 
@@ -20,8 +19,6 @@ EXAMPLE = "amqp://user:password@localhost:5672/vhost"
 
 PREFIX = "_set_url_"
 KNOWN = sorted(name.removeprefix(PREFIX) for name in dir(pika.URLParameters) if name.startswith(PREFIX))
-# In pika's `ssl_options`; the second of each pair is another name for the same.
-CA = ("ca_certs", "cafile", "ca_path", "capath", "ca_data", "cadata")
 ENCRYPTED = b"ENCRYPTED"
 # Python 3.11's `ast.literal_eval`, which pika calls, now and then raises SystemError in several threads.
 _PARSING = threading.Lock()
@@ -142,19 +139,10 @@ class Address:
     @property
     def parameters(self) -> pika.URLParameters:
         """The address as pika's connection parameters; raises AddressError, which names a wrong option."""
-        parameters = None
         with _PARSING:
-            problem = _find_problem(self.scheme, self.query)
-            if not problem:
-                try:
-                    parameters = pika.URLParameters(self.url)
-                except (ValueError, TypeError) as error:  # raised below: its text may hold a secret
-                    problem = (
-                        f"options that do not fit together ({type(error).__name__}). Next: leave out one"
-                    )
-        if parameters is None:
-            raise AddressError(f"{capitalized(self.setting or 'the URL')} has {problem}")
-        return parameters
+            if problem := _find_problem(self.scheme, self.query):
+                raise AddressError(f"{capitalized(self.setting or 'the URL')} has {problem}")
+            return pika.URLParameters(self.url)
 
     def parameters_for(self, name: str, **defaults: float) -> pika.URLParameters:
         """Return the parameters of a connection with a name; the URL's own options go before `defaults`."""
@@ -178,51 +166,29 @@ def _find_problem(scheme: str, query: str) -> str:
 
     Source: https://pika.readthedocs.io/en/stable/modules/parameters.html
     """
-    options = parse_qsl(query, keep_blank_values=True)
-    counts = Counter(name for name, _ in options)
-    for name, value in options:
+    for name, values in parse_qs(query, keep_blank_values=True).items():
         if name not in KNOWN:  # it may be a piece of a secret
             shown = f"the option {name}" if re.fullmatch("[a-z_]+", name) else "an option"
             return f"{shown}, which pika does not take. Next: use one of {', '.join(KNOWN)}"
-        if name == "ssl_options" and value and (problem := _find_tls_problem(scheme, value)):
-            return f"ssl_options {problem}"
-        if not value or counts[name] > 1 or _refusal_of_pika(scheme, name, value):
-            return f"the option {name} without one value that pika takes. Next: correct it, or leave it out"
+        if name == "ssl_options" and _asks_for_password(values[0]):
+            return (
+                "ssl_options with an encrypted key and no password. Next: give its password, or another key"
+            )
+        try:
+            pika.URLParameters(f"{scheme}://localhost/?{urlencode({name: values}, doseq=True)}")
+        except Exception as error:  # pika lets through what its checks, Python's parser and OpenSSL raise
+            # OpenSSL's, as `NO_CERTIFICATE_OR_CRL_FOUND`, or the file system's.
+            reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+            why = f" ({reason})" if reason else ""
+            return f"the option {name} that pika cannot use{why}. Next: correct it, or leave it out"
     return ""
 
 
-def _find_tls_problem(scheme: str, value: str) -> str:
+def _asks_for_password(ssl_options: str) -> bool:
+    """Return True if OpenSSL would ask for the password of a key on the terminal, and wait."""
     try:
-        options = ast.literal_eval(value)
-    except Exception:  # whatever Python's parser raises
-        options = None
-    if not isinstance(options, dict):
-        return "that are no dict. Next: write them as {'ca_certs': '/path/of/ca.pem'}, percent-encoded"
-    if scheme != "amqps":
-        return "and no TLS. Next: write amqps:// for TLS, or leave them out"
-    if not any(options.get(name) for name in CA):
-        return "without a CA. Next: give the file of the CA as ca_certs"
-    # OpenSSL would ask for the password of a key on the terminal, and wait.
-    if "password" not in options and _is_encrypted(options.get("keyfile") or options.get("certfile")):
-        return "with an encrypted key and no password. Next: give its password, or a key without one"
-    if error := _refusal_of_pika(scheme, "ssl_options", value):
-        # OpenSSL's, as `NO_CERTIFICATE_OR_CRL_FOUND`, or the file system's.
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
-        why = f" ({reason})" if reason else ""
-        return f"that cannot be used{why}. Next: see that each file is there, and in PEM format"
-    return ""
-
-
-def _is_encrypted(key: object) -> bool:
-    try:
-        return isinstance(key, str) and ENCRYPTED in Path(key).read_bytes()
-    except (OSError, ValueError):  # pika tells
+        options = ast.literal_eval(ssl_options)
+        key = Path(options.get("keyfile") or options["certfile"])
+        return "password" not in options and ENCRYPTED in key.read_bytes()
+    except Exception:  # what is wrong with them, pika says
         return False
-
-
-def _refusal_of_pika(scheme: str, name: str, value: str) -> Exception | None:
-    try:
-        pika.URLParameters(f"{scheme}://localhost/?{urlencode({name: value})}")
-    except Exception as error:  # pika lets through what its checks, Python's parser and OpenSSL raise
-        return error
-    return None

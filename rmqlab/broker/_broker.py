@@ -8,20 +8,21 @@ import dataclasses
 import logging
 import os
 import socket
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qsl, urlencode
 
 import pika
 
-from rmqlab.broker import _frames
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claims
 from rmqlab.broker._external import URL_SETTING, External
-from rmqlab.broker._look import Look
+from rmqlab.broker._look import Look, look_at
 from rmqlab.broker._management import MANAGEMENT_SETTING
-from rmqlab.broker._reaper import Reaper, source_class
-from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source
+from rmqlab.broker._reaper import Reaper
+from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source, source_class
 from rmqlab.errors import AddressError, BrokerEndedError, BrokerError
+from rmqlab.interrupts import wait_until
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +194,8 @@ class Broker:
             a broker that rmqlab started, and five seconds with others. Without the management
             API, unacked, type, durable and exclusive are empty.
         """
-        return _frames.queues(self._running, self._claims.queues() if self._claims else None)
+        with self.look() as look:
+            return look.frame()
 
     def wait_for_queue(
         self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10
@@ -212,39 +214,32 @@ class Broker:
         Raises:
             BrokerError: it was not so within the time limit; names what was found.
         """
-        return _frames.wait_for_queue(self._running, name, ready, consumers, timeout_s)
+        depth: tuple[int, int] | None = None
 
-    def connections(self) -> pd.DataFrame:
-        """Show the connections to the lab's virtual host, from the management API.
+        def is_so() -> bool:
+            nonlocal depth
+            depth = look.depths([name]).get(name)
+            return depth is not None and ready in (None, depth[0]) and consumers in (None, depth[1])
 
-        Returns:
-            One row a connection: client (its name, or its product), user, state, channels,
-            heartbeat_s. A new one appears, and a closed one goes, within five seconds.
-
-        Raises:
-            ManagementError: this broker has no management API.
-        """
-        return _frames.connections(self._running)
-
-    def consumers(self) -> pd.DataFrame:
-        """Show the consumers in the lab's virtual host, from the management API.
-
-        Returns:
-            One row a consumer: queue, consumer_tag, prefetch, ack_required, active.
-
-        Raises:
-            ManagementError: this broker has no management API.
-        """
-        return _frames.consumers(self._running)
+        # Over one connection, as each that is opened takes the broker's time.
+        with self.look() as look:
+            if wait_until(is_so, timeout_s):
+                return look.frame({name})
+        found = f"has {depth[0]} ready messages and {depth[1]} consumers" if depth else "does not exist"
+        wanted = {"ready": ready, "consumers": consumers}
+        raise BrokerError(
+            f"Queue {name!r} {found}, and not {wanted}, after {timeout_s:g} s. "
+            "Next: see who publishes to it or consumes from it"
+        )
 
     @property
     def is_stopped(self) -> bool:
         """Whether it was stopped, or not started yet."""
         return self._endpoint is None
 
-    def look(self) -> Look:
-        """Return what looks at this broker again and again, over one connection; the caller closes it."""
-        return Look(self._running, self._claims.queues if self._claims else None)
+    def look(self) -> AbstractContextManager[Look]:
+        """Return a context manager: its target looks at this broker again and again over one connection."""
+        return look_at(self._running, self._claims.queues if self._claims else None)
 
     @property
     def _claims(self) -> Claims | None:

@@ -19,7 +19,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from rmqlab.broker import _source
 from rmqlab.broker._address import Address, without_user
 from rmqlab.broker._connection import ServerInfo
-from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
+from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -63,25 +63,23 @@ class Container(Server):
     when_ended = "set RMQLAB_IMAGE to an image of RabbitMQ with the management plugin"
 
     def __init__(self) -> None:
-        check = self.check()
-        if not check.usable:
-            raise check.error()
-        self._name = f"rmqlab-{token()}"
-        self.title = f"The container of {image()}"
-
-    @classmethod
-    def check(cls) -> Check:
         try:
             client = _client(timeout_s=ENGINE_TIMEOUT_S)
         except Exception:  # docker-py lets through what its transports raise
             place = without_user(os.environ.get("DOCKER_HOST", "")) or "its usual socket"
-            return Check(False, f"no container engine answers at {place}", NO_ENGINE_FIX)
+            raise BrokerUnavailableError(
+                f"No container engine answers at {place}. Next: {NO_ENGINE_FIX}"
+            ) from None  # its text may hold a password
         with contextlib.closing(client):
             try:
                 state = "is here" if _find_image(client) else "is to be pulled first"
-                return Check(True, f"an engine answers; {image()} {state}")
             except APIError as error:
-                return Check(False, f"the engine cannot use {image()!r} ({_reason(error)})", IMAGE_FIX)
+                raise BrokerUnavailableError(
+                    f"The engine cannot use {image()!r} ({_reason(error)}). Next: {IMAGE_FIX}"
+                ) from error
+        self.detail = f"an engine answers; {image()} {state}"
+        self._name = f"rmqlab-{secrets.token_hex(4)}"
+        self.title = f"The container of {image()}"
 
     def resources(self) -> Resources:
         return {"container": self._name}
@@ -133,7 +131,7 @@ class Container(Server):
             with self._engine() as engine:
                 engine.unpause(self._name)
 
-    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+    def _control(self, *arguments: str) -> tuple[int, str]:
         with self._engine() as engine:
             command = engine.exec_create(self._name, ["rabbitmqctl", *arguments])
             printed = engine.exec_start(command).decode(errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import secrets
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -12,18 +13,13 @@ from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claim, Claims, clean_up
 from rmqlab.broker._connection import ServerInfo, probe
 from rmqlab.broker._management import MANAGEMENT_SETTING, Management
-from rmqlab.broker._source import Check, Endpoint, Resources, Source, read_setting, token
-from rmqlab.errors import BrokerError, ManagementError, NameTakenError, RmqlabError
+from rmqlab.broker._source import Endpoint, Resources, Source, read_setting
+from rmqlab.errors import BrokerError, BrokerUnavailableError, ManagementError, NameTakenError
 
 logger = logging.getLogger("rmqlab.broker")
 
 URL_SETTING = "AMQP_URL"
 MANAGEMENT_PORTS = {"amqp": ("http", 15672), "amqps": ("https", 15671)}
-NOT_SET = Check(
-    False,
-    f"{URL_SETTING} is not set",
-    f"set {URL_SETTING} to the URL of a broker that runs, or RMQLAB_BROKER=auto to let rmqlab start one",
-)
 # A lab that was killed a moment ago is still being cleaned up after.
 TAKEN_TIMEOUT_S = 3
 LOOK_AGAIN_S = 0.2
@@ -44,16 +40,20 @@ class External(Source):
     def __init__(self) -> None:
         url = read_setting(URL_SETTING)
         if not url:
-            raise NOT_SET.error()
+            raise BrokerUnavailableError(
+                f"{URL_SETTING} is not set. Next: set {URL_SETTING} to the URL of a broker that runs, "
+                "or RMQLAB_BROKER=auto to let rmqlab start one"
+            )
         self._given = Address.parse(url, setting=URL_SETTING)
         self._server_info = probe(self._given)
+        self.detail = f"RabbitMQ {self._server_info.version} at {self._given.place}"
         self._management_url = find_management(self._given, self._server_info)
         self._virtual_host = None
         self.claims: Claims | None = None  # what this run made in a virtual host that is not its own
         if self._management_url:
             with Management(self._management_url, self._given) as management:
                 if management.may_create_virtual_hosts():
-                    self._virtual_host = f"rmqlab-{token()}"
+                    self._virtual_host = f"rmqlab-{secrets.token_hex(4)}"
                     return
         self.claims = Claims(self._given, self._server_info.cluster_name)
         retrying = Retrying(
@@ -63,16 +63,6 @@ class External(Source):
             reraise=True,
         )
         retrying(self.claims.refuse_taken, *LESSON_NAMES)
-
-    @classmethod
-    def check(cls) -> Check:
-        if not read_setting(URL_SETTING):
-            return NOT_SET
-        try:
-            found = cls()
-        except RmqlabError as error:
-            return Check(False, error.problem, error.next_step)
-        return Check(True, f"RabbitMQ {found._server_info.version} at {found._given.place}")
 
     def resources(self) -> Resources:
         return {

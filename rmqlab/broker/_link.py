@@ -22,15 +22,14 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
-from rmqlab.broker._address import Address
 from rmqlab.broker._broker import Broker, address_of
-from rmqlab.broker._connection import SOCKET_TIMEOUT_S, explain
+from rmqlab.broker._connection import SOCKET_TIMEOUT_S
 from rmqlab.broker._outage import Fault
 from rmqlab.closing import Closing
-from rmqlab.errors import BrokerError, BrokerUnavailableError
+from rmqlab.errors import BrokerError
 
 LOOPBACK = "127.0.0.1"
-ACCEPT_AGAIN_AFTER_S = 1
+ACCEPTED_AFTER_S = 0.01  # what was about to be accepted when the link was closed
 CLOSE_TIMEOUT_S = 5
 BATCH_BYTES = 256 * 1024  # taken from a socket at once
 # Closes a socket by a reset, and at once: on, for 0 seconds. On Windows its fields are short ones.
@@ -60,7 +59,6 @@ class Link(Closing):
     Raises:
         ValueError: `delay_ms` is below 0, infinite or not a number.
         AddressError: the URL cannot be right.
-        BrokerUnavailableError: the URL's host has no address.
         BrokerError: the broker is reached by `amqps://`.
     """
 
@@ -76,10 +74,8 @@ class Link(Closing):
                 f"is reached by {self._address.scheme}://. Next: give the link an amqp:// URL of this broker"
             )
         self._delay_ms = delay_ms
-        self._places = _resolve(self._address)
         # Bound here, and not by the thread: the URL is known, and good, when this returns.
         self._listener = socket.create_server((LOOPBACK, 0))
-        self._listener.setblocking(False)
         self._port: int = self._listener.getsockname()[1]
         # The usual loop of Windows cannot tell when a socket has something to read.
         self._loop = asyncio.SelectorEventLoop()
@@ -87,7 +83,7 @@ class Link(Closing):
         self._is_whole = asyncio.Event()
         self._is_whole.set()
         self._connections: set[asyncio.Task[None]] = set()
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._run, name="rmqlab-link", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -175,10 +171,11 @@ class Link(Closing):
         (self._is_whole.set if is_whole else self._is_whole.clear)()
 
     async def _end_connections(self, *, by_reset: bool) -> int:
-        await asyncio.sleep(0)  # one that is cancelled before it has begun would close no socket
-        for each in self._sockets if by_reset else ():
-            if each.fileno() >= 0:
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPT)
+        for writer in list(self._writers):
+            if by_reset:
+                with contextlib.suppress(OSError):  # it is closed already
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPT)
+            writer.transport.abort()
         connections = set(self._connections)
         for connection in connections:
             connection.cancel()
@@ -186,130 +183,72 @@ class Link(Closing):
         return len(connections)
 
     def _run(self) -> None:
-        with self._listener, contextlib.closing(self._loop):
+        with contextlib.closing(self._loop):
             self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
 
     async def _serve(self) -> None:
-        self._listen()
+        server = await asyncio.start_server(self._accept, sock=self._listener, limit=BATCH_BYTES)
         await self._ended.wait()
-        self._loop.remove_reader(self._listener)
+        server.close()
+        await asyncio.sleep(ACCEPTED_AFTER_S)
         await self._end_connections(by_reset=False)
 
-    def _listen(self) -> None:
-        # asyncio's sock_accept may take a connection after it was cancelled, and forget it.
-        self._loop.add_reader(self._listener, self._accept)
-
-    def _accept(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionError):  # it has gone again
-            return
-        except OSError as error:  # such as too many open files
-            logger.warning("the link to %s accepts nobody: %s", self._address.masked, error)
-            self._loop.remove_reader(self._listener)
-            self._loop.call_later(ACCEPT_AGAIN_AFTER_S, self._listen)
-            return
-        self._sockets.add(client)
-        connection = self._loop.create_task(self._carry(client))
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        connection = self._loop.create_task(self._carry(reader, writer))
         self._connections.add(connection)  # the loop itself may forget a task
         connection.add_done_callback(self._connections.discard)
 
-    async def _carry(self, client: socket.socket) -> None:
+    async def _carry(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         """Carry one connection, until both sides have ended."""
-        with client:
+        with contextlib.closing(to_client):
             await self._is_whole.wait()
             try:
-                broker = await self._reach_broker()
+                async with asyncio.timeout(SOCKET_TIMEOUT_S):
+                    from_broker, to_broker = await asyncio.open_connection(
+                        self._address.host, self._address.port, limit=BATCH_BYTES
+                    )
             except OSError as error:
                 logger.info("the link reaches no broker at %s: %s", self._address.masked, error)
                 return
-            self._sockets.add(broker)
-            with broker:
-                for each in (client, broker):
-                    each.setblocking(False)
-                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                async with asyncio.TaskGroup() as proxies:
-                    for source, target in ((client, broker), (broker, client)):
-                        proxy = _Proxy(source, target, delay_s=self._delay_ms / 1000, is_whole=self._is_whole)
-                        proxies.create_task(proxy.run())
+            self._writers.add(to_broker)
+            with contextlib.closing(to_broker):
+                async with asyncio.TaskGroup() as directions:
+                    directions.create_task(self._pass_on(from_client, to_broker))
+                    directions.create_task(self._pass_on(from_broker, to_client))
 
-    async def _reach_broker(self) -> socket.socket:
-        """Connect to the first of the broker's places that answers, as pika does."""
-        failure = OSError("its host has no address")
-        for family, place in self._places:
-            broker = socket.socket(family, socket.SOCK_STREAM)
-            broker.setblocking(False)
-            try:
-                async with asyncio.timeout(SOCKET_TIMEOUT_S):
-                    await self._loop.sock_connect(broker, place)
-                return broker
-            except BaseException as error:
-                broker.close()
-                if not isinstance(error, OSError):
-                    raise
-                failure = error
-        raise failure
-
-
-def _resolve(address: Address) -> list[tuple[int, Any]]:
-    """Look up where a broker may be: here, as asyncio would start threads for it."""
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise BrokerUnavailableError(explain(error, address)) from error
-    return [(family, place) for family, _, _, _, place in found]
-
-
-class _Proxy:
-    """Takes bytes from one side, and gives them to the other later; holds them while the link is cut."""
-
-    def __init__(
-        self, source: socket.socket, target: socket.socket, *, delay_s: float, is_whole: asyncio.Event
-    ) -> None:
-        self._source = source
-        self._target = target
-        self._delay_s = delay_s
-        self._is_whole = is_whole
-        # Pieces on their way, each with the time when it is due; an empty one is the end.
-        self._under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-
-    async def run(self) -> None:
+    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         """Pass bytes on until the source ends and all its bytes are through, or the target is gone."""
+        # Pieces on their way, each with the time when it is due; an empty one is the end.
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def take() -> None:
+            data = None
+            while data != b"":
+                await self._is_whole.wait()
+                try:
+                    data = await source.read(BATCH_BYTES)
+                except OSError:  # reset: what came before is on its way all the same
+                    data = b""
+                under_way.put_nowait((time.perf_counter() + self._delay_ms / 1000, data))
+                await target.drain()  # a target that takes nothing holds up the source, as TCP does
+
+        async def give() -> None:
+            while True:
+                due_s, data = await under_way.get()
+                # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
+                while (wait_s := due_s - time.perf_counter()) > 0:
+                    await asyncio.sleep(wait_s)
+                await self._is_whole.wait()
+                if not data:
+                    target.write_eof()
+                    return
+                target.write(data)
+
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._take())
-                tasks.create_task(self._give())
+                tasks.create_task(take())
+                tasks.create_task(give())
         except* OSError:
-            pass  # the target is gone: the proxy of the other direction sees it as its source
-
-    async def _take(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            # A target that takes nothing holds up the source, as TCP does.
-            await self._flowing.wait()
-            await self._is_whole.wait()
-            try:
-                data = await loop.sock_recv(self._source, BATCH_BYTES)
-            except OSError:  # reset: what came before is on its way all the same
-                data = b""
-            self._under_way.put_nowait((time.perf_counter() + self._delay_s, data))
-            if not data:
-                return
-            await asyncio.sleep(0)  # a source that always has more must not keep the loop to itself
-
-    async def _give(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due_s, data = await self._under_way.get()
-            # The loop's own clock goes in steps on Windows, so that a sleep may end too soon.
-            while (wait_s := due_s - time.perf_counter()) > 0:
-                await asyncio.sleep(wait_s)
-            await self._is_whole.wait()
-            if not data:
-                self._target.shutdown(socket.SHUT_WR)
-                return
-            self._flowing.clear()
-            await loop.sock_sendall(self._target, data)
-            self._flowing.set()
+            pass  # the target is gone: the other direction sees it as its source

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab import names
-from rmqlab.broker._connection import NOT_FOUND, TIMEOUTS
+from rmqlab.broker._connection import short_connection
+from rmqlab.broker._management import Management
 from rmqlab.broker._source import Endpoint
-from rmqlab.closing import Closing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +34,50 @@ class Listing:
     bindings: list[tuple[str, str, str]]
     queues: dict[str, dict[str, Any]]
 
-    def is_like(self, other: Listing) -> bool:
-        """Return True if the other one has the same exchanges, bindings and queues, whatever is in them."""
-        return (self.exchanges, self.bindings, list(self.queues)) == (
-            other.exchanges,
-            other.bindings,
-            list(other.queues),
-        )
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What there is, whatever is in it."""
+        return self.exchanges, self.bindings, list(self.queues)
 
 
-class Look(Closing):
-    """Looks at a broker: what there is, and how much is in it now.
+@contextlib.contextmanager
+def look_at(endpoint: Endpoint, own: Callable[[], Collection[str]] | None = None) -> Iterator[Look]:
+    """Open a look at a broker for a `with` block.
 
     Args:
         endpoint: where the broker is.
         own: returns the queues to look at, where others use the virtual host, too; None is all.
+
+    Raises:
+        BrokerUnavailableError: the broker does not answer.
+        ConnectionLostError: it answers no more; in the block.
     """
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(short_connection(endpoint.address))
+        management = stack.enter_context(endpoint.management()) if endpoint.management_url else None
+        yield Look(connection, management, own)
 
-    def __init__(self, endpoint: Endpoint, own: Callable[[], Collection[str]] | None = None) -> None:
-        self._own = own
-        self._connection = pika.BlockingConnection(
-            endpoint.address.parameters_for("rmqlab watch", **TIMEOUTS)
-        )
-        self._channel: Any = None
-        self._management = endpoint.management() if endpoint.management_url else None
 
-    def close(self) -> None:
-        """Close both connections. Safe to call twice."""
-        if self._management:
-            self._management.close()
-        if self._connection.is_open:
-            with contextlib.suppress(amqp_errors.AMQPError):
-                self._connection.close()
+@dataclass(slots=True)
+class Look:
+    """Looks at a broker: what there is, and how much is in it now; see `look_at`."""
+
+    _connection: pika.BlockingConnection
+    _management: Management | None
+    _own: Callable[[], Collection[str]] | None
+    _channel: Any = None
+
+    def queues(self, only: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return what the management API says of each queue, or only of these, by name.
+
+        Without the management API, it is the queues of the lessons, of which nothing is said.
+        """
+        if only is None and self._own:
+            only = self._own()
+        if not self._management:
+            return {name: {} for name in sorted(names.QUEUES if only is None else only)}
+        listed = {each["name"]: each for each in self._management.list("queues")}
+        return {name: listed[name] for name in sorted(listed) if only is None or name in only}
 
     def listing(self) -> Listing:
         """Return what there is; without the management API, the queues of the lessons alone.
@@ -70,26 +85,22 @@ class Look(Closing):
         Raises:
             ManagementError: the management API does not answer.
         """
-        own = self._own() if self._own else None
+        queues = self.queues()
         if not self._management:
-            return Listing({}, [], {name: {} for name in sorted(names.QUEUES if own is None else own)})
-        queues = {each["name"]: each for each in self._management.list("queues")}
-        queues = {name: queues[name] for name in sorted(queues) if own is None or name in own}
-        exchanges = {each["name"]: each["type"] for each in self._management.list("exchanges")}
+            return Listing({}, [], queues)
         bindings = [
             (each["source"], each["destination"], each["routing_key"])
             for each in self._management.list("bindings")
-            if each["source"] and each["destination"] in queues
+            if each["destination"] in queues
         ]
         bound = {source for source, _, _ in bindings}
-        is_shown = {
-            name: not name.startswith("amq.") and (own is None or name in bound) for name in exchanges
+        types = {each["name"]: each["type"] for each in self._management.list("exchanges")}
+        exchanges = {
+            name: types[name]
+            for name in sorted(types)
+            if name and not name.startswith("amq.") and (self._own is None or name in bound)
         }
-        return Listing(
-            {name: exchanges[name] for name in sorted(exchanges) if name and is_shown[name]},
-            [each for each in bindings if is_shown.get(each[0])],
-            queues,
-        )
+        return Listing(exchanges, [each for each in bindings if each[0] in exchanges], queues)
 
     def depths(self, queues: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return the ready messages and the consumers of each queue that is there and not another's, now."""
@@ -97,11 +108,25 @@ class Look(Closing):
         for name in queues:
             if self._channel is None or not self._channel.is_open:
                 self._channel = self._connection.channel()
-            try:
-                # Statistics lag behind, a passive declare does not.
+            # Statistics lag behind, a passive declare does not.
+            with contextlib.suppress(amqp_errors.ChannelClosedByBroker):
                 method = self._channel.queue_declare(name, passive=True).method
                 found[name] = (method.message_count, method.consumer_count)
-            except amqp_errors.ChannelClosedByBroker as error:
-                if error.reply_code != NOT_FOUND and "exclusive" not in error.reply_text:
-                    raise
         return found
+
+    def frame(self, only: Collection[str] | None = None) -> pd.DataFrame:
+        """Return one row a queue, or a queue of these; see `Broker.queues`."""
+        import pandas as pd
+
+        known = self.queues(only)
+        depths = self.depths(known)
+        rows = []
+        for name, each in known.items():
+            if name in depths or each.get("exclusive"):
+                # Of another connection's exclusive queue only the statistics are to be had.
+                ready, consumers = depths.get(name) or map(each.get, ("messages_ready", "consumers"))
+                unacked = each.get("messages_unacknowledged", 0 if each else None)
+                described = (each.get(key) for key in ("type", "durable", "exclusive"))
+                rows.append((name, *described, ready, unacked, consumers))
+        columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[4:], "Int64"))

@@ -20,7 +20,8 @@ import psutil
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
-from rmqlab.broker._source import QUICK_STATISTICS, Check, Endpoint, Resources, Server, free_ports, token
+from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports
+from rmqlab.errors import BrokerUnavailableError
 from rmqlab.interrupts import wait_until
 
 logger = logging.getLogger("rmqlab.broker")
@@ -55,21 +56,17 @@ class Node(Server):
     when_ended = "run rmqlab doctor; another way is Docker, or AMQP_URL"
 
     def __init__(self) -> None:
-        check, script = self.check(), server_script()
-        if not check.usable or script is None:
-            raise check.error()
-        self._script = script
-        self._token = token()
-        self._folder = Path(tempfile.gettempdir()) / f"rmqlab-node-{self._token}"
-
-    @classmethod
-    def check(cls) -> Check:
         if os.name != "posix":
-            return Check(False, "a private node needs Linux or macOS", "use Docker, or set AMQP_URL")
+            raise BrokerUnavailableError(
+                "A private node needs Linux or macOS. Next: use Docker, or set AMQP_URL"
+            )
         script = server_script()
         if script is None:
-            return Check(False, "no rabbitmq-server is installed", INSTALL)
-        return Check(True, f"RabbitMQ {_version(script)} is installed")
+            raise BrokerUnavailableError(f"No rabbitmq-server is installed. Next: {INSTALL}")
+        self._script = script
+        self.detail = f"RabbitMQ is installed: {script}"
+        self._token = secrets.token_hex(4)  # so that labs side by side do not meet
+        self._folder = Path(tempfile.gettempdir()) / f"rmqlab-node-{self._token}"
 
     def resources(self) -> Resources:
         return {"folder": str(self._folder)}
@@ -103,7 +100,7 @@ class Node(Server):
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+    def _control(self, *arguments: str) -> tuple[int, str]:
         with tempfile.TemporaryFile() as output:
             process = self._call(self._script.with_name("rabbitmqctl"), output, *arguments)
             try:
@@ -195,29 +192,13 @@ class Node(Server):
         return f" ({errors[0][:200]})" if errors else ""
 
 
-def _version(script: Path) -> str:
-    """Read the version off the folder of the installation, as a server takes seconds to say it."""
-    folders = [script.resolve(), *Path(script).parents[1].glob("lib/rabbitmq_server-*")]
-    found = [re.search(r"rabbitmq_server-([0-9.]+)", str(folder)) for folder in folders]
-    return next((each[1] for each in found if each), "of an unknown version")
-
-
 def _end_processes_of(folder: Path) -> list[psutil.Process]:
     """Kill what belongs to the node, and return what that was."""
-    processes = _processes_of(folder)
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=KILL_TIMEOUT_S)
-    return processes
-
-
-def _processes_of(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
-        try:
+        with contextlib.suppress(psutil.Error, OSError):  # it ended, or is somebody else's
             if process.environ().get(MARK) == str(folder):
                 found.append(process)
-        except (psutil.Error, OSError):
-            continue  # it ended, or is somebody else's
+                process.kill()
+    psutil.wait_procs(found, timeout=KILL_TIMEOUT_S)
     return found

@@ -133,12 +133,12 @@ class OwnBroker(Broker):
                 raise FaultError(
                     "The broker is low on memory already. Next: leave that block, or call restart()"
                 )
-            before.append(server.control("eval", "--quiet", SET_WATERMARK.format("0")).strip())
+            before.append(server.evaluate(SET_WATERMARK.format("0")))
             _wait_for_alarm(endpoint, on=True)
 
         def end() -> None:
             if before and not self._is_over(server):
-                server.control("eval", "--quiet", SET_WATERMARK.format(before[0]))
+                server.evaluate(SET_WATERMARK.format(before[0]))
                 _wait_for_alarm(endpoint, on=False)
 
         return Fault("memory alarm", begin, end)
@@ -158,7 +158,7 @@ class OwnBroker(Broker):
         Source: https://www.rabbitmq.com/docs/man/rabbitmqctl.8#eval
         """
         server, _ = self._ours
-        return server.control("eval", "--quiet", expression).strip()
+        return server.evaluate(expression)
 
     def close_connections(self) -> int:
         """Close all connections to the lab's virtual host from the broker's side, as an operator does.

@@ -7,7 +7,6 @@ broker has a reaper: when the pipe to its owner closes, or its parent changes, i
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ import threading
 import time
 from typing import Any
 
-from rmqlab.broker._source import Resources, Source
+from rmqlab.broker._source import Resources, source_class
 
 LOOK_EVERY_S = 1.0
 # What was being started in the very moment when the parent went needs a second look.
@@ -26,7 +25,6 @@ END_TIMEOUT_S = 5
 # What its owner has told just before it went is in the pipe, and not yet read.
 LAST_NEWS_AFTER_S = 0.5
 STOPPED = b"stopped\n"
-SOURCE_CLASSES = {"external": "External", "container": "Container", "node": "Node"}
 
 
 class Reaper:
@@ -69,14 +67,6 @@ class Reaper:
         with contextlib.suppress(OSError):
             self._process.stdin.write(line)
             self._process.stdin.flush()
-
-
-def source_class(name: str) -> type[Source]:
-    """Return the class of a source by its name."""
-    class_name = SOURCE_CLASSES[name]
-    # Only when it is asked for, so that `import rmqlab` is quick, and a node does without Docker's client.
-    found: type[Source] = getattr(importlib.import_module(f"rmqlab.broker._{name}"), class_name)
-    return found
 
 
 def watch() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import importlib
 import os
 import secrets
 import socket
@@ -11,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rmqlab.broker._address import Address, capitalized
+from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo, probe
 from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
@@ -32,7 +33,9 @@ QUICK_STATISTICS = (
 # binds its ports seconds after they were chosen, and till then any program might be given one.
 PORTS = range(20000, 32000)
 
-# The sources whose brokers are ours to break, the better one first, and what chooses one.
+# Where each source is.
+SOURCES = {"external": "External", "container": "Container", "node": "Node"}
+# Those whose brokers are ours to break, the better one first, and what chooses one.
 OWN_SOURCES = ("container", "node")
 OWN_SETTING = "RMQLAB_OWN_BROKER"
 
@@ -55,26 +58,13 @@ class Endpoint:
         return Management(self.management_url, self.address)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Whether a source can be used: what was found, or why it cannot and the next step."""
-
-    usable: bool
-    detail: str
-    fix: str = ""
-
-    def error(self) -> BrokerUnavailableError:
-        """Return the error that says so."""
-        return BrokerUnavailableError(f"{capitalized(self.detail)}. Next: {self.fix}")
-
-
 class Source(abc.ABC):
-    """One way to get a broker; its constructor makes nothing, and raises where it cannot be used."""
+    """One way to get a broker.
 
-    @classmethod
-    @abc.abstractmethod
-    def check(cls) -> Check:
-        """Return whether this source can be used, quickly and without starting anything."""
+    Its constructor is quick, starts nothing, and raises an RmqlabError where the source cannot be used.
+    """
+
+    detail: str  # what was found, for the doctor
 
     @abc.abstractmethod
     def resources(self) -> Resources:
@@ -123,19 +113,19 @@ class Server(Source):
         """Let the server's processes go on."""
 
     @abc.abstractmethod
-    def _control(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+    def _control(self, *arguments: str) -> tuple[int, str]:
         """Run rabbitmqctl and return its exit code and what it prints."""
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl and return what it prints; raises BrokerError."""
-        code, printed = self._control(arguments)
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression on the server and return what it gives; raises BrokerError."""
+        code, printed = self._control("eval", "--quiet", expression)
         if code:
             lines = printed.strip().splitlines() or ["no answer"]
             raise BrokerError(
-                f"rabbitmqctl {arguments[0]} failed ({lines[-1][:200]}). "
+                f"rabbitmqctl eval failed ({lines[-1][:200]}). "
                 "Next: see that the broker runs, and is not paused"
             )
-        return printed
+        return printed.strip()
 
     def wait_until_ready(self) -> ServerInfo:
         """Wait until the server takes connections; raises BrokerEndedError or BrokerUnavailableError."""
@@ -159,14 +149,16 @@ class Server(Source):
         return ""
 
 
+def source_class(name: str) -> type[Source]:
+    """Return the class of a source by its name."""
+    # Only when it is asked for, so that `import rmqlab` is quick, and a node does without Docker's client.
+    found: type[Source] = getattr(importlib.import_module(f"rmqlab.broker._{name}"), SOURCES[name])
+    return found
+
+
 def read_setting(name: str) -> str:
     """Return a variable of the environment without spaces around it; empty if it is not set."""
     return os.environ.get(name, "").strip()
-
-
-def token() -> str:
-    """Return a short random name part, so that labs side by side do not meet."""
-    return secrets.token_hex(4)
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Literal, overload
 
 from rmqlab.broker._broker import Broker
 from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._own_broker import OwnBroker
-from rmqlab.broker._reaper import source_class
-from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Check, read_setting
-from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError
+from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, SOURCES, read_setting, source_class
+from rmqlab.errors import AddressError, BrokerUnavailableError, FaultError, RmqlabError
 
 SETTING = "RMQLAB_BROKER"
-SOURCES = ("external", *OWN_SOURCES)
 
 logger = logging.getLogger("rmqlab.broker")
 
@@ -101,6 +100,21 @@ def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> OwnBroker:
     raise BrokerUnavailableError(f"No broker could be had. Tried, in this order:{tried}")
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether a source can be used: what was found, or why it cannot and the next step."""
+
+    usable: bool
+    detail: str
+    fix: str = ""
+
+
 def check_sources() -> dict[str, Check]:
     """Check of each source whether it can be used, and why not; nothing is started."""
-    return {name: source_class(name).check() for name in SOURCES}
+    checks = {}
+    for name in SOURCES:
+        try:
+            checks[name] = Check(True, source_class(name)().detail)
+        except RmqlabError as error:
+            checks[name] = Check(False, error.problem, error.next_step)
+    return checks

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import ssl
 
+from rmqlab.broker._address import capitalized
+
 # What to do, by OpenSSL's numbers of what is wrong with a certificate.
 WRONG_TIME = "renew it there, or correct this machine's clock"
 WRONG_HOST = "connect by a name that it holds, or give that name as server_hostname {options}"
@@ -15,7 +17,6 @@ REFUSAL = re.compile(
     "CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE"
     "|ALERT_(UNKNOWN_CA|BAD_CERT|CERTIFICATE_|UNSUPPORTED_CERT|ACCESS_DENIED)"
 )
-NO_TLS = re.compile("WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|HTTP_REQUEST|RECORD_LAYER_FAILURE")
 # pika gives some reasons as a string only.
 AS_TEXT = re.compile(r"\[SSL: (\w+)\]|SSL(EOF)Error")
 
@@ -55,21 +56,15 @@ def explain(error: ssl.SSLError, who: str, *, setting: str) -> str:
     Source: https://www.rabbitmq.com/docs/troubleshooting-ssl
     """
     options = f"in the ssl_options of {setting}"
-    reason = _reason(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         advice = ADVICE.get(error.verify_code, OTHER_CA).format(options=options)
         return (
             f"The certificate of {who} is not accepted ({error.verify_message.rstrip('.')}). Next: {advice}"
         )
-    server = who[:1].upper() + who[1:]
-    certificate = f"give certfile and keyfile {options}"
-    if REFUSAL.search(reason):
-        return f"{server} does not accept our certificate, or wants one ({reason}). Next: {certificate}"
-    if NO_TLS.search(reason):
-        return f"{server} does not speak TLS ({reason}). Next: correct the scheme or the port"
-    if "EOF" in reason:  # a server that wants a certificate need not say so before it goes
-        return f"{server} ended the TLS connection at once. Next: {certificate}, or correct the port"
-    return f"{server} has no TLS connection for us ({reason}). Next: correct the port, or what is {options}"
+    return (
+        f"{capitalized(who)} has no TLS connection for us ({_reason(error)}). Next: correct the scheme or "
+        f"the port, or, if it wants a certificate, give certfile and keyfile {options}"
+    )
 
 
 def _reason(error: ssl.SSLError) -> str:

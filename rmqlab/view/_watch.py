@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import math
 import threading
 import time
@@ -75,7 +74,7 @@ class Watch(anywidget.AnyWidget):
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
-                with contextlib.closing(self._broker.look()) as look:
+                with self._broker.look() as look:
                     self._follow_over(look)
             except (RmqlabError, AMQPError, OSError):
                 if self._broker.is_stopped:
@@ -91,7 +90,7 @@ class Watch(anywidget.AnyWidget):
         while not self._ended.wait(EVERY_S):
             if time.monotonic() - listed_s >= LIST_EVERY_S:
                 before, listed_s, listing = listing, time.monotonic(), look.listing()
-                if not boxes or not listing.is_like(before):
+                if not boxes or listing.shape != before.shape:
                     graph = _graph(listing)
                     boxes, self.picture = place(graph), svg(graph)
             depths = look.depths(listing.queues)

@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 import pytest
-from helpers import channel_to, eventually, take_all
+from helpers import channel_to, clients_of, eventually, take_all
 from take_home import MANY, started
 
 from rmqlab.broker import Broker, Link, OwnBroker
@@ -134,7 +134,7 @@ def test_a_simple_program_says_that_its_connection_is_lost(
     own_broker: OwnBroker, name: str, arguments: list[str]
 ) -> None:
     with Link(own_broker) as link, started(name, link, *arguments) as program:
-        assert eventually(lambda: len(own_broker.connections()) > 0)
+        assert eventually(lambda: clients_of(own_broker))
         link.drop()
         assert program.exit_code() == 1
 

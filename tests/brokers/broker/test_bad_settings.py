@@ -38,10 +38,10 @@ WRONG_URLS = {
     "the scheme of the web": (f"http://user:{SECRET}@127.0.0.1", "has http://, not amqp://"),
     "a slash in the password": (f"{USER}/x@127.0.0.1", "before its '@'"),
     "two slashes": (f"{URL}/lab/more", "has more than one '/'"),
-    "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat without one"),
+    "a heartbeat that is no number": (f"{URL}/?heartbeat={SECRET}", "has the option heartbeat that"),
     "a CA that is missing": (
         f"amqps://user:{SECRET}@127.0.0.1:{{closed}}/?{MISSING_CA}",
-        "has ssl_options that cannot be used",
+        "has the option ssl_options that",
     ),
 }
 
@@ -159,7 +159,7 @@ MANAGEMENT_URLS = {
     "another scheme": ("ftp://127.0.0.1:{port}", "RMQLAB_MANAGEMENT_URL has ftp://, not http://"),
     "a wrong port": ("http://127.0.0.1:99999", "RMQLAB_MANAGEMENT_URL has a port"),
     "a closed port": ("http://127.0.0.1:{closed}", "The management API at .* does not answer"),
-    "no TLS there": ("https://127.0.0.1:{port}", "The management API at .* does not speak TLS"),
+    "no TLS there": ("https://127.0.0.1:{port}", "The management API at .* has no TLS"),
     "a page of it": ("{api}/api", "What answers at .* is no management API"),
 }
 

@@ -218,7 +218,7 @@ def test_a_freeze_that_the_engine_did_not_manage_is_tried_again(
 
 
 def _watermark(broker: OwnBroker) -> str:
-    return broker._source.control("eval", "vm_memory_monitor:get_vm_memory_high_watermark().")
+    return broker.evaluate("vm_memory_monitor:get_vm_memory_high_watermark().")
 
 
 def test_a_memory_alarm_blocks_publishers_and_is_over_afterwards(own: OwnBroker) -> None:

@@ -120,9 +120,8 @@ class TlsNode(Node):
         ca = json.dumps(self.files.path("ca"))
         pem = json.dumps(self.files.path("server" if name == "mutual" else name))
         options = f"{{cacertfile, {ca}}}, {{certfile, {pem}}}, {{keyfile, {pem}}}{mutual}"
-        self.control(
-            "eval",
-            f'rabbit_networking:start_ssl_listener({{"127.0.0.1", {self.ports[name]}}}, [{options}], 1).',
+        self.evaluate(
+            f'rabbit_networking:start_ssl_listener({{"127.0.0.1", {self.ports[name]}}}, [{options}], 1).'
         )
 
 
@@ -261,19 +260,9 @@ FAILURES = {
     "a wrong CA": ("amqps", {"ca": "other"}, "is not accepted .*certificate", "as ca_certs"),
     "an expired certificate": ("expired", {}, "has expired", "renew it"),
     "a wrong host": ("other host", {}, "mismatch", "server_hostname"),
-    "no client certificate": (
-        "mutual",
-        {},
-        "does not accept our certificate|ended the TLS connection",
-        "certfile",
-    ),
-    "a stranger's certificate": (
-        "mutual",
-        {"client": "stranger"},
-        "does not accept our certificate|ended the TLS connection",
-        "certfile",
-    ),
-    "a port without TLS": ("plain", {}, "does not speak TLS", "the scheme or the port"),
+    "no client certificate": ("mutual", {}, "has no TLS connection", "certfile"),
+    "a stranger's certificate": ("mutual", {"client": "stranger"}, "has no TLS connection", "certfile"),
+    "a port without TLS": ("plain", {}, "has no TLS connection", "the scheme or the port"),
 }
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from helpers import eventually
+from helpers import clients_of, eventually
 
 from rmqlab.broker import Broker, OwnBroker
 from rmqlab.errors import FaultError, TimeLimitError
@@ -20,7 +20,7 @@ def playground(own_broker: OwnBroker) -> Iterator[Playground]:
         yield playground
     assert eventually(lambda: set(threading.enumerate()) <= before)
     assert own_broker.queues().empty
-    assert eventually(lambda: set(own_broker.connections()["client"]) <= {"rmqlab itself"})
+    assert eventually(lambda: clients_of(own_broker) <= {"rmqlab itself"})
 
 
 def test_it_refuses_a_broker_of_others(broker: Broker) -> None:
