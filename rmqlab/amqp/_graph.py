@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
-from rmqlab.amqp._definitions import Exchange, Queue
+from rmqlab.amqp._definitions import Queue
 
 if TYPE_CHECKING:
     from rmqlab.amqp._topology import Topology
 
 Key = tuple[str, str]  # kind and name
-EdgeKind = Literal["publish", "binding", "dead letter", "alternate"]
+EdgeKind = Literal["publish", "binding", "dead letter"]
 
 PUBLISHERS: Key = ("publishers", "publishers")
 DEFAULT_EXCHANGE: Key = ("exchange", "")
 
-SHOWN_ELSEWHERE = {
-    *("name", "type", "arguments"),
-    *("dead_letter_exchange", "dead_letter_routing_key", "alternate_exchange"),
-}
+SHOWN_ELSEWHERE = ("name", "type", "dead_letter_exchange", "dead_letter_routing_key", "arguments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +79,12 @@ class Graph:
 def graph_of(topology: Topology) -> Graph:
     """Turn what a topology names, or only refers to, into nodes and edges."""
     graph = Graph()
-    described: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
-    for what in described:
-        key = (type(what).__name__.lower(), what.name)
-        graph.nodes[key] = Node(key, _lines(what))
+    for exchange in topology.exchanges:
+        key = ("exchange", exchange.name)
+        graph.nodes[key] = Node(key, (exchange.type,))
+    for queue in topology.queues:
+        key = ("queue", queue.name)
+        graph.nodes[key] = Node(key, _lines(queue))
     for binding in topology.bindings:
         source, target = ("exchange", binding.exchange), ("queue", binding.queue)
         graph.link(source, target, binding.routing_key, "binding")
@@ -99,19 +97,12 @@ def graph_of(topology: Topology) -> Graph:
             elif routing_key:
                 label += f", {routing_key}"
             graph.link(("queue", queue.name), target, label, "dead letter")
-    for exchange in topology.exchanges:
-        if exchange.alternate_exchange is not None:
-            alternate = ("exchange", exchange.alternate_exchange)
-            graph.link(("exchange", exchange.name), alternate, "unroutable", "alternate")
     graph.add_publishers()
     return graph
 
 
-def _lines(what: Exchange | Queue) -> tuple[str, ...]:
-    """Describe in short lines what sort of exchange or queue it is."""
-    lines: list[str] = [what.type]
-    for each in dataclasses.fields(what):
-        value = getattr(what, each.name)
-        if each.name not in SHOWN_ELSEWHERE and value != each.default:
-            lines.append(f"{each.name} {value}")
-    return *lines, *(f"{name} {value}" for name, value in what.arguments.items())
+def _lines(queue: Queue) -> tuple[str, ...]:
+    """Describe in short lines what sort of queue it is."""
+    values = {each: getattr(queue, each.name) for each in fields(queue) if each.name not in SHOWN_ELSEWHERE}
+    lines = [f"{each.name} {value}" for each, value in values.items() if value != each.default]
+    return queue.type, *lines, *(f"{name} {value}" for name, value in queue.arguments.items())

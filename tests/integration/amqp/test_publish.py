@@ -106,7 +106,8 @@ def test_an_empty_and_a_large_body_arrive_whole(broker, channel, queue) -> None:
 
 @pytest.mark.parametrize("confirms", [confirm_each(), confirm_window(20)], ids=lambda each: each.name)
 def test_a_full_queue_that_rejects_is_reported_by_number(broker, channel, confirms) -> None:
-    full = Topology(queues=[Queue(name="full", max_length=5, overflow="reject-publish")])
+    limits = {"x-max-length": 5, "x-overflow": "reject-publish"}
+    full = Topology(queues=[Queue(name="full", arguments=limits)])
     full.delete(broker)
     record = Record()
     with Publisher(

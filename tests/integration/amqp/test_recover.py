@@ -164,9 +164,9 @@ def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
 
 
 def test_a_queue_with_other_settings_is_no_reason_to_try_again(broker, channel, recovery, events) -> None:
-    other = Topology(queues=(Queue(name=QUEUE, max_length=1),))
+    other = Topology(queues=(Queue(name=QUEUE, max_priority=1),))
 
-    with pytest.raises(TopologyMismatchError, match="x-max-length"):
+    with pytest.raises(TopologyMismatchError, match="x-max-priority"):
         Consumer(broker, QUEUE, topology=other, recovery=recovery)
 
     assert "retrying" not in events.kinds
