@@ -39,13 +39,8 @@ def ack_each() -> Acks:
 def ack_every(count: int) -> Acks:
     """Acknowledge so many messages at once; fewer when no more come, and at the end.
 
-    Raises:
-        ValueError: the count is below 1.
-
     Source: https://www.rabbitmq.com/docs/confirms#consumer-acks-multiple-parameter
     """
-    if count < 1:
-        raise ValueError(f"an acknowledgement of {count} messages; it goes from 1")
     return Acks(f"every {count}", count)
 
 
@@ -79,7 +74,7 @@ class Settlement:
 
     def forget(self) -> None:
         """Begin with a new channel: all that is not acknowledged comes again."""
-        self.pending = 0  # how many messages are done, and not acknowledged yet
+        self._pending = 0  # how many messages are done, and not acknowledged yet
         self._ack_tag = 0
         self._unacked: dict[int, str | None] = {}  # identities by delivery tag
 
@@ -99,9 +94,9 @@ class Settlement:
         """Settle a message with the broker, perhaps later, together with others."""
         every = self._acks.every
         if outcome == "acked" and every is not None:
-            self.pending += 1
+            self._pending += 1
             self._ack_tag = tag
-            if self.pending >= every:
+            if self._pending >= every:
                 self.flush(channel)
             return
         if outcome != "acked":
@@ -116,13 +111,13 @@ class Settlement:
 
     def flush(self, channel: Channel) -> None:
         """Acknowledge what is done and not acknowledged yet."""
-        if not self.pending:
+        if not self._pending:
             return
-        multiple = self.pending > 1
+        multiple = self._pending > 1
         # All up to this one are done: those that failed were refused one by one. It must not
         # be the tag of one of these, which the broker knows no more.
         channel.basic_ack(self._ack_tag, multiple=multiple)
-        self.pending = 0
+        self._pending = 0
         for tag in list(itertools.takewhile(self._ack_tag.__ge__, self._unacked)):
             del self._unacked[tag]
         self._notify(self._ack_tag, multiple, "acked")

@@ -133,5 +133,5 @@ def _session(broker: Broker | str | Session) -> Iterator[Session]:
         if isinstance(broker, Session):
             yield broker
             return
-        with contextlib.closing(Session(broker, name="rmqlab-topology")) as session:
+        with contextlib.closing(Session(broker, name="rmqlab-topology").open()) as session:
             yield session

@@ -104,8 +104,8 @@ def test_a_mismatch_names_the_setting(broker, there, wanted, named: str) -> None
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_mismatch_of_exclusive_is_an_error_of_its_own(broker, wanted: bool) -> None:
     with (
-        contextlib.closing(Session(broker, name="own")) as session,
-        contextlib.closing(Session(broker, name="other")) as other,
+        contextlib.closing(Session(broker, name="own").open()) as session,
+        contextlib.closing(Session(broker, name="other").open()) as other,
     ):
         Topology(queues=[Queue(name="t:mine", exclusive=not wanted)]).declare(other)
         with pytest.raises(TopologyMismatchError, match="exclusive access"):
