@@ -294,11 +294,10 @@ class Consumer(Closing):
     def _work_off(self, end_s: float) -> None:
         """Work off what has come, sending acknowledgements in one batch where work is quick."""
         self._session.connection.hold()
-        send_s = time.monotonic() + SEND_AFTER_S
+        send_s = min(time.monotonic() + SEND_AFTER_S, end_s)
         while self._inbox and not self._is_over():
             self._take(self._inbox.popleft())
-            now_s = time.monotonic()
-            if now_s >= send_s or now_s >= end_s:
+            if time.monotonic() >= send_s:
                 break
         self._session.connection.release()
         self._session.process_events(0)

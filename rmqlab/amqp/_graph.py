@@ -1,22 +1,15 @@
-"""A topology as boxes and arrows: what it names, what it refers to, and where publishers send."""
+"""Boxes and arrows: what there is on a broker, and where publishers send."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal
-
-from rmqlab.amqp._definitions import Queue
-
-if TYPE_CHECKING:
-    from rmqlab.amqp._topology import Topology
+from dataclasses import dataclass, field
+from typing import Literal
 
 Key = tuple[str, str]  # kind and name
 EdgeKind = Literal["publish", "binding", "dead letter"]
 
 PUBLISHERS: Key = ("publishers", "publishers")
 DEFAULT_EXCHANGE: Key = ("exchange", "")
-
-SHOWN_ELSEWHERE = ("name", "type", "dead_letter_exchange", "dead_letter_routing_key", "arguments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +67,3 @@ class Graph:
             for edge in self.edges:
                 if edge.source == key:
                     self._reach(edge.target, reached)
-
-
-def graph_of(topology: Topology) -> Graph:
-    """Turn what a topology names, or only refers to, into nodes and edges."""
-    graph = Graph()
-    for exchange in topology.exchanges:
-        key = ("exchange", exchange.name)
-        graph.nodes[key] = Node(key, (exchange.type,))
-    for queue in topology.queues:
-        key = ("queue", queue.name)
-        graph.nodes[key] = Node(key, _lines(queue))
-    for binding in topology.bindings:
-        source, target = ("exchange", binding.exchange), ("queue", binding.queue)
-        graph.link(source, target, binding.routing_key, "binding")
-    for queue in topology.queues:
-        if queue.dead_letter_exchange is not None:
-            routing_key, label = queue.dead_letter_routing_key or "", "dead letter"
-            target = ("exchange", queue.dead_letter_exchange)
-            if target == DEFAULT_EXCHANGE and ("queue", routing_key) in graph.nodes:
-                target = ("queue", routing_key)  # the default exchange hands them straight to it
-            elif routing_key:
-                label += f", {routing_key}"
-            graph.link(("queue", queue.name), target, label, "dead letter")
-    graph.add_publishers()
-    return graph
-
-
-def _lines(queue: Queue) -> tuple[str, ...]:
-    """Describe in short lines what sort of queue it is."""
-    values = {each: getattr(queue, each.name) for each in fields(queue) if each.name not in SHOWN_ELSEWHERE}
-    lines = [f"{each.name} {value}" for each, value in values.items() if value != each.default]
-    return queue.type, *lines, *(f"{name} {value}" for name, value in queue.arguments.items())

@@ -12,13 +12,11 @@ from rmqlab.amqp._confirms import Confirms, PublishObserver, confirm_window
 from rmqlab.amqp._recovery import Recovery
 from rmqlab.amqp._session import BrokerTarget, Session
 from rmqlab.amqp._topology import Topology
-from rmqlab.amqp._window import Window
+from rmqlab.amqp._window import Message, Window
 from rmqlab.amqp._write_buffer import Encoder
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, StoppedError
 from rmqlab.interrupts import deferred, interruptible
-
-Message = tuple[bytes, str, str | None, pika.BasicProperties | None]
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
 
@@ -86,7 +84,7 @@ class Publisher(Closing):
         self._topology = topology
         self._buffered = 0
         self._process_at_s = 0.0
-        self._window: Window[Message] = Window()
+        self._window = Window()
         self._session = Session(broker, name=name, recovery=recovery, set_up=self._set_up)
         with deferred:
             self._session.open()

@@ -21,11 +21,9 @@ from pika.channel import Channel
 from rmqlab.amqp._recovery import Recovery, can_recover, notify
 from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import Broker
-from rmqlab.broker._address import Address
 from rmqlab.broker._broker import address_of
 from rmqlab.broker._connection import TIMEOUTS, explain, innermost, is_refusal, quiet_pika, reach
 from rmqlab.errors import (
-    AddressError,
     BrokerError,
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -68,7 +66,8 @@ class Session:
         set_up: Callable[[], str] = str,
     ) -> None:
         """Note what is to be opened; `set_up` prepares each new channel, and says what it did."""
-        self._addresses = _addresses(broker, given_to=name)
+        hosts = [broker] if isinstance(broker, str) or not isinstance(broker, Sequence) else broker
+        self._addresses = [address_of(each, given_to=name) for each in hosts]
         random.shuffle(self._addresses)
         self.name = name
         self.recovery = recovery
@@ -119,7 +118,7 @@ class Session:
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0 and not self.is_stopped:
+        while not self.is_stopped and (left_s := end_s - time.monotonic()) > 0:
             self.process_events(left_s)
         if self.is_stopped:
             raise StoppedError(
@@ -223,6 +222,7 @@ class Session:
                 self._loop = None
             self._failure = BrokerError(f"{self.name} is closed. Next: make a new one")
 
+    @quiet_pika()
     def _close_connection(self) -> None:
         """Close the connection, or drop it where the broker does not answer: no socket stays open."""
         connection = getattr(self, "connection", None)
@@ -230,17 +230,17 @@ class Session:
             return
         # A broker that blocks publishers does not even read that they go.
         is_responsive = connection.is_open and not self.blocked
-        with contextlib.suppress(amqp_errors.AMQPError), quiet_pika():
+        with contextlib.suppress(amqp_errors.AMQPError):
             connection.release()
             connection.close()
         self._run_until_closed(CLOSE_TIMEOUT_S if is_responsive else DROP_TIMEOUT_S)
         self.drop()
 
+    @quiet_pika()
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""
         if not self.connection.is_closed:
-            with quiet_pika():
-                self.connection.drop()
+            self.connection.drop()
             self._run_until_closed(DROP_TIMEOUT_S)
 
     def check(self) -> None:
@@ -250,7 +250,7 @@ class Session:
 
     def _run_until_closed(self, timeout_s: float) -> None:
         self._failure = None
-        with contextlib.suppress(BrokerError), quiet_pika():
+        with contextlib.suppress(BrokerError):
             self.run_until(lambda: self.connection.is_closed, timeout_s=timeout_s, what="the end")
 
     def _on_blocked(self, _: object, frame: Any) -> None:
@@ -273,13 +273,6 @@ class Session:
                 f"{self.name} lost the connection ({reason!r}). "
                 "Next: see that the broker runs, and start again"
             )
-
-
-def _addresses(hosts: BrokerTarget, *, given_to: str) -> list[Address]:
-    several = [hosts] if isinstance(hosts, str) or not isinstance(hosts, Sequence) else hosts
-    if not several:
-        raise AddressError(f"{given_to} was given no host to connect to. Next: give one AMQP URL at least")
-    return [address_of(each, given_to=given_to) for each in several]
 
 
 def _nothing() -> None:

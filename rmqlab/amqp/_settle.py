@@ -17,23 +17,21 @@ class Acks:
     """When a consumer acknowledges.
 
     Attributes:
-        name: what it is called in frames.
         every: how many messages one acknowledgement is for; None asks for no
             acknowledgements: the broker forgets a message as it sends it.
     """
 
-    name: str
     every: int | None
 
 
 def auto_ack() -> Acks:
     """Let the broker forget each message as it sends it: fast, and a crash loses messages."""
-    return Acks("auto", None)
+    return Acks(None)
 
 
 def ack_each() -> Acks:
     """Acknowledge each message when its work is done."""
-    return Acks("each", 1)
+    return Acks(1)
 
 
 def ack_every(count: int) -> Acks:
@@ -41,7 +39,7 @@ def ack_every(count: int) -> Acks:
 
     Source: https://www.rabbitmq.com/docs/confirms#consumer-acks-multiple-parameter
     """
-    return Acks(f"every {count}", count)
+    return Acks(count)
 
 
 class ConsumeObserver(Protocol):
@@ -92,22 +90,18 @@ class Settlement:
 
     def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
         """Settle a message with the broker, perhaps later, together with others."""
-        every = self._acks.every
-        if outcome == "acked" and every is not None:
+        if self._acks.every is None:  # the broker has long forgotten the message
+            self._notify(tag, False, outcome)
+        elif outcome == "acked":
             self._pending += 1
             self._ack_tag = tag
-            if self._pending >= every:
+            if self._pending >= self._acks.every:
                 self.flush(channel)
-            return
-        if outcome != "acked":
-            self._unacked.pop(tag, None)
-        # Without acknowledgements, the broker has long forgotten the message.
-        if every is not None:
-            if self._counts and outcome == "requeued":
-                channel.basic_reject(tag, requeue=True)
-            else:
-                channel.basic_nack(tag, requeue=outcome == "requeued")
-        self._notify(tag, False, outcome)
+        else:
+            del self._unacked[tag]
+            refuse = channel.basic_reject if self._counts else channel.basic_nack
+            refuse(tag, requeue=outcome == "requeued")
+            self._notify(tag, False, outcome)
 
     def flush(self, channel: Channel) -> None:
         """Acknowledge what is done and not acknowledged yet."""

@@ -36,7 +36,7 @@ def _left(broker: Broker, count: int) -> None:
 @pytest.mark.parametrize(
     ("ack", "prefetch_count"),
     [(ack_each(), 1), (ack_each(), 0), (ack_every(7), 10), (ack_every(100), 100), (auto_ack(), 0)],
-    ids=lambda each: getattr(each, "name", each),
+    ids=str,
 )
 def test_every_message_is_taken_once_and_in_order(broker, fill, ack, prefetch_count, threaded) -> None:
     bodies = fill(50)

@@ -52,7 +52,7 @@ class Record:
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
-@pytest.mark.parametrize("confirms", STRATEGIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("confirms", STRATEGIES, ids=str)
 def test_every_message_arrives_once_and_in_order(
     broker, channel, queue, confirms: Confirms, one_by_one: bool
 ) -> None:
@@ -85,7 +85,7 @@ def test_messages_are_persistent_unless_told_otherwise(broker, channel, queue) -
     assert channel.basic_get(queue, auto_ack=True)[1].message_id == "m"
 
 
-@pytest.mark.parametrize("confirms", STRATEGIES, ids=lambda each: each.name)
+@pytest.mark.parametrize("confirms", STRATEGIES, ids=str)
 def test_a_message_is_on_its_way_when_publish_returns(broker, queue, confirms: Confirms) -> None:
     with Publisher(broker, routing_key=queue, confirms=confirms) as publisher:
         publisher.publish(b"alone")
@@ -100,7 +100,7 @@ def test_an_empty_and_a_large_body_arrive_whole(broker, channel, queue) -> None:
     assert take_all(channel, queue) == [b"", large, b"end"]
 
 
-@pytest.mark.parametrize("confirms", [confirm_each(), confirm_window(20)], ids=lambda each: each.name)
+@pytest.mark.parametrize("confirms", [confirm_each(), confirm_window(20)], ids=str)
 def test_a_full_queue_that_rejects_is_reported_by_number(broker, channel, confirms) -> None:
     limits = {"x-max-length": 5, "x-overflow": "reject-publish"}
     full = Topology(queues=[Queue(name="full", arguments=limits)])
