@@ -132,12 +132,4 @@ class LessonError(RmqlabError):
 
 
 class TopologyMismatchError(BrokerError):
-    """An exchange or a queue that the broker has, with other settings than those wanted.
-
-    Attributes:
-        name: name of the exchange or queue.
-    """
-
-    def __init__(self, message: str, *, name: str = "") -> None:
-        super().__init__(message)
-        self.name = name
+    """An exchange or a queue that the broker has, with other settings than those wanted."""

@@ -10,11 +10,10 @@ from rmqlab.amqp._confirms import (
 )
 from rmqlab.amqp._connect import connect, purge
 from rmqlab.amqp._consume import Consumer
-from rmqlab.amqp._definitions import Binding, Exchange, Queue
 from rmqlab.amqp._publish import Publisher
 from rmqlab.amqp._recovery import ConnectionEvent, Recovery
 from rmqlab.amqp._settle import Acks, ConsumeObserver, ack_each, ack_every, auto_ack
-from rmqlab.amqp._topology import Topology
+from rmqlab.amqp._topology import Binding, Exchange, Queue, Topology
 from rmqlab.amqp._work import Crash
 
 __all__ = [

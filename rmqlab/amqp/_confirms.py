@@ -21,7 +21,6 @@ class Confirms:
     When `limit` messages are unconfirmed, it waits until `low` or fewer are.
 
     Attributes:
-        name: what it is called in frames.
         limit: how many messages may be unconfirmed; None asks for no confirms.
         low: how many may be left unconfirmed when the wait is over.
         batch: how many messages are sent in one batch.
@@ -30,29 +29,28 @@ class Confirms:
         ValueError: the limit is below 1.
     """
 
-    name: str
     limit: int | None
     low: int
     batch: int
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise ValueError(f"a {self.name.partition(' ')[0]} of {self.limit} messages; it goes from 1")
+            raise ValueError(f"a window of {self.limit} messages; it goes from 1")
 
 
 def fire_and_forget() -> Confirms:
     """Ask for no confirms: fast, and nobody learns of a message that is lost."""
-    return Confirms("none", None, 0, FREE_BATCH)
+    return Confirms(None, 0, FREE_BATCH)
 
 
 def confirm_each() -> Confirms:
     """Wait for the confirm of each message before the next: safe, and a round trip each."""
-    return Confirms("each", 1, 0, 1)
+    return Confirms(1, 0, 1)
 
 
 def confirm_batch(size: int) -> Confirms:
     """Send so many messages, then wait until all of them are confirmed."""
-    return Confirms(f"batch {size}", size, 0, min(size, FREE_BATCH))
+    return Confirms(size, 0, min(size, FREE_BATCH))
 
 
 def confirm_window(size: int = 500) -> Confirms:
@@ -61,7 +59,7 @@ def confirm_window(size: int = 500) -> Confirms:
     Source: https://www.rabbitmq.com/docs/confirms#publisher-confirms
     """
     room = max(size // REFILL_PART, 1)
-    return Confirms(f"window {size}", size, size - room, room)
+    return Confirms(size, size - room, room)
 
 
 class PublishObserver(Protocol):

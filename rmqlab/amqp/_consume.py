@@ -12,18 +12,17 @@ import uuid
 import pika
 from pika.channel import Channel
 
-from rmqlab.amqp._recovery import Recovery, can_recover, notify
+from rmqlab.amqp._recovery import Recovery, notify
 from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, BrokerTarget, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Settlement, ack_each
 from rmqlab.amqp._topology import Topology
 from rmqlab.amqp._work import Crash, FailurePolicy, Message, OnMessage, Work, check_policy
 from rmqlab.closing import Closing
-from rmqlab.errors import BrokerError, ConsumerCancelledError, StoppedError, TimeLimitError
+from rmqlab.errors import BrokerError, ConsumerCancelledError, StoppedError
 from rmqlab.interrupts import deferred
 
 logger = logging.getLogger("rmqlab.amqp")
 
-MAX_PREFETCH = 65535  # AMQP has 16 bits for it
 # An ack that waits for others is sent when nothing has come for so long.
 FLUSH_AFTER_S = 0.05
 # Work that takes longer than this is not held up for others to be acknowledged with it.
@@ -53,8 +52,8 @@ class Consumer(Closing):
             RabbitMQ counts against a quorum queue's delivery limit. `reject` drops it, or
             dead-letters it where its queue says so. `dead-letter` is `reject` where the topology
             shows that the queue does. A `RejectError` rejects the message in any case.
-        prefetch_count: how many unacknowledged messages the broker hands out at a time; 0 is
-            no limit.
+        prefetch_count: how many unacknowledged messages the broker hands out at a time, 65,535 at
+            most; 0 is no limit.
         threaded: whether the work is done in a thread of its own, one message after
             another, so that heartbeats are answered while it takes long.
         topology: what is declared first, on this consumer's connection.
@@ -70,7 +69,7 @@ class Consumer(Closing):
     Raises:
         BrokerUnavailableError: no connection could be opened.
         BrokerError: the broker refuses the topology.
-        ValueError: an argument is out of range.
+        ValueError: there is no such `on_failure`, or no place for dead letters.
     """
 
     def __init__(
@@ -88,17 +87,8 @@ class Consumer(Closing):
         observer: ConsumeObserver | None = None,
         name: str = "consumer",
     ) -> None:
-        if not 0 <= prefetch_count <= MAX_PREFETCH:
-            raise ValueError(
-                f"prefetch_count is {prefetch_count}; it goes from 0 (no limit) to {MAX_PREFETCH}"
-            )
         check_policy(on_failure, queue, topology)
         self._acks = ack or ack_each()
-        if self._acks.every and 0 < prefetch_count < self._acks.every:
-            raise ValueError(
-                f"an ack every {self._acks.every} messages with a prefetch_count of {prefetch_count} would "
-                "wait for messages that the broker holds back; give a prefetch_count that is no smaller"
-            )
         self.name = name
         self.queue = self._wanted_queue = queue
         self._topology = topology
@@ -106,19 +96,14 @@ class Consumer(Closing):
         self._cancelled = False
         self._consuming = False
         self._consumer_tag = ""
-        self._is_dropped = False  # by ourselves: after an interrupt, when the broker did not answer
         self._inbox: collections.deque[Message] = collections.deque()
-        self._limit: int | None = None
+        self._limit = math.inf
         self._settled = 0
         self._settlement = Settlement(self._acks, observer, counts=on_failure == "reject-requeue")
         self._work = Work(on_message, on_failure, name if threaded else None)
+        self._session = Session(broker, name=name, recovery=recovery, set_up=self._set_up)
         with deferred:
-            self._session = Session(broker, name=name, recovery=recovery)
-            try:
-                self._make_ready()
-            except BaseException:
-                self._session.close()
-                raise
+            self._session.open()
 
     def run(
         self, *, count: int | None = None, idle_s: float | None = None, for_s: float | None = None
@@ -139,11 +124,8 @@ class Consumer(Closing):
             ConsumerCancelledError: the broker ended the consumer, and there is no recovery.
             ConnectionLostError: the connection was lost, and there is no recovery.
             BrokerUnavailableError: it did not come back within the recovery's time limit.
-            ValueError: the count is below 1.
         """
-        if count is not None and count < 1:
-            raise ValueError(f"count is {count}; it goes from 1, or is None for no limit")
-        self._limit, self._settled = count, 0
+        self._limit, self._settled = math.inf if count is None else count, 0
         if self._session.is_stopped:
             return 0
         now_s = time.monotonic()
@@ -188,14 +170,18 @@ class Consumer(Closing):
         finally:  # an interrupt ends the wait for the work, not the closing
             self._session.close()
 
-    def _make_ready(self) -> None:
+    def _set_up(self) -> str:
         """Prepare a new channel, and go on consuming where that had begun."""
-        session = self._session
+        # What was not acknowledged on the one before comes again.
+        self._cancelled = False
+        self._inbox.clear()
+        self._settlement.forget()
         self._declare()
-        session.channel.add_on_cancel_callback(self._on_cancel)
+        self._session.channel.add_on_cancel_callback(self._on_cancel)
         self._sync()
         if self._consuming:
             self._subscribe()
+        return ""
 
     def _declare(self) -> None:
         if self._topology is not None:
@@ -218,25 +204,16 @@ class Consumer(Closing):
 
     def _recover_from(self, error: BrokerError) -> None:
         session = self._session
-        if not self._is_dropped and (session.recovery is None or not can_recover(error)):
-            raise error
-        try:
-            if not isinstance(error, ConsumerCancelledError):
-                raise error
+        if isinstance(error, ConsumerCancelledError) and session.recovery is not None:
             notify(session.recovery, "cancelled", self.name, str(error))
             # On the same channel: with its queue gone, nobody sends again what came before.
-            self._cancelled = False
-            self._declare()
-            self._subscribe()
-        except BrokerError as loss:
-            notify(session.recovery, "lost", self.name, str(loss), messages=self._settlement.unacked)
-            # All that is not acknowledged comes again.
-            self._cancelled = False
-            self._inbox.clear()
-            self._settlement.forget()
-            session.recover(self._make_ready)
-            self._is_dropped = False
-        notify(session.recovery, "recovered", self.name)
+            with contextlib.suppress(BrokerError):
+                self._cancelled = False
+                self._declare()
+                self._subscribe()
+                notify(session.recovery, "recovered", self.name)
+                return
+        session.recover(error, messages=self._settlement.unacked)
 
     def _begin(self) -> None:
         self._check()
@@ -257,11 +234,9 @@ class Consumer(Closing):
                 self._work_off(end_s)
                 last_s = time.monotonic()
                 continue
-            is_pending = self._settlement.pending > 0
-            if is_pending and now_s - last_s >= FLUSH_AFTER_S:
+            if now_s - last_s >= FLUSH_AFTER_S:
                 self._settlement.flush(self._session.channel)
-            wait_s = min(end_s, last_s + idle_s, last_s + FLUSH_AFTER_S if is_pending else math.inf) - now_s
-            self._session.process_events(wait_s)
+            self._session.process_events(min(end_s, last_s + idle_s) - now_s)
 
     def _subscribe(self) -> None:
         # A tag of our own, so that it is known even if the broker's answer is not waited for.
@@ -289,27 +264,25 @@ class Consumer(Closing):
             if not self._cancelled:
                 self._unsubscribe(STOP_LIMIT_S if ends_soon else OPEN_TIMEOUT_S)
         except BrokerError as error:
-            if is_interrupted or (ends_soon and isinstance(error, TimeLimitError)):
-                logger.warning("%s drops its connection: %s", self.name, error)
-                session.drop()
-                self._is_dropped = True
-            elif session.recovery is None or not can_recover(error):
+            if session.recovery is None and not ends_soon:
                 raise
+            logger.warning("%s drops its connection: %s", self.name, error)
+            session.drop()
+            session.is_dropped = True
         finally:
             session.is_ending = False
 
     def _unsubscribe(self, timeout_s: float) -> None:
         """Get no more messages, and give back those whose work did not begin."""
-        end_s = time.monotonic() + timeout_s
         channel = self._session.channel
         if self._consumer_tag in channel.consumer_tags:
             self._session.call(channel.basic_cancel, timeout_s=timeout_s, consumer_tag=self._consumer_tag)
         self._inbox.clear()
         self._settlement.requeue_rest(channel)
-        self._sync(max(end_s - time.monotonic(), 0))
+        self._sync(timeout_s)
 
     def _is_over(self) -> bool:
-        return self._settled == self._limit or self._session.is_stopped
+        return self._settled >= self._limit or self._session.is_stopped
 
     def _on_delivery(
         self, _: Channel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
@@ -321,11 +294,10 @@ class Consumer(Closing):
     def _work_off(self, end_s: float) -> None:
         """Work off what has come, sending acknowledgements in one batch where work is quick."""
         self._session.connection.hold()
-        send_s = time.monotonic() + SEND_AFTER_S
+        send_s = min(time.monotonic() + SEND_AFTER_S, end_s)
         while self._inbox and not self._is_over():
             self._take(self._inbox.popleft())
-            now_s = time.monotonic()
-            if now_s >= send_s or now_s >= end_s:
+            if time.monotonic() >= send_s:
                 break
         self._session.connection.release()
         self._session.process_events(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -21,7 +20,6 @@ LINES: dict[EdgeKind, tuple[str, str, str]] = {  # color, dashes, color of the s
     "publish": (GREY, "", GREY),
     "binding": (INK, "", INK),
     "dead letter": ("#D55E00", "7 4", "#A84A00"),
-    "alternate": ("#CC79A7", "2 3", "#8F4373"),
 }
 
 MAX_TEXT = 34  # characters in the picture
@@ -30,7 +28,8 @@ ADVANCE = 0.61  # width of a character of a monospaced font, in font sizes
 LINE_HEIGHT, PADDING = 16, 10
 PORT = 22  # between two arrows that enter a box
 GAP, CURVE, MARGIN = 20, 48, 16  # between boxes, for the curves between columns, around all
-ARROW, LANE = 9, 12
+ARROW = 9
+LEFT = "-0"  # as the stored pictures of lessons 04 and 07 have it, which are compared
 
 
 def text(graph: Graph) -> str:
@@ -59,7 +58,6 @@ class Box:
     width: float = 0
     height: float = 0
     label_width: float = 0  # on its left, for the labels of the arrows that enter it
-    lane: float = 0.0  # how far below all boxes the arrows run that lead back to it
 
     @property
     def middle(self) -> float:
@@ -83,9 +81,6 @@ def place(graph: Graph) -> dict[Key, Box]:
         for key, node in graph.nodes.items()
     }
 
-    def leads_back(edge: Edge) -> bool:
-        return boxes[edge.target].x <= boxes[edge.source].x
-
     columns = [[boxes[key] for key in column] for column in _columns(graph)]
     for box in boxes.values():
         texts = 2 * PADDING + LINE_HEIGHT * (1 + len(box.node.lines))
@@ -104,10 +99,7 @@ def place(graph: Graph) -> dict[Key, Box]:
             y += box.height + GAP
         x += width
     for box in boxes.values():
-        box.entering.sort(key=lambda edge: (leads_back(edge), boxes[edge.source].middle))
-    back = dict.fromkeys(edge.target for edge in graph.edges if leads_back(edge))
-    for number, key in enumerate(back, 1):
-        boxes[key].lane = LANE * number
+        box.entering.sort(key=lambda edge: boxes[edge.source].middle)
     return boxes
 
 
@@ -124,19 +116,17 @@ def _columns(graph: Graph) -> Iterator[list[Key]]:
 def svg(graph: Graph) -> str:
     """Draw as a picture, in columns from the publishers on the left to the queues on the right."""
     boxes = place(graph)
-    right = max((box.x + box.width for box in boxes.values()), default=0.0)
-    bottom = max((box.y + box.height for box in boxes.values()), default=0.0)
-    lanes = max((box.lane for box in boxes.values()), default=0.0)
-    width, height = right + MARGIN + 2 * lanes, bottom + MARGIN + lanes
+    width = max((box.x + box.width for box in boxes.values()), default=0.0) + MARGIN
+    height = max((box.y + box.height for box in boxes.values()), default=0.0) + MARGIN
     title = _title(graph)
     frame = f'width="{_px(width)}" height="{_px(height)}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {frame} '
-        f'viewBox="{_px(-lanes)} 0 {_px(width)} {_px(height)}" role="img" aria-label="{title}" '
+        f'viewBox="{LEFT} 0 {_px(width)} {_px(height)}" role="img" aria-label="{title}" '
         f"font-family=\"'DejaVu Sans Mono', Menlo, Consolas, monospace\">"
         f"<title>{title}</title>"
-        f'<rect x="{_px(-lanes)}" {frame} fill="#FFFFFF"/>'
-        + "".join(_arrow(boxes[edge.source], boxes[edge.target], edge, bottom) for edge in graph.edges)
+        f'<rect x="{LEFT}" {frame} fill="#FFFFFF"/>'
+        + "".join(_arrow(boxes[edge.source], boxes[edge.target], edge) for edge in graph.edges)
         + "".join(_box(box) for box in boxes.values())
         + "</svg>"
     )
@@ -149,15 +139,12 @@ def _title(graph: Graph) -> str:
     return "Topology of " + ", ".join(f"{n} {kind}" if n == 1 else f"{n} {kind}s" for n, kind in counts)
 
 
-def _arrow(source: Box, target: Box, edge: Edge, bottom: float) -> str:
+def _arrow(source: Box, target: Box, edge: Edge) -> str:
     color, dashes, label_color = LINES[edge.kind]
     x, y = source.x + source.width, source.middle
     start, port, tip = target.x - target.label_width, target.entry(edge), target.x - 1
-    if target.x <= source.x:
-        way = f"H{_px(x + target.lane)}V{_px(bottom + target.lane)}H{_px(start - target.lane)}V{_px(port)}"
-    else:
-        bend = (x + start) / 2
-        way = f"C{_px(bend)} {_px(y)} {_px(bend)} {_px(port)} {_px(start)} {_px(port)}"
+    bend = (x + start) / 2
+    way = f"C{_px(bend)} {_px(y)} {_px(bend)} {_px(port)} {_px(start)} {_px(port)}"
     line = f'stroke="{color}" stroke-width="1.5"' + (f' stroke-dasharray="{dashes}"' if dashes else "")
     drawn = (
         f'<path d="M{_px(x)} {_px(y)}{way}H{_px(tip - ARROW + 1)}" '
@@ -205,8 +192,7 @@ def _short(value: str) -> str:
 
 
 def _width(value: str, size: int) -> float:
-    """Estimate a text's width in px; the signs of East Asia take two places."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in value) * size * ADVANCE
+    return len(value) * size * ADVANCE
 
 
 def _label_width(edge: Edge) -> float:

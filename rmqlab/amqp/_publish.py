@@ -9,16 +9,14 @@ from typing import Any
 import pika
 
 from rmqlab.amqp._confirms import Confirms, PublishObserver, confirm_window
-from rmqlab.amqp._recovery import Recovery, can_recover, notify
+from rmqlab.amqp._recovery import Recovery
 from rmqlab.amqp._session import BrokerTarget, Session
 from rmqlab.amqp._topology import Topology
-from rmqlab.amqp._window import Window
+from rmqlab.amqp._window import Message, Window
 from rmqlab.amqp._write_buffer import Encoder
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError, StoppedError
 from rmqlab.interrupts import deferred, interruptible
-
-Message = tuple[bytes, str | None, str | None, pika.BasicProperties | None]
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
 
@@ -40,7 +38,6 @@ class Publisher(Closing):
     Args:
         broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
             cluster.
-        exchange: default exchange of messages; "" leads to the queue that the routing key names.
         routing_key: default routing key of messages.
         confirms: `fire_and_forget()`, `confirm_each()`, `confirm_batch(n)` or
             `confirm_window(n)`; None is a window of 500.
@@ -67,7 +64,6 @@ class Publisher(Closing):
         self,
         broker: BrokerTarget,
         *,
-        exchange: str = "",
         routing_key: str = "",
         confirms: Confirms | None = None,
         properties: pika.BasicProperties | None = None,
@@ -79,7 +75,6 @@ class Publisher(Closing):
         name: str = "publisher",
     ) -> None:
         self.published = self.confirmed = self.nacked = self.returned = self.republished = 0
-        self._exchange = exchange
         self._routing_key = routing_key
         self._confirms = confirms or confirm_window()
         self._properties = properties or PERSISTENT
@@ -88,33 +83,32 @@ class Publisher(Closing):
         self._timeout_s = timeout_s
         self._topology = topology
         self._buffered = 0
-        self._is_closed = False
         self._process_at_s = 0.0
-        self._window: Window[Message] = Window()
+        self._window = Window()
+        self._session = Session(broker, name=name, recovery=recovery, set_up=self._set_up)
         with deferred:
-            self._session = Session(broker, name=name, recovery=recovery)
-            try:
-                self._make_ready()
-            except BaseException:
-                self._session.close()
-                raise
+            self._session.open()
 
-    def _make_ready(self) -> None:
-        """Prepare a new channel."""
-        session = self._session
+    def _set_up(self) -> str:
+        """Prepare a new channel, and publish again what is not confirmed."""
+        session, channel = self._session, self._session.channel
         if self._topology is not None:
             self._topology.declare(session)
-        session.channel.add_on_return_callback(self._on_return)
+        channel.add_on_return_callback(self._on_return)
         if self._confirms.limit is not None:
-            session.call(session.channel.confirm_delivery, ack_nack_callback=self._on_confirm)
-        publish = pika.spec.Basic.Publish(
-            exchange=self._exchange, routing_key=self._routing_key, mandatory=self._mandatory
-        )
-        self._encoder = Encoder.of(session.channel, publish, self._properties)
+            session.call(channel.confirm_delivery, ack_nack_callback=self._on_confirm)
+        publish = pika.spec.Basic.Publish(routing_key=self._routing_key, mandatory=self._mandatory)
+        self._encoder = Encoder(channel, publish, self._properties)
+        again = self._window.start_again()
+        for message in again:
+            self._emit(message)
+        self._release()
+        self.republished += len(again)
+        return f"{len(again)} messages published again"
 
     def __exit__(self, *error: object) -> None:
         if any(error):
-            self._abort()
+            self._session.close()
         else:
             self.close()
 
@@ -132,7 +126,7 @@ class Publisher(Closing):
         self,
         body: bytes,
         *,
-        exchange: str | None = None,
+        exchange: str = "",
         routing_key: str | None = None,
         properties: pika.BasicProperties | None = None,
     ) -> int:
@@ -143,9 +137,9 @@ class Publisher(Closing):
 
         Args:
             body: the body.
-            exchange: name of the exchange. If None, the publisher's default; likewise below.
-            routing_key: what the exchange compares with its bindings.
-            properties: the message's properties.
+            exchange: name of the exchange; "" leads to the queue that the routing key names.
+            routing_key: what the exchange compares with its bindings; None is the publisher's default.
+            properties: the message's properties; None is the publisher's default.
 
         Returns:
             The message's number in this publisher, from 0.
@@ -181,7 +175,7 @@ class Publisher(Closing):
         with deferred:
             try:
                 for body in bodies if isinstance(bodies, list | tuple) else interruptible(bodies):
-                    self._put((body, None, None, None))
+                    self._put((body, "", None, None))
                     if self._buffered >= batch or self._is_full():
                         self._send()
             except BaseException:  # an interrupt as well, or an error of the bodies
@@ -209,7 +203,7 @@ class Publisher(Closing):
             try:
                 self._session.call(self._session.channel.basic_qos, prefetch_count=0)
             except BrokerError as error:
-                self._recover_from(error)
+                self._session.recover(error)
 
     def wait(self, seconds: float) -> None:
         """Let time pass between two messages, while the connection is kept alive."""
@@ -237,15 +231,10 @@ class Publisher(Closing):
             As `publish`; the connection is closed all the same.
         """
         try:
-            if not self._is_closed and not self._session.is_stopped:
+            if not self._session.is_ending and not self._session.is_stopped:
                 self.flush()
         finally:
-            self._abort()
-
-    def _abort(self) -> None:
-        """Close the connection without waiting for confirms."""
-        self._is_closed = True
-        self._session.close()
+            self._session.close()
 
     def _put(self, message: Message) -> int:
         """Hand a message to pika, and hold it back until it is sent."""
@@ -268,12 +257,12 @@ class Publisher(Closing):
         session = self._session
         session.connection.hold()
         encoder = self._encoder
-        is_default = exchange is None and routing_key is None and properties is None
-        if is_default and encoder is not None and 0 < len(body) <= encoder.largest:
+        is_default = not exchange and routing_key is None and properties is None
+        if is_default and 0 < len(body) <= encoder.largest:
             session.connection.emit(encoder.encode(body))
         else:
             session.channel.basic_publish(
-                self._exchange if exchange is None else exchange,
+                exchange,
                 self._routing_key if routing_key is None else routing_key,
                 body,
                 properties or self._properties,
@@ -308,7 +297,7 @@ class Publisher(Closing):
                 self._check()
                 return
             except BrokerError as error:
-                self._recover_from(error)
+                self._session.recover(error)
 
     def _check(self) -> None:
         """See that the connection is there; get a new one if it is lost and there is a recovery."""
@@ -320,20 +309,7 @@ class Publisher(Closing):
         try:
             self._session.check()
         except BrokerError as error:
-            self._recover_from(error)
-
-    def _recover_from(self, error: BrokerError) -> None:
-        session = self._session
-        if session.recovery is None or not can_recover(error):
-            raise error
-        notify(session.recovery, "lost", session.name, str(error))
-        session.recover(self._make_ready)
-        again = self._window.start_again()
-        for message in again:
-            self._emit(message)
-        self._release()
-        self.republished += len(again)
-        notify(session.recovery, "recovered", session.name, f"{len(again)} messages published again")
+            self._session.recover(error)
 
     def _on_return(
         self, _channel: object, _method: object, properties: pika.BasicProperties, body: bytes

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -25,6 +25,7 @@ from rmqlab.errors import (
 logger = logging.getLogger("rmqlab.amqp")
 
 EventKind = Literal["lost", "cancelled", "retrying", "recovered", "given up", "blocked", "unblocked"]
+T = TypeVar("T")
 LEVELS: dict[EventKind, int] = {"retrying": logging.INFO, "given up": logging.ERROR}
 
 
@@ -85,10 +86,8 @@ class Recovery:
         for name in ("first_wait_s", "longest_wait_s", "timeout_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if self.heartbeat_s is not None and not 1 <= self.heartbeat_s <= 65535:  # noqa: PLR2004 # 16 bits
-            raise ValueError(f"heartbeat_s is {self.heartbeat_s}; it goes from 1 to 65535, or is None")
 
-    def retry(self, attempt: Callable[[], object], *, name: str, pause: Callable[[float], None]) -> None:
+    def retry(self, attempt: Callable[[], T], *, name: str, pause: Callable[[float], None]) -> T:
         """Call `attempt` until it succeeds, with `pause` between two calls."""
 
         def failed(state: RetryCallState) -> None:
@@ -103,7 +102,7 @@ class Recovery:
             before_sleep=failed,
             reraise=True,
         )
-        retrying(attempt)
+        return retrying(attempt)
 
 
 def notify(

@@ -12,20 +12,18 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from pika import exceptions as amqp_errors
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 
-from rmqlab.amqp._recovery import Recovery, notify
+from rmqlab.amqp._recovery import Recovery, can_recover, notify
 from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import Broker
-from rmqlab.broker._address import Address
 from rmqlab.broker._broker import address_of
 from rmqlab.broker._connection import TIMEOUTS, explain, innermost, is_refusal, quiet_pika, reach
 from rmqlab.errors import (
-    AddressError,
     BrokerError,
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -52,54 +50,67 @@ BrokerTarget = Broker | str | Sequence[str]
 
 
 class Session:
-    """An open connection and channel, whose loop turns only while somebody waits.
+    """A connection with its channel, whose loop turns only while somebody waits.
 
     It belongs to the thread that made it; only `wake` and `stop` may be called from another one.
     Whoever calls it defers interrupts: they are raised between two turns of the loop, when what
     pika and we know of the connection is whole. While `is_ending` they only shorten the wait.
     """
 
-    def __init__(self, broker: BrokerTarget, *, name: str, recovery: Recovery | None = None) -> None:
-        self._addresses = _addresses(broker, given_to=name)
+    def __init__(
+        self,
+        broker: BrokerTarget,
+        *,
+        name: str,
+        recovery: Recovery | None = None,
+        set_up: Callable[[], str] = str,
+    ) -> None:
+        """Note what is to be opened; `set_up` prepares each new channel, and says what it did."""
+        hosts = [broker] if isinstance(broker, str) or not isinstance(broker, Sequence) else broker
+        self._addresses = [address_of(each, given_to=name) for each in hosts]
         random.shuffle(self._addresses)
         self.name = name
         self.recovery = recovery
+        self._set_up = set_up
         self.is_stopped = False
         self.blocked = ""
         self.is_ending = False
-        self._is_silent = False  # whether the broker did not answer in time
+        self.is_dropped = False  # by ourselves, so that there is to be another one in its place
         self._failure: BrokerError | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
         self._tick()
+
+    def open(self) -> Self:
+        """Open the first connection, or leave nothing open."""
         try:
-            self._try(self._open)
+            self._connect()
         except BaseException:
             self.close()
             raise
+        return self
 
-    def recover(self, set_up: Callable[[], None]) -> None:
-        """Open a new connection in place of one that is lost; each attempt calls `set_up`."""
-
-        def attempt() -> None:
-            self._open()
-            set_up()
-
+    def recover(self, error: BrokerError, *, messages: tuple[str | None, ...] = ()) -> None:
+        """Open a new connection in place of one that is lost; raise the error if that is not to be."""
+        if not self.is_dropped and (self.recovery is None or not can_recover(error)):
+            raise error
+        notify(self.recovery, "lost", self.name, str(error), messages)
         try:
-            self._try(attempt)
+            detail = self._connect()
         except BaseException:
             # Half of a connection is none: who goes on after this begins with another one.
             self._failure = ConnectionLostError(
                 f"{self.name} has no connection. Next: see that the broker runs, and try again"
             )
             raise
+        self.is_dropped = False
+        notify(self.recovery, "recovered", self.name, detail)
 
-    def _try(self, attempt: Callable[[], None]) -> None:
+    def _connect(self) -> str:
         if self.recovery is None:
-            reach(attempt, host=self._addresses[0].host, pause=self._pause)
-            return
+            return reach(self._open, host=self._addresses[0].host, pause=self._pause)
         try:
-            self.recovery.retry(attempt, name=self.name, pause=self._pause)
+            return self.recovery.retry(self._open, name=self.name, pause=self._pause)
         except BrokerError as error:
             if not isinstance(error, StoppedError):
                 notify(self.recovery, "given up", self.name, str(error))
@@ -107,7 +118,7 @@ class Session:
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0 and not self.is_stopped:
+        while not self.is_stopped and (left_s := end_s - time.monotonic()) > 0:
             self.process_events(left_s)
         if self.is_stopped:
             raise StoppedError(
@@ -115,10 +126,10 @@ class Session:
             )
 
     @quiet_pika()
-    def _open(self) -> None:
-        """Open a connection to the next host."""
+    def _open(self) -> str:
+        """Open a connection to the next host, and set up its channel."""
         self._close_connection()
-        self._failure, self.blocked, self._is_silent = None, "", False
+        self._failure, self.blocked = None, ""
         address = self._addresses[0]
         self._addresses.append(self._addresses.pop(0))
         parameters = address.parameters_for(self.name, **TIMEOUTS)
@@ -150,23 +161,18 @@ class Session:
         self.channel: Channel = connection.channel(on_open_callback=opened.append)
         self.channel.add_on_close_callback(self._on_channel_closed)
         self.run_until(lambda: bool(opened), timeout_s=OPEN_TIMEOUT_S, what="the channel to open")
+        return self._set_up()
 
     def call(self, method: Callable[..., Any], *, timeout_s: float = OPEN_TIMEOUT_S, **arguments: Any) -> Any:
         """Call a method of the channel that has a `callback`, and return the broker's answer."""
         self.check()
         answers: list[Any] = []
         method(callback=answers.append, **arguments)
-        try:
-            self.run_until(lambda: bool(answers), timeout_s=timeout_s, what=method.__name__)
-        except TimeLimitError:
-            self._is_silent = True
-            raise
+        self.run_until(lambda: bool(answers), timeout_s=timeout_s, what=method.__name__)
         return answers[0].method
 
     def run_until(self, condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
         """Turn the loop until a condition holds; `what` names it in the error."""
-        if self._loop is None:
-            self.check()
         began_s = time.monotonic()
         while not condition():
             self.check()
@@ -216,24 +222,25 @@ class Session:
                 self._loop = None
             self._failure = BrokerError(f"{self.name} is closed. Next: make a new one")
 
+    @quiet_pika()
     def _close_connection(self) -> None:
         """Close the connection, or drop it where the broker does not answer: no socket stays open."""
         connection = getattr(self, "connection", None)
         if connection is None or connection.is_closed:
             return
         # A broker that blocks publishers does not even read that they go.
-        is_responsive = connection.is_open and not self.blocked and not self._is_silent
-        with contextlib.suppress(amqp_errors.AMQPError), quiet_pika():
+        is_responsive = connection.is_open and not self.blocked
+        with contextlib.suppress(amqp_errors.AMQPError):
             connection.release()
             connection.close()
         self._run_until_closed(CLOSE_TIMEOUT_S if is_responsive else DROP_TIMEOUT_S)
         self.drop()
 
+    @quiet_pika()
     def drop(self) -> None:
         """Let the connection go as a process does that is killed: without a word to the broker."""
         if not self.connection.is_closed:
-            with quiet_pika():
-                self.connection.drop()
+            self.connection.drop()
             self._run_until_closed(DROP_TIMEOUT_S)
 
     def check(self) -> None:
@@ -243,7 +250,7 @@ class Session:
 
     def _run_until_closed(self, timeout_s: float) -> None:
         self._failure = None
-        with contextlib.suppress(BrokerError), quiet_pika():
+        with contextlib.suppress(BrokerError):
             self.run_until(lambda: self.connection.is_closed, timeout_s=timeout_s, what="the end")
 
     def _on_blocked(self, _: object, frame: Any) -> None:
@@ -266,13 +273,6 @@ class Session:
                 f"{self.name} lost the connection ({reason!r}). "
                 "Next: see that the broker runs, and start again"
             )
-
-
-def _addresses(hosts: BrokerTarget, *, given_to: str) -> list[Address]:
-    several = [hosts] if isinstance(hosts, str) or not isinstance(hosts, Sequence) else hosts
-    if not several:
-        raise AddressError(f"{given_to} was given no host to connect to. Next: give one AMQP URL at least")
-    return [address_of(each, given_to=given_to) for each in several]
 
 
 def _nothing() -> None:

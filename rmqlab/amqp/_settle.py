@@ -17,36 +17,29 @@ class Acks:
     """When a consumer acknowledges.
 
     Attributes:
-        name: what it is called in frames.
         every: how many messages one acknowledgement is for; None asks for no
             acknowledgements: the broker forgets a message as it sends it.
     """
 
-    name: str
     every: int | None
 
 
 def auto_ack() -> Acks:
     """Let the broker forget each message as it sends it: fast, and a crash loses messages."""
-    return Acks("auto", None)
+    return Acks(None)
 
 
 def ack_each() -> Acks:
     """Acknowledge each message when its work is done."""
-    return Acks("each", 1)
+    return Acks(1)
 
 
 def ack_every(count: int) -> Acks:
     """Acknowledge so many messages at once; fewer when no more come, and at the end.
 
-    Raises:
-        ValueError: the count is below 1.
-
     Source: https://www.rabbitmq.com/docs/confirms#consumer-acks-multiple-parameter
     """
-    if count < 1:
-        raise ValueError(f"an acknowledgement of {count} messages; it goes from 1")
-    return Acks(f"every {count}", count)
+    return Acks(count)
 
 
 class ConsumeObserver(Protocol):
@@ -79,7 +72,7 @@ class Settlement:
 
     def forget(self) -> None:
         """Begin with a new channel: all that is not acknowledged comes again."""
-        self.pending = 0  # how many messages are done, and not acknowledged yet
+        self._pending = 0  # how many messages are done, and not acknowledged yet
         self._ack_tag = 0
         self._unacked: dict[int, str | None] = {}  # identities by delivery tag
 
@@ -97,32 +90,28 @@ class Settlement:
 
     def settle(self, channel: Channel, tag: int, outcome: Outcome) -> None:
         """Settle a message with the broker, perhaps later, together with others."""
-        every = self._acks.every
-        if outcome == "acked" and every is not None:
-            self.pending += 1
+        if self._acks.every is None:  # the broker has long forgotten the message
+            self._notify(tag, False, outcome)
+        elif outcome == "acked":
+            self._pending += 1
             self._ack_tag = tag
-            if self.pending >= every:
+            if self._pending >= self._acks.every:
                 self.flush(channel)
-            return
-        if outcome != "acked":
-            self._unacked.pop(tag, None)
-        # Without acknowledgements, the broker has long forgotten the message.
-        if every is not None:
-            if self._counts and outcome == "requeued":
-                channel.basic_reject(tag, requeue=True)
-            else:
-                channel.basic_nack(tag, requeue=outcome == "requeued")
-        self._notify(tag, False, outcome)
+        else:
+            del self._unacked[tag]
+            refuse = channel.basic_reject if self._counts else channel.basic_nack
+            refuse(tag, requeue=outcome == "requeued")
+            self._notify(tag, False, outcome)
 
     def flush(self, channel: Channel) -> None:
         """Acknowledge what is done and not acknowledged yet."""
-        if not self.pending:
+        if not self._pending:
             return
-        multiple = self.pending > 1
+        multiple = self._pending > 1
         # All up to this one are done: those that failed were refused one by one. It must not
         # be the tag of one of these, which the broker knows no more.
         channel.basic_ack(self._ack_tag, multiple=multiple)
-        self.pending = 0
+        self._pending = 0
         for tag in list(itertools.takewhile(self._ack_tag.__ge__, self._unacked)):
             del self._unacked[tag]
         self._notify(self._ack_tag, multiple, "acked")

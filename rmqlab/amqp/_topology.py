@@ -4,18 +4,104 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rmqlab.amqp import _diagram
-from rmqlab.amqp._definitions import Binding, Exchange, Named, Queue
-from rmqlab.amqp._graph import graph_of
+from rmqlab.amqp._graph import DEFAULT_EXCHANGE, Graph, Node
 from rmqlab.amqp._session import Session
 from rmqlab.broker import Broker
-from rmqlab.broker._connection import PRECONDITION_FAILED, RESOURCE_LOCKED
-from rmqlab.errors import BrokerError, ChannelClosedError, TopologyMismatchError
+from rmqlab.broker._connection import RESOURCE_LOCKED
+from rmqlab.errors import ChannelClosedError, TopologyMismatchError
 from rmqlab.interrupts import deferred
+
+ExchangeType = Literal["direct", "fanout", "topic"]
+QueueType = Literal["classic", "quorum"]
+# What a picture of a queue has elsewhere than in lines of their own.
+SHOWN_ELSEWHERE = ("name", "type", "dead_letter_exchange", "dead_letter_routing_key", "arguments")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A durable exchange: where publishers send messages, and what routes these to queues.
+
+    Attributes:
+        name: its name; names that begin with `amq.` are the broker's.
+        type: how it routes: `direct` (the routing key equals the binding's), `fanout` (to all),
+            `topic` (the routing key fits the binding's pattern).
+
+    Source: https://www.rabbitmq.com/docs/exchanges
+    """
+
+    name: str
+    type: ExchangeType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue: where messages wait for consumers.
+
+    For a field that is None, the broker's default or its policy holds.
+
+    Attributes:
+        name: its name; empty lets the broker choose one.
+        type: `classic`, on one node, or `quorum`, replicated.
+        durable: whether it survives the broker's restart.
+        exclusive: whether it belongs to the connection that declares it, and ends with it; so its
+            topology is given to a `Consumer`.
+        auto_delete: whether it is deleted with its last consumer.
+        dead_letter_exchange: name of the exchange for messages that are rejected, expire, or
+            are dropped for the queue's length; empty is the default exchange.
+        dead_letter_routing_key: their new routing key; None keeps the one they have.
+        max_priority: the highest priority of a message, 1 to 255; None is no priorities.
+        delivery_limit: how many times a message may come back to a quorum queue before it is
+            dropped or dead-lettered; -1 is no limit, from RabbitMQ 4.0 on.
+        arguments: further arguments, by RabbitMQ's names: `x-max-length` and so on.
+
+    Sources: https://www.rabbitmq.com/docs/queues, https://www.rabbitmq.com/docs/quorum-queues,
+        https://www.rabbitmq.com/docs/dlx, https://www.rabbitmq.com/docs/priority
+    """
+
+    name: str
+    type: QueueType = "classic"
+    durable: bool = True
+    exclusive: bool = False
+    auto_delete: bool = False
+    dead_letter_exchange: str | None = None
+    dead_letter_routing_key: str | None = None
+    max_priority: int | None = None
+    delivery_limit: int | None = None
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def all_arguments(self) -> dict[str, object]:
+        """Return the arguments of the declaration, by RabbitMQ's names."""
+        own = {
+            "x-queue-type": self.type,
+            "x-dead-letter-exchange": self.dead_letter_exchange,
+            "x-dead-letter-routing-key": self.dead_letter_routing_key,
+            "x-max-priority": self.max_priority,
+            "x-delivery-limit": self.delivery_limit,
+        }
+        return {name: value for name, value in own.items() if value is not None} | dict(self.arguments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A rule that sends messages from an exchange on to a queue.
+
+    Attributes:
+        exchange: name of the exchange that messages come from.
+        queue: name of the queue they go to; empty is the topology's queue that the broker names.
+        routing_key: what the exchange compares with a message's routing key: the same text
+            (direct), a pattern (topic), nothing (fanout).
+
+    Source: https://www.rabbitmq.com/docs/exchanges
+    """
+
+    exchange: str
+    queue: str
+    routing_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +118,12 @@ class Topology:
     Source: https://www.rabbitmq.com/tutorials/amqp-concepts
     """
 
-    exchanges: tuple[Exchange, ...] = ()
-    queues: tuple[Queue, ...] = ()
-    bindings: tuple[Binding, ...] = ()
-
-    def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            object.__setattr__(self, each.name, tuple(getattr(self, each.name)))
+    exchanges: Sequence[Exchange] = ()
+    queues: Sequence[Queue] = ()
+    bindings: Sequence[Binding] = ()
 
     def declare(self, broker: Broker | str | Session) -> Topology:
-        """Declare the exchanges, then the queues, then the bindings.
-
-        A second call changes nothing. A topology with an exclusive queue is declared by the
-        `Consumer` that it is given to, as the queue ends with its connection.
+        """Declare the exchanges, then the queues, then the bindings; a second call changes nothing.
 
         Args:
             broker: a broker of `start_broker`, or an AMQP URL.
@@ -55,44 +134,27 @@ class Topology:
         Raises:
             TopologyMismatchError: the broker has an exchange or a queue of that name with other
                 settings; names the first that differs.
-            BrokerError: the broker refuses something else, or is gone. A refusal names what was
-                declared before; it stays.
-            ValueError: there is an exclusive queue.
+            ChannelClosedError: the broker refuses something else. What was declared before stays.
+            BrokerError: the broker is gone.
 
         Source: https://www.rabbitmq.com/docs/queues (property equivalence)
         """
-        exclusive = next((each.name for each in self.queues if each.exclusive), None)
-        if exclusive is not None and not isinstance(broker, Session):
-            raise ValueError(
-                f"Queue {exclusive!r} is exclusive, and would end with the connection that this call opens "
-                "and closes; give the topology to a Consumer, or set exclusive to False"
-            )
-        done: list[str] = []
         with _session(broker) as session:
             for exchange in self.exchanges:
-                with _step("declare", exchange, done):
+                with _explained(f"exchange {exchange.name!r}"):
                     session.call(
                         session.channel.exchange_declare,
                         exchange=exchange.name,
                         exchange_type=exchange.type,
-                        durable=exchange.durable,
-                        auto_delete=exchange.auto_delete,
-                        arguments=exchange.all_arguments(),
+                        durable=True,
                     )
-            queues = tuple(_declare_queue(session, queue, done) for queue in self.queues)
+            queues = [_declare_queue(session, queue) for queue in self.queues]
             names = {old.name: new.name for old, new in zip(self.queues, queues, strict=True)}
-            bindings = tuple(
-                dataclasses.replace(each, queue=names.get("", "")) if each.queue == "" else each
-                for each in self.bindings
-            )
+            bindings = [
+                dataclasses.replace(each, queue=names.get(each.queue, each.queue)) for each in self.bindings
+            ]
             for binding in bindings:
-                with _step("declare", binding, done):
-                    session.call(
-                        session.channel.queue_bind,
-                        queue=binding.queue,
-                        exchange=binding.exchange,
-                        routing_key=binding.routing_key,
-                    )
+                session.call(session.channel.queue_bind, **dataclasses.asdict(binding))
         return dataclasses.replace(self, queues=queues, bindings=bindings)
 
     def delete(self, broker: Broker | str) -> None:
@@ -106,36 +168,26 @@ class Topology:
             broker: a broker of `start_broker`, or an AMQP URL.
 
         Raises:
-            BrokerError: the broker refuses, or is gone. A refusal names what was deleted before.
+            BrokerError: the broker refuses, or is gone.
 
         Source: https://www.rabbitmq.com/docs/queues
         """
-        done: list[str] = []
         with _session(broker) as session:
             for queue in self.queues:
                 if queue.name:
-                    with _step("delete", queue, done):
-                        session.call(session.channel.queue_delete, queue=queue.name)
+                    session.call(session.channel.queue_delete, queue=queue.name)
             for exchange in self.exchanges:
-                with _step("delete", exchange, done):
-                    session.call(session.channel.exchange_delete, exchange=exchange.name)
-
-    def text(self) -> str:
-        """Draw the topology as lines of text, the same for the same topology."""
-        return _diagram.text(graph_of(self))
-
-    def svg(self) -> str:
-        """Draw the topology as an SVG picture, the same for the same topology."""
-        return _diagram.svg(graph_of(self))
+                session.call(session.channel.exchange_delete, exchange=exchange.name)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         # No text/vnd.mermaid: JupyterLab prefers it, and then puts what Mermaid drew in the place
         # of our SVG, different each time, into the notebook that is saved.
-        return {"image/svg+xml": self.svg(), "text/plain": self.text()}
+        graph = _graph_of(self)
+        return {"image/svg+xml": _diagram.svg(graph), "text/plain": _diagram.text(graph)}
 
 
-def _declare_queue(session: Session, queue: Queue, done: list[str]) -> Queue:
-    with _step("declare", queue, done):
+def _declare_queue(session: Session, queue: Queue) -> Queue:
+    with _explained(f"queue {queue.name!r}"):
         answer = session.call(
             session.channel.queue_declare,
             queue=queue.name,
@@ -144,30 +196,21 @@ def _declare_queue(session: Session, queue: Queue, done: list[str]) -> Queue:
             auto_delete=queue.auto_delete,
             arguments=queue.all_arguments(),
         )
-    return dataclasses.replace(queue, name=str(answer.queue))
+    return dataclasses.replace(queue, name=answer.queue)
 
 
 @contextlib.contextmanager
-def _step(verb: Literal["declare", "delete"], what: Named | Binding, done: list[str]) -> Iterator[None]:
-    """Turn the broker's refusal into an error that names the object, the reason, and the steps before."""
+def _explained(what: str) -> Iterator[None]:
+    """Turn the broker's refusal of what it has otherwise into an error that names it."""
     try:
         yield
     except ChannelClosedError as error:
-        code, said = error.reply_code, error.reply_text
-        reason = f"({said}); {verb}d before it: {', '.join(done) or 'nothing'}"
-        if isinstance(what, Named) and (code == RESOURCE_LOCKED or "inequivalent arg" in said):
-            raise TopologyMismatchError(
-                f"The broker has the {what} with other settings {reason}. "
-                "Next: delete it, or describe it as the broker has it",
-                name=what.name,
-            ) from error
-        advice = (
-            "correct the setting that it names"
-            if code == PRECONDITION_FAILED
-            else "see that the user may do so, and that what it refers to is there"
-        )
-        raise BrokerError(f"The broker refuses to {verb} the {what} {reason}. Next: {advice}") from error
-    done.append(str(what))
+        if error.reply_code != RESOURCE_LOCKED and "inequivalent arg" not in error.reply_text:
+            raise
+        raise TopologyMismatchError(
+            f"The broker has the {what} with other settings ({error.reply_text}). "
+            "Next: delete it, or describe it as the broker has it"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -177,5 +220,41 @@ def _session(broker: Broker | str | Session) -> Iterator[Session]:
         if isinstance(broker, Session):
             yield broker
             return
-        with contextlib.closing(Session(broker, name="rmqlab-topology")) as session:
+        with contextlib.closing(Session(broker, name="rmqlab-topology").open()) as session:
             yield session
+
+
+def _graph_of(topology: Topology) -> Graph:
+    """Turn what a topology names, or only refers to, into nodes and edges."""
+    graph = Graph()
+    for exchange in topology.exchanges:
+        key = ("exchange", exchange.name)
+        graph.nodes[key] = Node(key, (exchange.type,))
+    for queue in topology.queues:
+        key = ("queue", queue.name)
+        graph.nodes[key] = Node(key, _lines(queue))
+    for binding in topology.bindings:
+        source, target = ("exchange", binding.exchange), ("queue", binding.queue)
+        graph.link(source, target, binding.routing_key, "binding")
+    for queue in topology.queues:
+        if queue.dead_letter_exchange is not None:
+            routing_key, label = queue.dead_letter_routing_key or "", "dead letter"
+            target = ("exchange", queue.dead_letter_exchange)
+            if target == DEFAULT_EXCHANGE and ("queue", routing_key) in graph.nodes:
+                target = ("queue", routing_key)  # the default exchange hands them straight to it
+            elif routing_key:
+                label += f", {routing_key}"
+            graph.link(("queue", queue.name), target, label, "dead letter")
+    graph.add_publishers()
+    return graph
+
+
+def _lines(queue: Queue) -> tuple[str, ...]:
+    """Describe in short lines what sort of queue it is."""
+    values = {
+        each: getattr(queue, each.name)
+        for each in dataclasses.fields(queue)
+        if each.name not in SHOWN_ELSEWHERE
+    }
+    lines = [f"{each.name} {value}" for each, value in values.items() if value != each.default]
+    return queue.type, *lines, *(f"{name} {value}" for name, value in queue.arguments.items())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import takewhile
-from typing import Generic, TypeVar
 
-M = TypeVar("M")
-Range = tuple[int, int]
+import pika
+
+Message = tuple[bytes, str, str | None, pika.BasicProperties | None]  # body, exchange, routing key
 
 
-class Window(Generic[M]):
+class Window:
     """A publisher's unsettled messages, with their numbers, by their tags on the channel of now.
 
     The broker counts the messages of a channel, from 1 on each new one, and settles them one by
@@ -19,17 +19,17 @@ class Window(Generic[M]):
 
     def __init__(self) -> None:
         self._sent = 0  # on this channel
-        self._unsettled: dict[int, tuple[int, M]] = {}
+        self._unsettled: dict[int, tuple[int, Message]] = {}
 
     def __len__(self) -> int:
         return len(self._unsettled)
 
-    def add(self, number: int, message: M) -> None:
+    def add(self, number: int, message: Message) -> None:
         """Note that a message is sent."""
         self._sent += 1
         self._unsettled[self._sent] = (number, message)
 
-    def settle(self, tag: int, *, multiple: bool) -> list[Range]:
+    def settle(self, tag: int, *, multiple: bool) -> list[tuple[int, int]]:
         """Note that the broker has settled message `tag` of the channel, or all up to it; tag 0 is all.
 
         Returns:
@@ -43,7 +43,7 @@ class Window(Generic[M]):
             return [(numbers[0], numbers[-1])]
         return [(number, number) for number in numbers]
 
-    def start_again(self) -> list[M]:
+    def start_again(self) -> list[Message]:
         """Begin with a new channel; return the unsettled messages, which are its first, in order."""
         again = list(self._unsettled.values())
         self._unsettled = dict(enumerate(again, 1))

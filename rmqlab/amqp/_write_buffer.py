@@ -6,7 +6,6 @@ publisher's messages is encoded once.
 
 This is all that rmqlab takes from pika's insides: `_adapter_emit_data`, `_terminate_stream`,
 the socket of its `_transport`, `_on_connection_workflow_done`, and the frames of `pika.frame`.
-A pika that sends or encodes in another way is used as it is.
 """
 
 from __future__ import annotations
@@ -22,15 +21,12 @@ from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
 from pika.exceptions import StreamLostError
 
-CAN_JOIN = hasattr(SelectConnection, "_adapter_emit_data")
-
 FRAME_END = bytes([pika.spec.FRAME_END])
 # A frame's own header (type, channel, size) and, in a content header, class and weight come
 # before the size of the body.
 BODY_SIZE_AT = 7 + 4
 BODY_SIZE = struct.Struct(">Q")
 BODY_FRAME = struct.Struct(">BHL")
-PROBE = b"what pika itself would send"
 
 
 class BufferedConnection(SelectConnection):  # type: ignore[misc]
@@ -88,32 +84,14 @@ class BufferedConnection(SelectConnection):  # type: ignore[misc]
 class Encoder:
     """Makes the frames of messages that differ in nothing but their bodies, of one frame each."""
 
-    def __init__(self, channel: int, before: bytes, after: bytes, largest: int) -> None:
-        self._channel = channel
-        self._before = before
-        self._after = after
-        self.largest = largest
-
-    @classmethod
-    def of(
-        cls, channel: Channel, publish: pika.spec.Basic.Publish, properties: pika.BasicProperties
-    ) -> Encoder | None:
-        """Return an encoder for such messages; None where this pika encodes in another way."""
-        number = channel.channel_number
-        header = frame.Header(number, 0, properties).marshal()
-        encoder = cls(
-            number,
-            frame.Method(number, publish).marshal() + header[:BODY_SIZE_AT],
-            header[BODY_SIZE_AT + BODY_SIZE.size :],
-            channel.connection.params.frame_max - BODY_FRAME.size - len(FRAME_END),
-        )
-        plain: list[Any] = [
-            frame.Method(number, publish),
-            frame.Header(number, len(PROBE), properties),
-            frame.Body(number, PROBE),
-        ]
-        is_same = encoder.encode(PROBE) == b"".join(each.marshal() for each in plain)
-        return encoder if CAN_JOIN and is_same else None
+    def __init__(
+        self, channel: Channel, publish: pika.spec.Basic.Publish, properties: pika.BasicProperties
+    ) -> None:
+        self._channel = channel.channel_number
+        header = frame.Header(self._channel, 0, properties).marshal()
+        self._before = frame.Method(self._channel, publish).marshal() + header[:BODY_SIZE_AT]
+        self._after = header[BODY_SIZE_AT + BODY_SIZE.size :]
+        self.largest = channel.connection.params.frame_max - BODY_FRAME.size - len(FRAME_END)
 
     def encode(self, body: bytes) -> bytes:
         """Return the frames of a message whose body is not empty, nor larger than `largest`."""

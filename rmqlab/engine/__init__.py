@@ -3,8 +3,7 @@
 from rmqlab.amqp import Crash
 from rmqlab.engine._api import EngineAPI
 from rmqlab.engine._body import Event, Task
-from rmqlab.engine._subscriber import EventSubscriber
+from rmqlab.engine._consumers import EngineWorker, EventSubscriber
 from rmqlab.engine._topology import TOPOLOGY
-from rmqlab.engine._worker import EngineWorker
 
 __all__ = ["TOPOLOGY", "Crash", "EngineAPI", "EngineWorker", "Event", "EventSubscriber", "Task"]

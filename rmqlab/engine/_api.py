@@ -28,9 +28,7 @@ class EngineAPI(Publisher):
             `observer`, `timeout_s`.
 
     Raises:
-        BrokerUnavailableError: no connection could be opened.
-        TopologyMismatchError: the broker has an exchange or a queue of the same name with
-            other properties.
+        As `Publisher`.
     """
 
     def __init__(
@@ -66,7 +64,7 @@ class EngineAPI(Publisher):
             InvalidTaskError: the task has no form in JSON.
             BrokerError: the broker refused the message, or the connection is gone.
         """
-        return self._publish(task, "", queue, priority, message_id)
+        return self._publish(task, "", queue, message_id, priority)
 
     def publish_event(self, event: Event, *, message_id: str | None = None) -> str:
         """Publish an event to every queue that is bound to `engine:events` now.
@@ -82,17 +80,9 @@ class EngineAPI(Publisher):
             InvalidEventError: the event has no form in JSON.
             BrokerError: as `publish_task`.
         """
-        return self._publish(event, names.EVENTS, "", None, message_id)
+        return self._publish(event, names.EVENTS, "", message_id)
 
-    def route_task(
-        self,
-        task: Task,
-        routing_key: str,
-        *,
-        exchange: str = names.ROUTING,
-        priority: int | None = None,
-        message_id: str | None = None,
-    ) -> str:
+    def route_task(self, task: Task, routing_key: str, *, message_id: str | None = None) -> str:
         """Send a task to the queues that `engine:routing` has for a routing key.
 
         Where it has none, the task is lost, and confirmed all the same; a `mandatory` API counts
@@ -101,8 +91,6 @@ class EngineAPI(Publisher):
         Args:
             task: the task.
             routing_key: such as `high-priority`.
-            exchange: name of the exchange.
-            priority: as in `publish_task`.
             message_id: as in `publish_task`.
 
         Returns:
@@ -113,10 +101,15 @@ class EngineAPI(Publisher):
 
         Source: https://www.rabbitmq.com/docs/publishers#unroutable
         """
-        return self._publish(task, exchange, routing_key, priority, message_id)
+        return self._publish(task, names.ROUTING, routing_key, message_id)
 
     def _publish(
-        self, what: Body, exchange: str, routing_key: str, priority: int | None, message_id: str | None
+        self,
+        what: Body,
+        exchange: str,
+        routing_key: str,
+        message_id: str | None,
+        priority: int | None = None,
     ) -> str:
         identity = message_id or str(uuid.uuid4())
         properties = pika.BasicProperties(

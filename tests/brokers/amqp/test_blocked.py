@@ -11,7 +11,7 @@ QUEUE = "rmqlab-test-blocked"
 TOPOLOGY = Topology(queues=(Queue(name=QUEUE),))
 
 
-@pytest.mark.parametrize("confirms", [confirm_each(), fire_and_forget()], ids=lambda each: each.name)
+@pytest.mark.parametrize("confirms", [confirm_each(), fire_and_forget()], ids=str)
 def test_a_blocked_publisher_gives_up_at_its_time_limit(own_broker, confirms) -> None:
     TOPOLOGY.declare(own_broker)
     with (

@@ -13,22 +13,10 @@ import pika
 import pytest
 from helpers import QUEUE, eventually, take_all
 
-from rmqlab.amqp import (
-    ConnectionEvent,
-    Consumer,
-    Publisher,
-    Queue,
-    Recovery,
-    Topology,
-    confirm_window,
-)
+from rmqlab.amqp import ConnectionEvent, Consumer, Publisher, Queue, Recovery, Topology, confirm_window
 from rmqlab.broker import Link
 from rmqlab.engine import EngineAPI, Event, EventSubscriber
-from rmqlab.errors import (
-    BrokerUnavailableError,
-    StoppedError,
-    TopologyMismatchError,
-)
+from rmqlab.errors import BrokerUnavailableError, StoppedError, TopologyMismatchError
 from rmqlab.measure import Ledger
 
 pytestmark = pytest.mark.usefixtures("queue")
@@ -164,9 +152,9 @@ def test_it_gives_up_loudly_at_its_time_limit(events) -> None:
 
 
 def test_a_queue_with_other_settings_is_no_reason_to_try_again(broker, channel, recovery, events) -> None:
-    other = Topology(queues=(Queue(name=QUEUE, max_length=1),))
+    other = Topology(queues=(Queue(name=QUEUE, max_priority=1),))
 
-    with pytest.raises(TopologyMismatchError, match="x-max-length"):
+    with pytest.raises(TopologyMismatchError, match="x-max-priority"):
         Consumer(broker, QUEUE, topology=other, recovery=recovery)
 
     assert "retrying" not in events.kinds
@@ -324,11 +312,7 @@ def test_stop_ends_a_publisher_whose_broker_is_silent(broker, in_thread, recover
     assert publisher.unconfirmed == 1
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"first_wait_s": 0}, {"longest_wait_s": -1}, {"timeout_s": float("inf")}, {"heartbeat_s": 0}],
-    ids=str,
-)
+@pytest.mark.parametrize("wrong", [{"first_wait_s": 0}, {"longest_wait_s": -1}, {"timeout_s": float("inf")}])
 def test_times_that_are_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Recovery(**wrong)

@@ -21,6 +21,7 @@ from rmqlab.experiments import DurabilityConfig, measure_durability
 QUEUE = "engine:tasks:mild"
 # Names that begin so are the broker's to give: it refuses one that it has not given.
 REFUSED = Queue(name="amq.gen-rmqlab", durable=False)
+FULL = Queue(name=QUEUE, arguments={"x-max-length": 5, "x-overflow": "reject-publish"})
 COUNTS = ["published", "presumed_safe", "survived", "lost", "in_doubt"]
 
 
@@ -66,7 +67,7 @@ def test_refused_messages_are_in_doubt_and_not_lost(broker) -> None:
         _wait_for_messages(broker, 5)
         time.sleep(0.5)  # for 50 messages more
 
-    found = _measure(broker, overflow, full=Queue(name=QUEUE, max_length=5, overflow="reject-publish"))
+    found = _measure(broker, overflow, full=FULL)
 
     assert found.loc["confirmed", ["survived", "lost"]].tolist() == [5, 0]
     assert found["in_doubt"]["confirmed"] > 0

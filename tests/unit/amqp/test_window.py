@@ -10,7 +10,7 @@ from rmqlab.amqp._window import Window
 
 @given(st.data())
 def test_every_message_is_settled_once_and_only_what_is_not_is_sent_again(data: st.DataObject) -> None:
-    window: Window[int] = Window()
+    window = Window()
     published = 0
     on_channel: list[int] = []  # what was sent on the channel, by place
     unsettled: set[int] = set()

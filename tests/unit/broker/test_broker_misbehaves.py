@@ -26,7 +26,7 @@ def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_close_without_an_answer_leaves_no_socket_open() -> None:
     with FakeServer(unanswered=CLOSES) as server:
-        Session(server.url, name="patient").close()
+        Session(server.url, name="patient").open().close()
 
         server.peers[0].wait_until_ended()
 
@@ -34,9 +34,9 @@ def test_a_close_without_an_answer_leaves_no_socket_open() -> None:
 def test_a_connection_that_ends_late_does_not_end_the_one_in_its_place() -> None:
     with (
         FakeServer(unanswered=CLOSES) as server,
-        contextlib.closing(Session(server.url, name="new")) as session,
+        contextlib.closing(Session(server.url, name="new", recovery=Recovery()).open()) as session,
     ):
-        session.recover(lambda: None)
+        session.recover(ConnectionLostError())
 
         server.peers[0].end()
         session.call(session.channel.basic_qos, prefetch_count=1)
