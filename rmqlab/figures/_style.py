@@ -65,5 +65,5 @@ def name_ticks(axes: Axes, values: Iterable[float], *, scale: str = "log") -> No
     """Give the x axis a tick at each of these values, and no other."""
     shown = sorted(set(values))
     axes.set_xscale(scale)
-    axes.set_xticks(shown, [f"{value:,g}" for value in shown])
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
     axes.set_xticks([], minor=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from rmqlab.engine import EngineAPI, Task
 from rmqlab.experiments import PrefetchConfig, consume_load
-from rmqlab.measure import ConstantDuration, Load, publish_load
+from rmqlab.measure import Load
 
 
 def test_each_message_of_a_load_is_done_once_also_after_what_an_earlier_run_left(broker) -> None:
@@ -22,18 +20,3 @@ def test_each_message_of_a_load_is_done_once_also_after_what_an_earlier_run_left
     assert (rows["redelivered"] == 0).all()
     assert (rows["rabbitmq"] == broker.version).all()
     assert result.plot().axes
-
-
-def test_a_message_of_somebody_else_is_no_work(broker, monkeypatch) -> None:
-    slept_s: list[float] = []
-
-    def publish(publisher, load) -> None:
-        publisher.publish(b"somebody else's")
-        publish_load(publisher, load)
-
-    monkeypatch.setattr("rmqlab.experiments.prefetch.publish_load", publish)
-    monkeypatch.setattr("rmqlab.experiments.prefetch.time", SimpleNamespace(sleep=slept_s.append))
-    load = Load(3, durations=ConstantDuration(0.05))
-    consume_load(broker, PrefetchConfig(load=load, delays_ms=[0], prefetches=[1]), progress=False)
-
-    assert slept_s == [0.05, 0.05]  # the third message of the load is the fourth to come

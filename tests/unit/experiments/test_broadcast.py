@@ -7,6 +7,7 @@ import math
 import pytest
 from helpers import ledger_of
 
+from rmqlab.engine import Event
 from rmqlab.experiments import BroadcastConfig, Result, Subscriber
 from rmqlab.experiments.broadcast import broadcast_result, outcome_of_events
 
@@ -23,7 +24,7 @@ def _broadcast(subscribers: tuple[Subscriber, ...], *steps: tuple[float, str, in
         what = "published" if who == "api" else "acked" if (who, event) in held else "delivered"
         held ^= {(who, event)}
         events.append((1000 + at_ms / 1000, what, event, who))
-    return broadcast_result(outcome_of_events(ledger_of(*events), subscribers), {"rabbitmq": "4.0.5"})
+    return broadcast_result(outcome_of_events(ledger_of(*events), subscribers), {"rabbitmq": "4.0.5"}, {})
 
 
 @pytest.fixture
@@ -93,16 +94,11 @@ def test_a_run_has_its_first_and_its_last_delivery(run: Result) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "clue"),
-    [
-        ({"events": ()}, "events is empty"),
-        ({"subscribers": ()}, "subscribers is"),
-        ({"subscribers": (Subscriber("one"), Subscriber("one"))}, "each name once"),
-    ],
+    "subscribers", [(), (Subscriber("one"), Subscriber("one"))], ids=["nobody", "one name twice"]
 )
-def test_a_run_without_events_or_without_names_is_refused(options, clue: str) -> None:
-    with pytest.raises(ValueError, match=clue):
-        BroadcastConfig.quick(**options)
+def test_there_is_a_subscriber_at_least_and_each_has_a_name_of_its_own(subscribers) -> None:
+    with pytest.raises(ValueError, match="each name once"):
+        BroadcastConfig(events=(Event("engine-1", "processed"),), subscribers=subscribers)
 
 
 def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:
