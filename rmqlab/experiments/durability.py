@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pika
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
@@ -25,7 +24,7 @@ from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
-from rmqlab.figures import COLORS, new_figure
+from rmqlab.figures import COLORS, name_rows, new_figure
 from rmqlab.measure import Ledger, Load, provenance, publish_load
 from rmqlab.measure._bar import bar_of
 from rmqlab.measure._snapshots import NACKED, RETURNED
@@ -220,8 +219,19 @@ def plot_durability(rows: pd.DataFrame) -> Figure:
     title = f"{len(kept)} of {len(rows)} combinations lose nothing"
     if kept["confirms"].nunique() == 1 and "none" not in set(kept["confirms"]):
         title += f", and all of these are {kept['confirms'].iloc[0]}"
+    cells = table.pivot(index="queue", columns="column", values="cell").loc[queues, columns].to_numpy()
+    colors = np.array([[to_rgb(color) for _, color in row] for row in cells])
     with new_figure(1, 1) as (figure, (axes,)):
-        _draw_cells(axes, table.pivot(index="queue", columns="column", values="cell").loc[queues, columns])
+        edges = [np.arange(count + 1) - 0.5 for count in (len(columns), len(queues))]
+        axes.pcolormesh(*edges, colors, edgecolor="white", linewidth=4)
+        for row, column in np.ndindex(cells.shape):
+            color = "white" if colors[row, column].mean() < DARK else "0.15"
+            axes.text(column, row, cells[row, column][0], ha="center", va="center", color=color)
+        name_rows(axes, queues)
+        axes.set_xticks(range(len(columns)), columns)
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
         axes.set(xlabel="message, and what its publisher knows", ylabel="queue")
         axes.set_title(title)
     return figure
@@ -235,25 +245,3 @@ def _cell(row: pd.Series) -> tuple[str, str]:
     if not row["lost"]:
         return survived + "nothing lost", ALL
     return f"{survived}{row['lost']:,} lost", SOME if row["survived"] else NOTHING
-
-
-def _draw_cells(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw a frame whose values are pairs of a string and a color."""
-    cells = table.to_numpy().tolist()
-    colors = np.array([[to_rgb(color) for _, color in row] for row in cells])
-    axes.imshow(colors, aspect="auto")
-    for row, column in np.ndindex(table.shape):
-        is_dark = colors[row, column].mean() < DARK
-        text = cells[row][column][0]
-        axes.text(column, row, text, ha="center", va="center", color="white" if is_dark else "0.15")
-    axes.set_xticks(range(table.shape[1]), list(table.columns))
-    axes.set_yticks(range(table.shape[0]), list(table.index))
-    # White lines between the cells.
-    axes.grid(visible=False)
-    axes.set_xticks(np.arange(1, table.shape[1]) - 0.5, minor=True)
-    axes.set_yticks(np.arange(1, table.shape[0]) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=4, alpha=1)
-    axes.set_axisbelow(False)
-    axes.tick_params(which="both", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

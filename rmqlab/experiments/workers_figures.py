@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from matplotlib.ticker import PercentFormatter
@@ -11,7 +10,6 @@ from rmqlab.figures import COLORS, GREY, MARKERS, MEASURED, label, name_rows, na
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 HEADROOM = 1.2  # for the legend, over the highest point
@@ -147,49 +145,24 @@ def plot_outcomes(tasks: pd.DataFrame, *, by: str) -> Figure:
 def plot_poison(tasks: pd.DataFrame, *, by: str) -> Figure:
     """Draw good tasks done over time, and how often those were delivered that were never acknowledged."""
     with new_figure(1, 2) as (figure, (left, right)):
-        ends: dict[str, tuple[float, int, str]] = {}
+        good: dict[str, int] = {}
         failures: dict[str, int] = {}
-        for number, (case, run) in enumerate(tasks.groupby(by, sort=False)):
-            name = str(case)
-            color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
-            done_s = run.loc[run["outcome"] == "acked", "settled_s"].sort_values().to_numpy()
-            end_s = float(run["settled_s"].max())
-            times, counts = [0.0, *done_s, end_s], [*range(len(done_s) + 1), len(done_s)]
-            left.step(times, counts, where="post", color=color)
-            left.plot(times[-1], counts[-1], marker, color=color)
-            ends[name] = (times[-1], counts[-1], color)
-            failures[name] = int(run.loc[run["outcome"] != "acked", "deliveries"].sum())
-        _label_ends(left, ends)
-        worst = min(ends, key=lambda name: ends[name][1])
-        most = max(end[1] for end in ends.values())
-        left.set(xlabel="time (s)", ylabel="good tasks done", ylim=(0, most * 1.3), xlim=(0, None))
-        left.set_title(f"{worst}: {ends[worst][1]} of {most} good tasks")
-        _dots(right, failures, [end[2] for end in ends.values()])
+        for row, (case, run) in enumerate(tasks.groupby(by, sort=False)):
+            name, color, marker = str(case), COLORS[row % len(COLORS)], MARKERS[row % len(MARKERS)]
+            is_done = run["outcome"] == "acked"
+            good[name], failures[name] = int(is_done.sum()), int(run.loc[~is_done, "deliveries"].sum())
+            times_s = [0.0, *run.loc[is_done, "settled_s"].sort_values(), run["settled_s"].max()]
+            counts = [*range(good[name] + 1), good[name]]
+            left.step(times_s, counts, where="post", color=color)
+            left.plot(times_s[-1], good[name], marker, color=color, label=name)
+            right.plot(failures[name], row, marker, color=color, ms=9)
+            label(right, f"{failures[name]:,}", failures[name], row, color, offset=(9, -4))
+        worst, most = min(good, key=good.__getitem__), max(good.values())
+        left.set(xlabel="time (s)", ylabel="good tasks done", ylim=(0, most * 1.5), xlim=(0, None))
+        left.set_title(f"{worst}: {good[worst]} of {most} good tasks")
+        left.legend(loc="upper left")
+        right.set(xlabel="failed deliveries", xscale="log", xlim=(1, max(failures.values()) * 12))
+        right.xaxis.set_major_formatter("{x:,g}")
+        name_rows(right, list(failures))
         right.set_title(f"{failures[worst]:,} failures instead of {min(failures.values())}")
     return figure
-
-
-def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, int, str]]) -> None:
-    """Name the lines where they end; of several that end at one height, each later one a row higher."""
-    latest_s = max(time_s for time_s, _, _ in ends.values())
-    heights = [count for _, count, _ in ends.values()]
-    taken: list[int] = []
-    for name, (time_s, count, color) in sorted(ends.items(), key=lambda end: end[1][0]):
-        row = taken.count(count)
-        taken.append(count)
-        is_above = heights.count(count) > 1
-        if time_s > latest_s * 0.6:
-            label(axes, name, time_s, count, color, offset=(-6, 8 + 13 * row))
-        else:
-            label(axes, name, time_s, count, color, offset=(9, 8 + 13 * row if is_above else -4))
-
-
-def _dots(axes: Axes, counts: Mapping[str, int], colors: list[str]) -> None:
-    for row, (count, color) in enumerate(zip(counts.values(), colors, strict=True)):
-        axes.plot(count, row, MARKERS[row % len(MARKERS)], color=color, ms=9)
-        label(axes, f"{count:,}", count, row, color, offset=(9, -4))
-    axes.set_xscale("log")
-    axes.set_xlim(1, max(counts.values()) * 12)
-    axes.xaxis.set_major_formatter("{x:,g}")
-    name_rows(axes, list(counts))
-    axes.set_xlabel("failed deliveries")
