@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -102,14 +101,6 @@ def test_a_crash_repeats_less_than_one_acknowledgement_covers(broker) -> None:
     assert (frame["acked_msg_s"] > 0).all()
     assert (frame["rabbitmq"] == broker.version).all()
     assert len(result.plot().axes) == 2
-
-
-def test_a_consumer_that_crashes_before_its_first_acknowledgement_has_no_rate(broker) -> None:
-    config = AckBatchesConfig(load=Load(count=100), batches=[90], prefetch_count=90, crash_at=50, repeats=1)
-    (row,) = measure_ack_batches(broker, config, progress=False).rows.to_dict("records")
-
-    assert row["acked"] == 100
-    assert math.isnan(row["acked_msg_s"]) or row["repeated"] < 50
 
 
 def test_what_is_not_done_within_the_time_limit_is_an_error(broker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from helpers import ledger_of
+from helpers import assert_figure_is_complete, ledger_of
 
 from rmqlab.engine import Event
 from rmqlab.experiments import BroadcastConfig, Result, Subscriber
@@ -113,17 +113,15 @@ def test_attendance_counts_what_was_kept_and_what_was_missed() -> None:
     assert [len(strokes.get_segments()) for strokes in axes.collections] == [1, 2, 1]
 
 
-def test_the_figure_of_the_backlog_names_who_falls_behind(run: Result) -> None:
-    left, right = run.plot("backlog").axes
-
-    assert left.get_title(loc="left") == "Up to 3 events wait for slow, up to 1 for others"
-    assert [text.get_text() for text in left.texts] == ["slow: 3"]
-    assert "(s)" in left.get_xlabel()
-    assert "(ms)" in right.get_ylabel()
-    assert right.get_yscale() == "log"
-
-
-def test_the_spread_compares_the_last_delivery_of_several_with_that_of_one(run: Result) -> None:
-    (axes,) = run.plot("spread").axes
-
-    assert "3 subscribers hears of an event after 41.0 ms" in axes.get_title(loc="left")
+@pytest.mark.parametrize(
+    ("name", "titles"),
+    [
+        ("backlog", ["Up to 3 events wait for slow, up to 1 for others", ""]),
+        (
+            "spread",
+            ["The last of 3 subscribers hears of an event after 41.0 ms, the last of 3 after 41.0 ms"],
+        ),
+    ],
+)
+def test_further_figures_say_who_falls_behind_and_how_late_the_last_one_is(run: Result, name, titles) -> None:
+    assert_figure_is_complete(run.plot(name), *titles)

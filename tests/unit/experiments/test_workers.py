@@ -138,20 +138,6 @@ def test_depth_is_never_negative_when_all_happens_at_one_moment() -> None:
     assert list(depth[["ready", "unacked"]].iloc[-1]) == [0, 0]
 
 
-def test_depth_shows_that_a_task_of_a_lost_worker_was_back_in_the_queue() -> None:
-    depth = _result(
-        (100.0, "published", 0),
-        (101.0, "delivered", 0, "worker-1"),
-        (103.0, "delivered", 0, "worker-2", True),
-        (104.0, "acked", 0, "worker-2"),
-        count=1,
-    ).frame("depth")
-
-    assert list(depth["time_s"]) == [0, 1, 3, 3, 4]
-    assert list(depth["ready"]) == [1, 0, 1, 0, 0]
-    assert list(depth["unacked"]) == [0, 1, 0, 1, 0]
-
-
 def test_runs_stand_side_by_side_also_when_they_were_made_one_after_the_other() -> None:
     first, second = _run(*EVENTS, count=3, workers=2), _run(*EVENTS, count=3, workers=4)
     together = result_of({"a": first, "b": second}, "case", {})
