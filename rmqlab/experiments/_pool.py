@@ -12,9 +12,11 @@ from typing import Protocol
 from rmqlab.amqp import Crash
 from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError
+from rmqlab.interrupts import wait_until
 
 READY_TIMEOUT_S = 30
 STOP_EVERY_S = 0.05
+LOOK_EVERY_S = 0.002
 
 
 class Member(Protocol):
@@ -42,7 +44,6 @@ class WorkerPool(Closing):
         self._make_worker = make_worker
         self._workers: list[Member] = []
         self.crashed: dict[int, int] = {}
-        self._connected = threading.Semaphore(0)
         self._begin = threading.Event()
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="worker")
@@ -51,14 +52,11 @@ class WorkerPool(Closing):
     def __enter__(self) -> WorkerPool:
         self._futures = [self._threads.submit(self._work, number) for number in range(self._size)]
         try:
-            deadline_s = time.monotonic() + READY_TIMEOUT_S
-            for _ in range(self._size):
-                if not self._connected.acquire(timeout=max(deadline_s - time.monotonic(), 0)):
-                    raise BrokerError(
-                        f"Not all of {self._size} workers could connect within {READY_TIMEOUT_S} s. "
-                        "Next: see how busy the machine and the broker are"
-                    )
-            self.check()
+            if not wait_until(self._are_all_connected, READY_TIMEOUT_S, every_s=LOOK_EVERY_S):
+                raise BrokerError(
+                    f"Not all of {self._size} workers could connect within {READY_TIMEOUT_S} s. "
+                    "Next: see how busy the machine and the broker are"
+                )
         except BaseException:
             self.close()
             raise
@@ -74,12 +72,12 @@ class WorkerPool(Closing):
             if future.done():
                 future.result()
 
+    def _are_all_connected(self) -> bool:
+        self.check()
+        return len(self._workers) == self._size
+
     def _work(self, number: int) -> None:
-        try:
-            worker = self._make_worker(number)
-        finally:
-            self._connected.release()
-        with contextlib.closing(worker):
+        with contextlib.closing(self._make_worker(number)) as worker:
             self._workers.append(worker)
             self._begin.wait()
             if not self._stopping.is_set():

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TypeVar
-
-from rmqlab.interrupts import WAKE_EVERY_S
 
 LOOK_EVERY_S = 0.001
 
@@ -35,25 +33,18 @@ def run_when(action: Callable[[], T], *, when: Callable[[], bool]) -> Iterator[F
         Exception: whatever the action, or `when`, raised.
     """
     is_over = threading.Event()
-    outcome: Future[T] = Future()
 
-    def run() -> None:
+    def run() -> T:
+        while not when():
+            if is_over.wait(LOOK_EVERY_S):
+                raise CancelledError
+        return action()
+
+    with ThreadPoolExecutor(1) as thread:
         try:
-            while not when():
-                if is_over.wait(LOOK_EVERY_S):
-                    outcome.cancel()
-                    return
-            outcome.set_result(action())
-        except BaseException as error:  # it is raised where the block ends
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=run, name="rmqlab-run-when")
-    thread.start()
-    try:
-        yield outcome
-    finally:
-        is_over.set()
-        while thread.is_alive():
-            thread.join(WAKE_EVERY_S)
-    if not outcome.cancelled():
+            outcome = thread.submit(run)
+            yield outcome
+        finally:
+            is_over.set()
+    with contextlib.suppress(CancelledError):
         outcome.result()

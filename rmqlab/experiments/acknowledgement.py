@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from rmqlab import names
 from rmqlab.amqp import Consumer, Crash, Publisher, ack_every, purge
@@ -19,10 +19,9 @@ from rmqlab.engine import TOPOLOGY
 from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.acknowledgement_figures import plot_ack_batches
+from rmqlab.figures import COLORS, MARKERS, MEASURED, label, name_ticks, new_figure
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load, summarize_repeats
 from rmqlab.measure._bar import bar_of
-from rmqlab.view import Mark, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +43,9 @@ class AckBatchesConfig(Config):
     prefetch_count: int = 2_000
     repeats: int = 3
     timeout_s: float = 60
-    FULL: ClassVar = {"load": Load(count=40_000), "crash_at": 29_999, "repeats": 10}
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.crash_at < self.load.count:
-            raise ValueError(f"crash_at is {self.crash_at}; it goes from 1 to the load's count - 1")
 
 
-def measure_ack_batches(
-    broker: Broker, config: AckBatchesConfig | None = None, *, progress: bool = True
-) -> Result:
+def measure_ack_batches(broker: Broker, config: AckBatchesConfig, *, progress: bool = True) -> Result:
     """Let a consumer crash during a load, and another one do the rest, for each batch size.
 
     The load waits in `engine:tasks`, which is emptied first. All sizes run once, then all of them
@@ -61,33 +53,27 @@ def measure_ack_batches(
 
     Args:
         broker: a running broker.
-        config: the batches; `AckBatchesConfig.quick()` if None.
+        config: the batches.
         progress: whether to show a progress bar.
 
     Returns:
         One row a run: n (the batch size), repeat (from 0), published, acked, acked_msg_s (of the
         first consumer, from its first delivery to its last acknowledgement; NaN without one),
         redelivered (deliveries that the broker flagged), repeated (messages whose work was done
-        twice). `summary` has a row a batch size: the medians, with their `…_low` and `…_high`.
-        The last run of each size is recorded, under the size as a word.
+        twice).
 
     Raises:
         BrokerError: the connection was lost, or not all was done within the time limit.
     """
-    config = config or AckBatchesConfig.quick()
     runs = list(itertools.product(range(config.repeats), config.batches))
-    rows, scenes = [], {}
-    for repeat, n in bar_of(runs, "run", progress=progress):
-        row, scenes[str(n)] = _crash(broker, config, n)
-        rows.append({"n": n, "repeat": repeat, **row})
-    frame = pd.DataFrame(rows)
-    summary = summarize_repeats(frame, by="n", values=["acked_msg_s", "repeated"])
-    return Result(
-        frame, lambda _: plot_ack_batches(summary), provenance(broker), {"summary": summary}, scenes=scenes
-    )
+    rows = [
+        {"n": n, "repeat": repeat, **_crash(broker, config, n)}
+        for repeat, n in bar_of(runs, "run", progress=progress)
+    ]
+    return Result(pd.DataFrame(rows), plot_ack_batches, provenance(broker))
 
 
-def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, Any], Scene]:
+def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
     load, ledger = config.load.again(), Ledger()
     done: list[int] = []
     TOPOLOGY.declare(broker)
@@ -118,7 +104,6 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, 
 
     with contextlib.suppress(Crash):
         consume("first", work_or_crash)
-    crash = Mark(time.perf_counter_ns(), "first crashes", "first")
     consume("second", work)
     if ledger.done < load.count:
         raise BrokerError(
@@ -128,12 +113,37 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, 
     report = Report.of(ledger)
     totals = report.account.totals()
     first = report.consumers().set_index("consumer").loc["first"]
-    repeats = np.bincount([number for number in done if number >= 0])  # not somebody else's
-    row = {
+    return {
         "published": totals.published,
         "acked": totals.acked,
         "acked_msg_s": first["acked"] / first["busy_s"] if first["acked"] else float("nan"),
         "redelivered": totals.redelivered,
-        "repeated": int((repeats > 1).sum()),
+        "repeated": sum(times > 1 for times in Counter(done).values()),
     }
-    return row, Scene(ledger, dict.fromkeys(("first", "second"), names.TASKS), marks=[crash])
+
+
+def plot_ack_batches(rows: pd.DataFrame) -> Figure:
+    """Draw throughput, and what a crash repeats, against how many messages are acknowledged at once."""
+    batches = summarize_repeats(rows, "n", ["acked_msg_s", "repeated"])
+    sizes, rates, repeated = batches["n"], batches["acked_msg_s"], batches["repeated"]
+    with new_figure(1, 2) as (figure, (left, right)):
+        left.fill_between(
+            sizes, batches["acked_msg_s_low"], batches["acked_msg_s_high"], color=MEASURED, alpha=0.15
+        )
+        left.plot(sizes, rates, marker=MARKERS[0], color=MEASURED)
+        left.set(ylabel="throughput (msg/s)", ylim=(0, None))
+        left.yaxis.set_major_formatter("{x:,.0f}")
+        left.set_title(f"The gain: up to {rates.max() / rates.iloc[0]:.1f} times the rate")
+        # A logarithmic axis has no place for none.
+        right.plot(sizes[repeated > 0], repeated[repeated > 0], marker=MARKERS[1], color=COLORS[1])
+        right.set(yscale="log", ylabel="messages done twice after a crash")
+        right.set_ylim(0.5, max(repeated.max(), 1) * 4)
+        right.yaxis.set_major_formatter("{x:,g}")
+        for size, count in zip(sizes, repeated, strict=True):
+            text, at = (f"{count:,.0f}", count) if count else ("none", 0.55)
+            label(right, text, size, at, COLORS[1], offset=(-7, 4) if count else (7, 4))
+        right.set_title(f"The price: up to {repeated.max():,.0f} are done twice")
+        for axes in (left, right):
+            name_ticks(axes, sizes)
+            axes.set_xlabel("messages per acknowledgement (n)")
+    return figure

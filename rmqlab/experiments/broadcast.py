@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -64,18 +63,16 @@ class BroadcastConfig(Config):
         timeout_s: give up a run after so many seconds.
 
     Raises:
-        ValueError: there are no events, or the subscribers' names are not all different.
+        ValueError: there is no subscriber, or two have the same name.
     """
 
-    events: Sequence[Event] = tuple(Event(f"engine-{number}", "processed") for number in range(40))
-    subscribers: Sequence[Subscriber | int] = (1, 2, 4, 8, 16, 32)
+    events: Sequence[Event]
+    subscribers: Sequence[Subscriber | int]
     rate_msg_s: float | None = None
     repeats: int = 1
     timeout_s: float = 60
 
     def __post_init__(self) -> None:
-        if not self.events:
-            raise ValueError("events is empty; a run needs one at least")
         for audience in self.audiences():
             names = [each.name for each in audience]
             if len(set(names)) < max(len(names), 1):
@@ -89,7 +86,7 @@ class BroadcastConfig(Config):
         return made_up or [named]
 
 
-def run_broadcast(broker: Broker, config: BroadcastConfig | None = None, *, progress: bool = True) -> Result:
+def run_broadcast(broker: Broker, config: BroadcastConfig, *, progress: bool = True) -> Result:
     """Publish events to `engine:events` while subscribers listen, each in a thread.
 
     Each subscriber has a connection of its own. It leaves only when it has handled what was
@@ -99,7 +96,7 @@ def run_broadcast(broker: Broker, config: BroadcastConfig | None = None, *, prog
 
     Args:
         broker: a running broker.
-        config: what is published, and to whom; `BroadcastConfig.quick()` if None.
+        config: what is published, and to whom.
         progress: whether to show a progress bar.
 
     Returns:
@@ -115,26 +112,23 @@ def run_broadcast(broker: Broker, config: BroadcastConfig | None = None, *, prog
         - runs, a row a run: received (deliveries), first_ms and last_ms (medians, from publishing
           to the first and to the last delivery of an event)
 
-        Of runs with the same number of subscribers, the last one can be replayed; a single one is `run`.
+        Of runs with the same number of subscribers, the last one is recorded, as in `5 subscribers`.
 
-        Figures: who received what, and `backlog`, both of the first run; and `spread`.
+        Figures: who received what, and `backlog`, both of a single run; and `spread`, of several.
 
     Raises:
         BrokerError: a subscriber failed, or the time limit passed before all was handled.
         TopologyMismatchError: the broker has an exchange of the same name with another type.
     """
-    config = config or BroadcastConfig.quick()
     runs = list(itertools.product(range(config.repeats), config.audiences()))
+    outcomes, scenes = [], {}
     with bar_of(range(len(runs) * len(config.events)), "event", progress=progress) as bar:
-        scenes = [_publish(broker, subscribers, config, bar.update) for _, subscribers in runs]
-    outcomes = [
-        outcome_of_events(scene.ledger, subscribers, repeat)
-        for scene, (repeat, subscribers) in zip(scenes, runs, strict=True)
-    ]
-    names = [f"{len(subscribers)} subscribers" for _, subscribers in runs] if len(runs) > 1 else ["run"]
-    return broadcast_result(
-        pd.concat(outcomes, ignore_index=True), provenance(broker), dict(zip(names, scenes, strict=True))
-    )
+        for repeat, subscribers in runs:
+            scene = scenes[f"{len(subscribers)} subscribers"] = _publish(
+                broker, subscribers, config, bar.update
+            )
+            outcomes.append(outcome_of_events(scene.ledger, subscribers, repeat))
+    return broadcast_result(pd.concat(outcomes, ignore_index=True), provenance(broker), scenes)
 
 
 def _publish(
@@ -269,9 +263,7 @@ def outcome_of_events(ledger: Ledger, subscribers: Sequence[Subscriber], repeat:
 
 
 def broadcast_result(
-    events: pd.DataFrame,
-    environment: Mapping[str, object],
-    scenes: Mapping[str, Scene] = MappingProxyType({}),
+    events: pd.DataFrame, environment: Mapping[str, object], scenes: Mapping[str, Scene]
 ) -> Result:
     """Return the result of runs, of one row a run, subscriber and event."""
     got = events[events["deliveries"] > 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rmqlab.figures import COLORS, MARKERS, label, new_figure
+from rmqlab.figures import COLORS, MARKERS, label, name_rows, name_ticks, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,27 +16,26 @@ AT_ONCE, KEPT, MISSED = COLORS[0], COLORS[2], COLORS[1]
 
 
 def plot_attendance(rows: pd.DataFrame) -> Figure:
-    """Draw which events each subscriber of the first run received, and which it missed."""
-    events = _first_run(rows)
-    names = list(events["subscriber"].unique())
-    is_received = events["deliveries"] > 0
+    """Draw which events each subscriber of a run received, and which it missed."""
+    names = list(rows["subscriber"].unique())
+    is_received = rows["deliveries"] > 0
     kinds = (
-        ("received at once", 11, AT_ONCE, is_received & ~events["away"]),
-        ("kept for it, received later", 5, KEPT, is_received & events["away"]),
+        ("received at once", 11, AT_ONCE, is_received & ~rows["away"]),
+        ("kept for it, received later", 5, KEPT, is_received & rows["away"]),
         ("missed", 1.5, MISSED, ~is_received),
     )
     with new_figure(1, 1) as (figure, (axes,)):
         for words, width, color, which in kinds:
-            lanes = [names.index(name) for name in events.loc[which, "subscriber"]]
-            at = events.loc[which, "event"]
+            lanes = [names.index(name) for name in rows.loc[which, "subscriber"]]
+            at = rows.loc[which, "event"]
             axes.hlines(lanes, at - 0.5, at + 0.5, color=color, linewidth=width, label=words)
-        counts = is_received.groupby(events["subscriber"]).sum()
-        last = int(events["event"].max())
+        counts = is_received.groupby(rows["subscriber"]).sum()
+        last = int(rows["event"].max())
         for lane, name in enumerate(names):
             text = f"{counts[name]} received"
             axes.annotate(text, (last, lane), (10, 0), textcoords="offset points", va="center")
-        axes.set(xlabel="event, in the order of publishing", ylim=(len(names) - 0.5, -0.5))
-        axes.set_yticks(range(len(names)), names)
+        name_rows(axes, names)
+        axes.set_xlabel("event, in the order of publishing")
         axes.grid(visible=False)
         kept, missed = kinds[1][3].sum(), kinds[2][3].sum()
         axes.set_title(f"Published while they were away: {kept} events kept, {missed} missed")
@@ -46,7 +45,7 @@ def plot_attendance(rows: pd.DataFrame) -> Figure:
 
 def plot_backlog(result: Result) -> Figure:
     """Draw how many events wait for each subscriber, and how long each event took to reach it."""
-    backlog, events = _first_run(result.frame("backlog")), _first_run(result.rows)
+    backlog, events = result.frame("backlog"), result.rows
     peaks = backlog.groupby("subscriber")["backlog"].max().reindex(events["subscriber"].unique()).dropna()
     slowest = str(peaks.idxmax())
     with new_figure(1, 2) as (figure, (left, right)):
@@ -85,16 +84,10 @@ def plot_spread(result: Result) -> Figure:
             axes.plot(counts, median[column], marker=marker, color=color)
             label(axes, words, counts[-1], float(median[column].iloc[-1]), color, offset=(-12, 6))
         axes.set(xlabel="subscribers", ylabel="publishing to delivery, median (ms)", ylim=(0, None))
-        axes.set_xticks(counts)
-        axes.set_xticks([], minor=True)
+        name_ticks(axes, counts, scale="linear")
         first, last = median["last_ms"].iloc[[0, -1]]
         axes.set_title(
             f"The last of {counts[-1]} subscribers hears of an event after {last:.1f} ms, "
             f"{'a single one' if counts[0] == 1 else f'the last of {counts[0]}'} after {first:.1f} ms"
         )
     return figure
-
-
-def _first_run(frame: pd.DataFrame) -> pd.DataFrame:
-    run = ["subscribers", "repeat"]
-    return frame.loc[(frame[run] == frame[run].iloc[0]).all(axis="columns")]

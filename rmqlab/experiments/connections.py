@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 import pika
@@ -17,7 +17,7 @@ from rmqlab.broker import Broker
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.compare import clients_queue
-from rmqlab.figures import COLORS, MARKERS, label, new_figure
+from rmqlab.figures import COLORS, MARKERS, label, name_rows, new_figure
 from rmqlab.measure import provenance, summarize_repeats
 
 BODY = b"." * 256
@@ -33,18 +33,16 @@ class ConnectionsConfig(Config):
         rounds: how often each way has its turn.
     """
 
-    FULL: ClassVar[Mapping[str, Any]] = {"messages": 200, "rounds": 9}
-
     messages: int = 20
     rounds: int = 5
 
 
-def measure_connections(broker: Broker, config: ConnectionsConfig | None = None) -> Result:
+def measure_connections(broker: Broker, config: ConnectionsConfig) -> Result:
     """Publish messages with a confirm for each, over one connection and over a new one for each message.
 
     Args:
         broker: a running broker.
-        config: how much is published; `ConnectionsConfig.quick()` if None.
+        config: how much is published.
 
     Returns:
         One row a variant and round: variant, round (from 1), messages, message_ms (the time of one
@@ -53,7 +51,6 @@ def measure_connections(broker: Broker, config: ConnectionsConfig | None = None)
 
     Source: https://www.rabbitmq.com/docs/connections#high-connection-churn
     """
-    config = config or ConnectionsConfig.quick()
     parameters = pika.URLParameters(broker.url)
     rows = []
     with clients_queue(broker) as queue:
@@ -112,9 +109,7 @@ def plot_connections(runs: pd.DataFrame) -> Figure:
             label(axes, text, row["message_ms_high"], place, color, offset=(8, -4))
         axes.set(xscale="log", xlim=(times["message_ms_low"].min() / 2, times["message_ms_high"].max() * 8))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_yticks(range(len(times)), times["variant"])
-        axes.set_ylim(len(times) - 0.5, -0.5)
-        axes.grid(visible=False, axis="y")
+        name_rows(axes, list(times["variant"]))
         axes.set_xlabel("time of a message (ms): median, lowest to highest")
         axes.set_title(f"A connection for each message takes {ratio:.2g} times as long")
     return figure

@@ -9,11 +9,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pika
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
 from rmqlab.amqp import Confirms, Publisher, Queue, Topology, connect
@@ -22,7 +24,7 @@ from rmqlab.errors import BrokerError, ConnectionLostError, StoppedError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.durability_figures import plot_durability
+from rmqlab.figures import COLORS, name_rows, new_figure
 from rmqlab.measure import Ledger, Load, provenance, publish_load
 from rmqlab.measure._bar import bar_of
 from rmqlab.measure._snapshots import NACKED, RETURNED
@@ -33,6 +35,8 @@ LONGEST_S = 120
 READY_TIMEOUT_S = 30
 LOOK_EVERY_S = 0.1
 NO_QUEUE = "no queue"
+NOTHING, SOME, ALL, REFUSED = COLORS[1], "#F6C9AC", COLORS[0], "0.9"
+DARK = 0.5  # light of a color below which white is readable on it
 
 logger = logging.getLogger("rmqlab.experiments")
 
@@ -57,7 +61,6 @@ class DurabilityConfig(Config):
     fault: Callable[[], object]
     rate_msg_s: float = 200
     for_s: float = 1.5
-    FULL: ClassVar = {"for_s": 10}
 
 
 def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bool = True) -> Result:
@@ -205,3 +208,40 @@ class _Flow:
                         f"({error.reply_text}). Next: see the broker's log"
                     ) from error
                 time.sleep(LOOK_EVERY_S)
+
+
+def plot_durability(rows: pd.DataFrame) -> Figure:
+    """Draw what survived: a row for each queue, a column for each message and confirms."""
+    table = rows.assign(cell=rows.apply(_cell, axis="columns"))
+    table["column"] = table["message"] + "\n" + table["confirms"].replace("none", "no confirms")
+    columns, queues = list(table["column"].unique()), list(rows["queue"].unique())
+    kept = rows[(rows["lost"] == 0) & (rows["survived"] > 0)]
+    title = f"{len(kept)} of {len(rows)} combinations lose nothing"
+    if kept["confirms"].nunique() == 1 and "none" not in set(kept["confirms"]):
+        title += f", and all of these are {kept['confirms'].iloc[0]}"
+    cells = table.pivot(index="queue", columns="column", values="cell").loc[queues, columns].to_numpy()
+    colors = np.array([[to_rgb(color) for _, color in row] for row in cells])
+    with new_figure(1, 1) as (figure, (axes,)):
+        edges = [np.arange(count + 1) - 0.5 for count in (len(columns), len(queues))]
+        axes.pcolormesh(*edges, colors, edgecolor="white", linewidth=4)
+        for row, column in np.ndindex(cells.shape):
+            color = "white" if colors[row, column].mean() < DARK else "0.15"
+            axes.text(column, row, cells[row, column][0], ha="center", va="center", color=color)
+        name_rows(axes, queues)
+        axes.set_xticks(range(len(columns)), columns)
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel="message, and what its publisher knows", ylabel="queue")
+        axes.set_title(title)
+    return figure
+
+
+def _cell(row: pd.Series) -> tuple[str, str]:
+    """Return what is written in a cell, and its color."""
+    if not row["presumed_safe"]:
+        return "refused", REFUSED
+    survived = f"{row['survived']:,} of {row['presumed_safe']:,}\n"
+    if not row["lost"]:
+        return survived + "nothing lost", ALL
+    return f"{survived}{row['lost']:,} lost", SOME if row["survived"] else NOTHING

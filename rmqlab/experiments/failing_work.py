@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,14 +24,7 @@ def crash_before(work: Callable[[T], object], *calls: int) -> Callable[[T], None
         work: does the work, such as `workload.execute`.
         calls: which calls raise `engine.Crash`, counted from 1 over all workers.
     """
-    numbers = itertools.count(1)  # one at a time, also from several threads
-
-    def crash_or_work(task: T) -> None:
-        if next(numbers) in calls:
-            raise Crash
-        work(task)
-
-    return crash_or_work
+    return _crash(work, calls, is_before=True)
 
 
 def crash_after(work: Callable[[T], object], *calls: int) -> Callable[[T], None]:
@@ -41,15 +34,20 @@ def crash_after(work: Callable[[T], object], *calls: int) -> Callable[[T], None]
         work: does the work, such as `workload.execute`.
         calls: which calls raise `engine.Crash`, counted from 1 over all workers.
     """
-    numbers = itertools.count(1)
+    return _crash(work, calls, is_before=False)
 
-    def work_and_crash(task: T) -> None:
-        number = next(numbers)
-        work(task)
-        if number in calls:
+
+def _crash(work: Callable[[T], object], calls: Collection[int], *, is_before: bool) -> Callable[[T], None]:
+    numbers = itertools.count(1)  # one at a time, also from several threads
+
+    def work_or_crash(task: T) -> None:
+        is_crash = next(numbers) in calls
+        if not (is_crash and is_before):
+            work(task)
+        if is_crash:
             raise Crash
 
-    return work_and_crash
+    return work_or_crash
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import pandas as pd
 
@@ -35,10 +34,9 @@ class HeartbeatConfig(Config):
 
     heartbeats_s: Sequence[int] = (2, 60)
     within_s: float = 18
-    FULL: ClassVar = {"heartbeats_s": (2, 5, 10, 30, 60), "within_s": 240}
 
 
-def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None = None) -> Result:
+def measure_partition_detection(broker: Broker, config: HeartbeatConfig) -> Result:
     """Cut the network between workers and their broker, and see when either side notices.
 
     For each heartbeat, a worker holds a task that it has got over a link. The link is cut without
@@ -47,7 +45,7 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
 
     Args:
         broker: a running broker.
-        config: what is tried; `HeartbeatConfig.quick()` if None.
+        config: what is tried.
 
     Returns:
         One row a heartbeat: heartbeat_s, task_moved_s (until the other worker had the task),
@@ -57,7 +55,6 @@ def measure_partition_detection(broker: Broker, config: HeartbeatConfig | None =
     Raises:
         BrokerError: as `Consumer`.
     """
-    config = config or HeartbeatConfig.quick()
     with Link(broker) as link:
         tasks = [_HeldTask(broker, link, heartbeat_s) for heartbeat_s in config.heartbeats_s]
         with (

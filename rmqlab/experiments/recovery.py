@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,11 +22,11 @@ from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import Member, WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.recovery_figures import plot_outages, plot_recoveries
+from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
 from rmqlab.measure._bar import bar_of
 from rmqlab.view import Mark, Scene
 
-LOOK_EVERY_S = 0.02
 LOSSES = ("lost", "cancelled")
 RATES_BIN_S = 0.25
 
@@ -56,7 +55,6 @@ class RecoveryConfig(Config):
     repeats: int = 1
     steady_s: float = 0.6
     timeout_s: float = 60
-    FULL: ClassVar = {"repeats": 10}
 
 
 def run_with_faults(broker: OwnBroker, config: RecoveryConfig, *, progress: bool = True) -> Result:
@@ -82,7 +80,7 @@ def run_with_faults(broker: OwnBroker, config: RecoveryConfig, *, progress: bool
         - outages, a row a fault: fault, down_s (when it had happened), up_s (when the broker was
           well again: the same for what does not last), silent_s (the longest time between two
           deliveries, from its beginning until the next fault's)
-        - events, a row an event of a connection: time_s, client, event (its kind), detail
+        - events, a row an event of a connection: time_s, client, event (its kind)
         - throughput: the rates over time, as of `Report.throughput`
         - tasks, a row a task: task (its number), deliveries, interrupted (whether a worker held
           it when it lost its connection)
@@ -143,20 +141,20 @@ def _wait_until(
     condition: Callable[[], bool], pool: WorkerPool, timeout_s: float, *, lasting_s: float = 0
 ) -> None:
     """Wait until something has been so for a while."""
-    deadline_s = time.monotonic() + timeout_s + lasting_s
     since_s = math.inf
-    while True:
+
+    def has_lasted() -> bool:
+        nonlocal since_s
         pool.check()
         now_s = time.monotonic()
         since_s = min(since_s, now_s) if condition() else math.inf
-        if now_s - since_s >= lasting_s:
-            return
-        if now_s > deadline_s:
-            raise BrokerError(
-                f"Not all was well again within {timeout_s:g} s. "
-                "Next: see how busy the machine and the broker are, or give a longer timeout_s"
-            )
-        time.sleep(LOOK_EVERY_S)
+        return now_s - since_s >= lasting_s
+
+    if not wait_until(has_lasted, timeout_s + lasting_s):
+        raise BrokerError(
+            f"Not all was well again within {timeout_s:g} s. "
+            "Next: see how busy the machine and the broker are, or give a longer timeout_s"
+        )
 
 
 class _Source(EngineAPI):
@@ -192,12 +190,15 @@ def recovery_result(
     messages, delivered_ns = account.messages, np.sort(account.deliveries["delivered_ns"])
     started_ns = int(messages["published_ns"].min())
     log = pd.DataFrame(
-        [((each.at_ns - started_ns) / 1e9, each.name, each.kind, each.detail) for each in events],
-        columns=["time_s", "client", "event", "detail"],
+        [((each.at_ns - started_ns) / 1e9, each.name, each.kind) for each in events],
+        columns=["time_s", "client", "event"],
     ).sort_values("time_s", kind="stable", ignore_index=True)
     ends_ns = [*(begin_ns for begin_ns, _ in faults[1:]), sys.maxsize]
-    outages, recoveries = [], []
+    outages, recoveries, marks = [], [], []
     for number, ((begin_ns, outage), end_ns) in enumerate(zip(faults, ends_ns, strict=True)):
+        marks.append(Mark(begin_ns, outage.fault))
+        if outage.up_ns > outage.down_ns:
+            marks.append(Mark(outage.up_ns, f"{outage.fault}: over"))
         down_s, up_s = (outage.down_ns - started_ns) / 1e9, (outage.up_ns - started_ns) / 1e9
         first, last = np.searchsorted(delivered_ns, [begin_ns, end_ns])
         silent_ns = np.diff(delivered_ns[max(first - 1, 0) : last]).max(initial=0)
@@ -230,13 +231,5 @@ def recovery_result(
             "totals": pd.DataFrame([totals]),
         },
         figures={"outages": plot_outages},
-        scenes={"run": Scene(ledger, dict.fromkeys(account.consumers, names.TASKS), marks=_marks(faults))},
+        scenes={"run": Scene(ledger, dict.fromkeys(account.consumers, names.TASKS), marks=marks)},
     )
-
-
-def _marks(faults: Sequence[tuple[int, Outage]]) -> list[Mark]:
-    """Return when each fault happened, and when it was over if it lasted."""
-    down = [Mark(begin_ns, outage.fault) for begin_ns, outage in faults]
-    return down + [
-        Mark(outage.up_ns, f"{outage.fault}: over") for _, outage in faults if outage.up_ns > outage.down_ns
-    ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmqlab.figures import COLORS, GREY, MARKERS, label, new_figure
+from rmqlab.figures import COLORS, GREY, MARKERS, label, name_rows, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from rmqlab.experiments._result import Result
 
-LINES = {"published": COLORS[0], "confirmed": COLORS[4], "received": COLORS[2]}
-WIDTHS = {"published": 4.0, "confirmed": 2.2, "received": 1.2}
+LINES = {"published": (COLORS[0], 4.0), "confirmed": (COLORS[4], 2.2), "received": (COLORS[2], 1.2)}
 MARKS = {"lost": ("v", COLORS[1]), "cancelled": ("X", COLORS[3]), "recovered": ("^", COLORS[2])}
 SHADE = "0.88"
 SHORTEST_S = 0.01  # what is drawn of times that are shorter still
@@ -29,34 +28,32 @@ def plot_outages(result: Result) -> Figure:
     with new_figure(2, 1, height_in=4.6, share_x=True) as (figure, (rates, marks)):
         if grid := rates.get_gridspec():
             grid.set_height_ratios([4, 1])
-        for name, color in LINES.items():
+        for name, (color, width) in LINES.items():
             line = throughput[throughput["event"] == name]
-            rates.step(
-                line["time_s"], line["rate_msg_s"], where="post", color=color, lw=WIDTHS[name], label=name
-            )
-        shown = throughput.loc[throughput["event"].isin(LINES), "rate_msg_s"]
+            rates.step(line["time_s"], line["rate_msg_s"], where="post", color=color, lw=width, label=name)
+        shown = throughput[throughput["event"].isin(LINES)]
+        highest = shown.iloc[shown["rate_msg_s"].argmax()]
         # What had waited comes at once when an outage is over: its peak is cut where it would
         # press everything else flat.
-        top = 1.3 * min(float(shown.max()), 4 * max(float(np.percentile(shown, STEADY_PERCENTILE)), 1.0))
+        steady = max(float(np.percentile(shown["rate_msg_s"], STEADY_PERCENTILE)), 1.0)
+        top = 1.3 * min(highest["rate_msg_s"], 4 * steady)
         rates.set(ylabel="messages per second", ylim=(0, top))
-        _mark_cut(rates, throughput, top)
+        if highest["rate_msg_s"] > top:
+            text, color = f"▲ {highest['rate_msg_s']:,.0f}", LINES[highest["event"]][0]
+            label(rates, text, highest["time_s"], 0.87 * top, color, offset=(12, 0))
         for each in faults:
             for axes in (rates, marks):
                 if each["up_s"] > each["down_s"]:
                     axes.axvspan(each["down_s"], each["up_s"], color=SHADE, zorder=0, lw=0)
                 else:
                     axes.axvline(each["down_s"], color=GREY, lw=1, ls="--", zorder=0)
-            at = {
-                "x": (each["down_s"] + each["up_s"]) / 2,
-                "y": 0.98,
-                "transform": rates.get_xaxis_transform(),
-            }
-            rates.text(s=each["fault"], ha="center", va="top", color="0.3", **at)
+            middle_s = (each["down_s"] + each["up_s"]) / 2
+            of_height = rates.get_xaxis_transform()
+            rates.text(middle_s, 0.98, each["fault"], ha="center", va="top", color="0.3", transform=of_height)
         # In the longest outage there is nothing that a legend could cover.
         widest = max(faults, key=lambda each: each["up_s"] - each["down_s"])
         center_s = (widest["down_s"] + widest["up_s"]) / 2
-        anchor = {"bbox_to_anchor": (center_s, 0.5), "bbox_transform": rates.get_xaxis_transform()}
-        rates.legend(loc="center", **anchor)
+        rates.legend(loc="center", bbox_to_anchor=(center_s, 0.5), bbox_transform=rates.get_xaxis_transform())
         _mark_events(marks, result.frame("events"))
         worst = max(faults, key=lambda each: each["silent_s"])
         rates.set_title(
@@ -65,24 +62,14 @@ def plot_outages(result: Result) -> Figure:
     return figure
 
 
-def _mark_cut(axes: Axes, throughput: pd.DataFrame, top: float) -> None:
-    """Say how high the highest peak is that goes beyond the top."""
-    shown = throughput[throughput["event"].isin(LINES)]
-    time_s, event, rate = shown.sort_values("rate_msg_s")[["time_s", "event", "rate_msg_s"]].to_numpy()[-1]
-    if rate > top:
-        label(axes, f"▲ {rate:,.0f}", time_s, 0.87 * top, LINES[event], offset=(12, 0))
-
-
 def _mark_events(axes: Axes, events: pd.DataFrame) -> None:
     shown = [name for name in MARKS if (events["event"] == name).any()]
     for row, name in enumerate(shown):
         marker, color = MARKS[name]
         times_s = events.loc[events["event"] == name, "time_s"]
         axes.plot(times_s, np.full(len(times_s), row), marker, color=color, ms=6, mfc="none", ls="none")
-    axes.set_yticks(range(len(shown)), shown)
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.set(xlabel="time (s)", ylabel="")
+    name_rows(axes, shown)
+    axes.set_xlabel("time (s)")
 
 
 def plot_recoveries(rows: pd.DataFrame) -> Figure:

@@ -18,7 +18,7 @@ from pika.exceptions import AMQPChannelError, AMQPConnectionError, AMQPError
 from rmqlab.broker import OwnBroker
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
-from rmqlab.figures import COLORS, new_figure
+from rmqlab.figures import COLORS, name_rows, new_figure
 from rmqlab.measure import provenance
 
 if TYPE_CHECKING:
@@ -87,10 +87,9 @@ def _channel(broker: OwnBroker) -> Iterator[BlockingChannel]:
 @contextlib.contextmanager
 def _queue(broker: OwnBroker, kind: str) -> Iterator[BlockingChannel]:
     """Declare a durable queue of this type, which is deleted at the end."""
-    with _channel(broker) as channel:
-        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": kind})
     try:
         with _channel(broker) as channel:
+            channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": kind})
             yield channel
     finally:
         with _channel(broker) as channel:
@@ -250,9 +249,9 @@ def plot_versions(rows: pd.DataFrame) -> Figure:
             for x, observed in enumerate(row):
                 color = COLORS[seen.index(observed)]
                 axes.text(x, y, str(observed), ha="center", va="center", color=color, fontsize="small")
-        axes.set(xlim=(-0.5, len(table.columns) - 0.5), ylim=(len(table) - 0.5, -0.5))
+        name_rows(axes, list(table.index))
+        axes.set_xlim(-0.5, len(table.columns) - 0.5)
         axes.set_xticks(range(len(table.columns)), [str(each) for each in table.columns])
-        axes.set_yticks(range(len(table)), list(table.index))
         axes.tick_params(length=0, labeltop=True, labelbottom=False)
         axes.grid(visible=False)
         differ = int((table.nunique(axis=1) > 1).sum())

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,15 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
-from rmqlab.experiments.acknowledgement_figures import plot_outcomes, plot_poison
-from rmqlab.experiments.prefetch_figures import plot_sharing
-from rmqlab.experiments.workers_figures import plot_depth, plot_gantt, plot_speedup
-from rmqlab.experiments.workload import Workload, load_workload
+from rmqlab.experiments.workers_figures import (
+    plot_depth,
+    plot_gantt,
+    plot_outcomes,
+    plot_poison,
+    plot_sharing,
+    plot_speedup,
+)
+from rmqlab.experiments.workload import Workload
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
 from rmqlab.measure._bar import bar_of
 from rmqlab.measure._machine import busy_core_s
@@ -71,7 +75,7 @@ class WorkloadConfig(Config):
         timeout_s: the run fails after so many seconds.
     """
 
-    workload: Workload = field(default_factory=partial(load_workload, work_s=4))
+    workload: Workload
     workers: int | Sequence[str] = 4
     prefetch_count: int = 1
     ack: Acks | None = None
@@ -85,8 +89,6 @@ class WorkloadConfig(Config):
     timeout_s: float = 120
 
     def __post_init__(self) -> None:
-        if not self.queues:
-            raise ValueError(f"workers is {self.workers}; it goes from 1")
         if not self.workload.jobs:
             raise ValueError("the workload has no tasks; a run needs one at least")
 
@@ -127,7 +129,7 @@ class Run:
 
 def run_workload(
     broker: Broker,
-    config: WorkloadConfig | Mapping[Any, WorkloadConfig] | None = None,
+    config: WorkloadConfig | Mapping[Any, WorkloadConfig],
     *,
     by: str = "run",
     progress: bool = True,
@@ -139,41 +141,39 @@ def run_workload(
 
     Args:
         broker: a running broker.
-        config: what the run does; several by name make several runs, one after the other.
-            `WorkloadConfig.quick()` if None.
-        by: what the names of several runs stand for, such as `workers`: the column that has them.
+        config: what the run does; several by name make several runs, one after the other. A
+            single one is `run`.
+        by: what the names of the runs stand for, such as `workers`: the column that has them.
         progress: whether to show a progress bar.
 
     Returns:
-        One row a run: workers, prefetch, published, received (deliveries), acked, rejected,
-        redelivered, work_s (of all tasks), makespan_s (from the workers' beginning to the last
-        task's end), ideal_s (the work over the workers, or the longest task if that takes longer),
-        rate_msg_s (acked over makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a
-        worker's time, what each task took beyond its work), busy_core_s (of all of this machine's
-        cores), lag_p99_ms
-        (99 of 100 tasks were published no later than so long after they were due; NaN without
-        a replay), jain (Jain's index of the tasks that each worker did), jain_busy (of the time
-        that each had a task), idle_share (part of the workers' time without a task).
+        One row a run: its name, workers, prefetch, published, received (deliveries), acked,
+        rejected, redelivered, makespan_s (from the workers' beginning to the last task's end),
+        ideal_s (the work over the workers, or the longest task if that takes longer), rate_msg_s
+        (acked over makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a worker's
+        time, what each task took beyond its work), busy_core_s (of all of this machine's cores),
+        lag_p99_ms (99 of 100 tasks were published no later than so long after they were due; NaN
+        without a replay), jain (Jain's index of the tasks that each worker did), jain_busy (of the
+        time that each had a task), idle_share (part of the workers' time without a task).
 
-        Times of its frames are in seconds from the workers' beginning. `tasks` has a row a task:
-        message (its number), engine_id, workers, worker (the last to have it), due_s (NaN without
-        a replay), published_s, delivered_s (first), settled_s (last), lag_ms (from due to
-        published), wait_ms (from published, or the workers' beginning if that is later, to
-        delivered), work_ms (delivered to settled), duration_s (of its work), outcome, deliveries.
-        `depth` has a row a change: workers, time_s, ready (in the queue), unacked. `deliveries`
-        has a row a delivery, as `Report.deliveries`. `workers` has a row a worker: worker, tasks
-        (that it acknowledged), and the further columns of `Report.consumers`.
+        Its frames have the run's name in each row, and times in seconds from the workers' beginning.
+        `tasks` has a row a task: message (its number), engine_id, worker (the last to have it),
+        published_s, delivered_s (first), settled_s (last), lag_ms (from due to published; NaN without
+        a replay), wait_ms (from published, or the workers' beginning if that is later, to delivered),
+        work_ms (delivered to settled), duration_s (of its work), outcome, deliveries. `depth` has a
+        row a change: workers, time_s, ready (in the queue), unacked. `deliveries` has a row a
+        delivery, as `Report.deliveries`. `workers` has a row a worker: worker, tasks (that it
+        acknowledged), and the further columns of `Report.consumers`.
 
-        Its figure shows makespan and throughput by number of workers. Further figures: `depth`,
+        Its figure shows makespan and efficiency by number of workers. Further figures: `depth`,
         `gantt`, `sharing` (by prefetch), `outcomes` (of each task), `poison` (failing tasks).
-        Its recorded runs have their names; a single one is `run`.
+        Its recorded runs have their names.
 
     Raises:
         BrokerError: a worker failed, or the time limit passed before the end.
         TopologyMismatchError: the broker has an exchange or a queue of the same name with
             other properties.
     """
-    config = config or WorkloadConfig.quick()
     configs = config if isinstance(config, Mapping) else {"run": config}
     total = sum(len(each.workload) for each in configs.values())
     runs = {}
@@ -182,7 +182,7 @@ def run_workload(
             size = len(each.queues)
             bar.set_description(f"{size} worker{'s' if size > 1 else ''}")
             runs[name] = _run(broker, each, bar)
-    return result_of(runs, by if config is configs else None, provenance(broker))
+    return result_of(runs, by, provenance(broker))
 
 
 def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
@@ -279,22 +279,20 @@ def _wait(
     bar.update(shown + ledger.done - bar.n)
 
 
-def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, Any]) -> Result:
-    """Return runs by name side by side, as `run_workload` describes it; `by` has the names, if any."""
-    reports = {name: Report.of(run.ledger) for name, run in runs.items()}
-    tasks = {name: _tasks(run, reports[name]) for name, run in runs.items()}
-    details = {
-        "tasks": tasks,
-        "depth": {name: _depth(run, reports[name]) for name, run in runs.items()},
-        "deliveries": {name: report.deliveries() for name, report in reports.items()},
-        "workers": {name: _workers(report) for name, report in reports.items()},
-    }
-    rows = {name: pd.DataFrame([_row(run, tasks[name], reports[name])]) for name, run in runs.items()}
+def result_of(runs: Mapping[Any, Run], by: str, provenance: Mapping[str, Any]) -> Result:
+    """Return runs by name side by side, as `run_workload` describes it."""
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for name, run in runs.items():
+        for kind, frame in _frames_of(run).items():
+            if by not in frame:
+                frame.insert(0, by, name)
+            frames.setdefault(kind, []).append(frame)
+    details = {kind: pd.concat(each, ignore_index=True) for kind, each in frames.items()}
     return Result(
-        _side_by_side(rows, by),
+        details.pop("rows"),
         plot_speedup,
         provenance,
-        {name: _side_by_side(frames, by) for name, frames in details.items()},
+        details,
         {
             "depth": lambda result: plot_depth(
                 result.details["depth"], last_s=result.details["tasks"]["published_s"].max()
@@ -308,28 +306,33 @@ def result_of(runs: Mapping[Any, Run], by: str | None, provenance: Mapping[str, 
     )
 
 
-def _side_by_side(frames: Mapping[Any, pd.DataFrame], by: str | None) -> pd.DataFrame:
-    for name, frame in frames.items():
-        if by and by not in frame:
-            frame.insert(0, by, name)
-    return pd.concat(frames.values(), ignore_index=True)
+def _frames_of(run: Run) -> dict[str, pd.DataFrame]:
+    report = Report.of(run.ledger)
+    tasks = _tasks(run, report)
+    workers = report.consumers().rename(columns={"consumer": "worker", "acked": "tasks"})
+    return {
+        "rows": pd.DataFrame([_row(run, tasks, report)]),
+        "tasks": tasks,
+        "depth": _depth(run, report),
+        "deliveries": report.deliveries(),
+        "workers": workers[["worker", "tasks", "received", "redelivered", "busy_s", "utilization"]],
+    }
 
 
 def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
     totals, fairness = report.account.totals(), report.fairness().iloc[0]
     makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
-    longest_s = max(job.duration_s for job in run.config.workload)
-    ideal_s = max(run.config.workload.work_s / len(run.config.queues), longest_s)
+    workers, workload = len(run.config.queues), run.config.workload
+    ideal_s = max(workload.work_s / workers, *(job.duration_s for job in workload))
     return {
-        "workers": len(run.config.queues),
+        "workers": workers,
         "prefetch": run.config.prefetch_count,
         **{name: getattr(totals, name) for name in COUNTS},
-        "work_s": run.config.workload.work_s,
         "makespan_s": makespan_s,
         "ideal_s": ideal_s,
         "rate_msg_s": totals.acked / makespan_s,
         "efficiency": ideal_s / makespan_s,
-        "overhead_ms": (makespan_s - ideal_s) * len(run.config.queues) / len(run.config.workload) * 1000,
+        "overhead_ms": (makespan_s - ideal_s) * workers / len(workload) * 1000,
         "busy_core_s": run.busy_core_s,
         "lag_p99_ms": tasks["lag_ms"].quantile(0.99),
         "jain": fairness["jain"],
@@ -342,15 +345,13 @@ def _tasks(run: Run, report: Report) -> pd.DataFrame:
     account, jobs = report.account, run.config.workload.jobs
     seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
     names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
-    since_ns = float("nan") if run.replayed_ns is None else run.replayed_ns - run.started_ns
+    since_s = math.nan if run.replayed_ns is None else (run.replayed_ns - run.started_ns) / NS_PER_S
     times_ns = seen[["published_ns", "delivered_ns", "settled_ns"]]
     times_s = (times_ns.where(times_ns > 0) - run.started_ns) / NS_PER_S
     tasks = pd.DataFrame(
         {
             "engine_id": [job.task.engine_id for job in jobs],
-            "workers": len(run.config.queues),
             "worker": names[seen["consumer"].where(seen["deliveries"] > 0, -1)],
-            "due_s": [since_ns / NS_PER_S + job.arrival_s for job in jobs],
             "published_s": times_s["published_ns"],
             "delivered_s": times_s["delivered_ns"],
             "settled_s": times_s["settled_ns"],
@@ -358,39 +359,29 @@ def _tasks(run: Run, report: Report) -> pd.DataFrame:
             "deliveries": seen["deliveries"].astype(np.int64),
         }
     )
-    tasks["lag_ms"] = (tasks["published_s"] - tasks["due_s"]) * 1000
+    tasks["lag_ms"] = (tasks["published_s"] - since_s - [job.arrival_s for job in jobs]) * 1000
     tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
     tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
     tasks["duration_s"] = [job.duration_s for job in jobs]
     return tasks.rename_axis("message").reset_index()
 
 
-def _workers(report: Report) -> pd.DataFrame:
-    return report.consumers().rename(columns={"consumer": "worker", "acked": "tasks"})[
-        ["worker", "tasks", "received", "redelivered", "busy_s", "utilization"]
-    ]
-
-
 def _depth(run: Run, report: Report) -> pd.DataFrame:
     """Follow the queue."""
-    published_ns, deliveries = report.account.messages["published_ns"], held(report.account)
-    until_ns = deliveries["until_ns"]
-    # Of what happens to a message at one moment, in the order in which it does.
-    order = 2 * deliveries.index
-    changes = pd.concat(
-        [
-            pd.DataFrame({"time_ns": published_ns, "order": -1, "ready": 1, "unacked": 0}),
-            pd.DataFrame({"time_ns": deliveries["delivered_ns"], "order": order, "ready": -1, "unacked": 1}),
-            pd.DataFrame(
-                {
-                    "time_ns": until_ns,
-                    "order": order + 1,
-                    "ready": deliveries["requeued"].astype(int),
-                    "unacked": -1,
-                }
-            )[until_ns > 0],
-        ]
-    ).sort_values(["time_ns", "order"], ignore_index=True)
+    published = pd.DataFrame({"time_ns": report.account.messages["published_ns"], "ready": 1, "unacked": 0})
+    deliveries = held(report.account)
+    # What happens to a message at one moment is in the order in which it does.
+    deliveries["order"] = 2 * deliveries.index
+    taken = deliveries.assign(time_ns=deliveries["delivered_ns"], ready=-1, unacked=1)
+    given = deliveries.assign(
+        time_ns=deliveries["until_ns"],
+        order=deliveries["order"] + 1,
+        ready=deliveries["requeued"].astype(int),
+        unacked=-1,
+    )
+    changes = pd.concat([published.assign(order=-1), taken, given[given["time_ns"] > 0]]).sort_values(
+        ["time_ns", "order"], ignore_index=True
+    )
     return pd.DataFrame(
         {
             "workers": len(run.config.queues),

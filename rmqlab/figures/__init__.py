@@ -5,6 +5,16 @@ its cell, and it is freed when nobody holds it.
 """
 
 from rmqlab.figures._guess import mark_guess
-from rmqlab.figures._style import COLORS, GREY, MARKERS, MEASURED, label, new_figure
+from rmqlab.figures._style import COLORS, GREY, MARKERS, MEASURED, label, name_rows, name_ticks, new_figure
 
-__all__ = ["COLORS", "GREY", "MARKERS", "MEASURED", "label", "mark_guess", "new_figure"]
+__all__ = [
+    "COLORS",
+    "GREY",
+    "MARKERS",
+    "MEASURED",
+    "label",
+    "mark_guess",
+    "name_rows",
+    "name_ticks",
+    "new_figure",
+]

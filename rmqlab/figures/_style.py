@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,3 +52,18 @@ def label(axes: Axes, text: str, x: float, y: float, color: str, *, offset: tupl
     text_box = axes.annotate(text, (x, y), offset, textcoords="offset points", color=color, ha=side)
     text_box.set_path_effects([withStroke(linewidth=3, foreground="white")])  # readable over a line
     return text_box
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows 0, 1, 2 … of an axes, the first one at the top, without lines between them."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+
+
+def name_ticks(axes: Axes, values: Iterable[float], *, scale: str = "log") -> None:
+    """Give the x axis a tick at each of these values, and no other."""
+    shown = sorted(set(values))
+    axes.set_xscale(scale)
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    axes.set_xticks([], minor=True)

@@ -12,12 +12,7 @@ from rmqlab.amqp import ConnectionEvent, Recovery
 from rmqlab.broker import Link, OwnBroker
 from rmqlab.engine import EngineWorker
 from rmqlab.errors import BrokerError
-from rmqlab.experiments import (
-    HeartbeatConfig,
-    RecoveryConfig,
-    measure_partition_detection,
-    run_with_faults,
-)
+from rmqlab.experiments import RecoveryConfig, run_with_faults
 
 pytestmark = pytest.mark.usefixtures("quiet_log")
 
@@ -34,16 +29,6 @@ def test_what_is_not_well_again_within_the_time_limit_is_an_error(own_broker: Ow
 
     with pytest.raises(BrokerError, match="Not all was well again within 1 s"):
         run_with_faults(own_broker, config, progress=False)
-
-
-def test_a_cut_network_is_noticed_after_some_heartbeats(broker) -> None:
-    result = measure_partition_detection(broker, HeartbeatConfig(heartbeats_s=[1, 60], within_s=6))
-    noticed = result.frame().set_index("heartbeat_s")
-
-    assert 1 < noticed["task_moved_s"][1] < 6
-    assert noticed["task_moved_s"].isna()[60]
-    assert noticed["worker_noticed_s"].isna()[60]
-    assert not [name for name in broker.queues()["name"] if "held" in name]
 
 
 def test_a_worker_is_stopped_while_it_shakes_hands(broker) -> None:

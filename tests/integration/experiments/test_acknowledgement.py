@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -101,27 +100,7 @@ def test_a_crash_repeats_less_than_one_acknowledgement_covers(broker) -> None:
     assert (frame["redelivered"] >= frame["repeated"]).all()
     assert (frame["acked_msg_s"] > 0).all()
     assert (frame["rabbitmq"] == broker.version).all()
-    assert list(result.frame("summary")["runs"]) == [2, 2, 2]
     assert len(result.plot().axes) == 2
-
-
-def test_a_consumer_that_crashes_before_its_first_acknowledgement_has_no_rate(broker) -> None:
-    config = AckBatchesConfig(load=Load(count=100), batches=[90], prefetch_count=90, crash_at=50, repeats=1)
-    (row,) = measure_ack_batches(broker, config, progress=False).rows.to_dict("records")
-
-    assert row["acked"] == 100
-    assert math.isnan(row["acked_msg_s"]) or row["repeated"] < 50
-
-
-def test_a_message_of_somebody_else_is_not_counted_as_work(broker, monkeypatch) -> None:
-    def publish(publisher: Publisher, load: Load) -> None:
-        publisher.publish(b"somebody else's")
-        publish_load(publisher, load)
-
-    monkeypatch.setattr("rmqlab.experiments.acknowledgement.publish_load", publish)
-    config = AckBatchesConfig(load=Load(count=10), batches=[5], prefetch_count=5, crash_at=5, repeats=1)
-
-    assert measure_ack_batches(broker, config, progress=False).rows["repeated"].item() == 0
 
 
 def test_what_is_not_done_within_the_time_limit_is_an_error(broker) -> None:
@@ -129,9 +108,3 @@ def test_what_is_not_done_within_the_time_limit_is_an_error(broker) -> None:
 
     with pytest.raises(BrokerError, match=r"Only .* of 2000.*Next: "):
         measure_ack_batches(broker, config, progress=False)
-
-
-@pytest.mark.parametrize("crash_at", [0, 50])
-def test_a_crash_is_within_the_load(crash_at) -> None:
-    with pytest.raises(ValueError, match="crash_at"):
-        AckBatchesConfig(load=Load(count=50), crash_at=crash_at)

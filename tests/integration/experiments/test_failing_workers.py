@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from rmqlab import names
-from rmqlab.amqp import Queue, Topology, ack_every
+from rmqlab.amqp import ack_every
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineWorker, Task
 from rmqlab.experiments import (
@@ -20,12 +19,6 @@ from rmqlab.experiments import (
     crash_before,
     load_workload,
     run_workload,
-)
-
-DEAD = "rmqlab-test-dead"
-CLASSIC = Queue(name="rmqlab-test-classic", dead_letter_exchange="", dead_letter_routing_key=DEAD)
-QUEUES = Topology(
-    queues=[CLASSIC, replace(CLASSIC, name="rmqlab-test-quorum", type="quorum"), Queue(name=DEAD)]
 )
 
 
@@ -87,26 +80,7 @@ def test_a_crash_is_told_apart_from_a_failure(broker, workload, fail) -> None:
     assert failures.first == "message 10 failed: ValueError: damaged"
 
 
-@pytest.mark.parametrize("queue", [each.name for each in QUEUES.queues[:2]])
-@pytest.mark.parametrize("on_failure", ["dead-letter", "reject"])
-def test_failed_tasks_go_to_the_dead_letters(broker, workload, fail, queue, on_failure) -> None:
-    with capture_failures():
-        totals, _ = _run(
-            broker,
-            workload,
-            workers=[queue] * 2,
-            topology=QUEUES,
-            publish=lambda api, task, message: api.publish_task(task, queue=queue, message_id=message),
-            on_failure=on_failure,
-            execute=fail,
-        )
-
-    assert (totals.acked, totals.rejected, totals.redelivered) == (57, 3, 0)
-    broker.wait_for_queue(DEAD, ready=3)
-    broker.wait_for_queue(queue, ready=0)
-
-
-@pytest.mark.parametrize("topology", [None, TOPOLOGY, QUEUES], ids=["default", "engine's", "other queues"])
+@pytest.mark.parametrize("topology", [None, TOPOLOGY], ids=["default", "engine's"])
 def test_dead_letters_need_a_place_to_go(broker, topology) -> None:
     with pytest.raises(ValueError, match="no dead-letter exchange for the queue 'engine:tasks'"):
         EngineWorker(broker, print, on_failure="dead-letter", topology=topology)

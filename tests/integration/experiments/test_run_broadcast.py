@@ -24,18 +24,6 @@ def _received(broker, *subscribers: Subscriber, **options) -> dict[str, int]:
     return frame.set_index("subscriber")["received"].to_dict()
 
 
-def test_there_is_a_run_for_each_number_of_subscribers_and_repeat(broker) -> None:
-    result = _run(broker, 1, 2, repeats=2)
-    runs = result.frame("runs")
-
-    assert runs["repeat"].tolist() == [0, 0, 1, 1]
-    assert runs["subscribers"].tolist() == [1, 2, 1, 2]
-    assert runs["received"].tolist() == [20, 40, 20, 40]
-    assert (runs["last_ms"] >= runs["first_ms"]).all()
-    assert (result.frame()["deliveries"] == 1).all()
-    assert result.frame()["handled_s"].notna().all()
-
-
 @pytest.mark.parametrize("rate_msg_s", [None, 500])
 def test_what_is_missed_is_what_is_published_while_there_is_no_queue(broker, rate_msg_s) -> None:
     subscribers = {

@@ -103,11 +103,6 @@ def test_a_queue_that_is_deleted_during_the_run_ends_it(broker) -> None:
         run_workload(broker, config, progress=False)
 
 
-def test_what_a_worker_refuses_is_raised(broker) -> None:
-    with pytest.raises(ValueError, match="prefetch_count"):
-        run_workload(broker, _config((0, 0.01), prefetch_count=-1), progress=False)
-
-
 INTERRUPTED = """
 import os, signal, threading
 from rmqlab.broker import start_broker

@@ -40,12 +40,6 @@ def test_every_task_of_it_can_be_sent() -> None:
     assert all(Task.decode(job.task.encode()) == job.task for job in load_workload())
 
 
-@pytest.mark.parametrize("pace", [{"work_s": 0}, {"work_s": -1}, {"day_s": 0}, {"work_s": float("nan")}])
-def test_a_pace_must_be_above_zero(pace: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="above 0"):
-        load_workload(**pace)
-
-
 def test_a_made_up_workload_is_the_same_each_time() -> None:
     durations = ParetoDuration(mean_s=0.01)
 

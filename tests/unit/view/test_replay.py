@@ -141,7 +141,7 @@ def test_replay_frame_and_figure_show_the_same_depth() -> None:
     names = {"a": "worker-1", "b": "worker-2"}
     events = [(*event[:3], *(names.get(each, each) for each in event[3:])) for event in EVENTS]
     ledger = ledger_of(*sorted(events, key=lambda event: event[0]))
-    result = result_of({"run": Run(config, ledger, started_ns=1_400_000_000)}, None, {})
+    result = result_of({"run": Run(config, ledger, started_ns=1_400_000_000)}, "run", {})
     frame, played = result.frame("depth"), _depth(result.replay().data)
     frame = frame.assign(tick=(frame["time_s"] * 100_000).round().astype(int)).groupby("tick").last()
 
