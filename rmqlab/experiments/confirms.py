@@ -17,7 +17,7 @@ from rmqlab.engine import TOPOLOGY
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.confirms_figures import plot_confirm_cost
-from rmqlab.measure import Ledger, Load, Report, provenance
+from rmqlab.measure import Ledger, Load, Report, provenance, publish_load
 from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
@@ -78,8 +78,7 @@ def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[
     with Publisher(broker, routing_key=names.TASKS, confirms=confirms, observer=recorder) as publisher:
         started_s = time.perf_counter()
         end_s = started_s + seconds
-        publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
-        publisher.flush()
+        publish_load(publisher, load, until=lambda: time.perf_counter() >= end_s)
         took_s = time.perf_counter() - started_s
     report = Report.of(ledger)
     latency = report.latency().set_index("latency").loc["confirm"]
