@@ -19,7 +19,7 @@ from rmqlab.engine import TOPOLOGY
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.figures import MEASURED, name_rows, new_figure
-from rmqlab.measure import Ledger, Load, Report, provenance
+from rmqlab.measure import Ledger, Load, Report, provenance, publish_load
 from rmqlab.measure._bar import bar_of
 
 MOST = 1_000_000  # messages; more than anybody publishes within the time
@@ -78,8 +78,7 @@ def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[s
     with Publisher(broker, routing_key=names.TASKS, confirms=confirms, observer=recorder) as publisher:
         started_s = time.perf_counter()
         end_s = started_s + seconds
-        publisher.publish_all(itertools.takewhile(lambda _: time.perf_counter() < end_s, load.bodies()))
-        publisher.flush()
+        publish_load(publisher, load, until=lambda: time.perf_counter() >= end_s)
         took_s = time.perf_counter() - started_s
     report = Report.of(ledger)
     latency = report.latency().set_index("latency").loc["confirm"]

@@ -13,11 +13,10 @@ from rmqlab.measure._snapshots import (
     ACKED,
     CONSUMED,
     NACKED,
-    REDELIVERED,
+    PUBLISHED,
     REJECTED,
     REQUEUED,
     RETURNED,
-    Int64s,
     Table,
 )
 
@@ -42,7 +41,7 @@ DELIVERY = np.dtype([*CONSUMED.descr, ("consumer", np.int16)])
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What happened in a run, in counts. A foreign message counts as nothing but foreign.
+    """What happened in a run, in counts. Messages that are not of the run count as nothing.
 
     Attributes:
         published: messages handed to the broker.
@@ -59,7 +58,6 @@ class Totals:
         lost_confirmed: confirmed, not returned, and not delivered (so far).
         lost_unconfirmed: published, neither confirmed nor nacked nor returned, and not
             delivered (so far).
-        foreign: deliveries and returns of messages that are not of this run.
 
     A message that waits in its queue is not delivered so far: `lost_confirmed` and
     `lost_unconfirmed` are what their names say once the queue is empty.
@@ -78,7 +76,6 @@ class Totals:
     requeued: int
     lost_confirmed: int
     lost_unconfirmed: int
-    foreign: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,38 +85,29 @@ class Account:
     Times are nanoseconds of the ledger's clock; 0 stands for never.
 
     Attributes:
-        messages: one row a message, in the order of numbers: number, published_ns,
+        messages: one row a published message, whose place is its number: number, published_ns,
             confirmed_ns, delivered_ns (first), settled_ns (last), deliveries, consumer (place
             in `consumers` of the last to be handed it; -1 is none), outcome (the highest of
-            ACKED, REJECTED, REQUEUED that a delivery had, or 0), flags (of NACKED, RETURNED,
-            REDELIVERED).
+            ACKED, REJECTED, REQUEUED that a delivery had, or 0), flags (of NACKED, RETURNED).
         deliveries: one row a delivery of these, in the order of time: delivered_ns, settled_ns,
             outcome, redelivered (1 if flagged), number, consumer.
-        foreign: deliveries and returns of messages that are not of this run.
         consumers: names.
     """
 
     messages: Table
     deliveries: Table
-    foreign: int
     consumers: tuple[str, ...]
 
     @classmethod
     def of(cls, publisher: PublishRecorder | None, consumers: Sequence[ConsumeRecorder]) -> Account:
-        """Put together what recorders saw.
-
-        Without a publisher, all messages that consumers could identify are of the run.
-        """
-        names = tuple(dict.fromkeys(each.name for each in consumers))
+        """Put together what recorders saw."""
         # In this order: while recorders write, what was delivered has been published, too.
-        deliveries = _deliveries(consumers, names)
-        messages = _identified(deliveries) if publisher is None else _published(publisher)
-        is_known = np.isin(deliveries["number"], messages["number"])
-        foreign = (0 if publisher is None else publisher.foreign) + _count(~is_known)
-        deliveries = deliveries[is_known]
-        place = np.searchsorted(messages["number"], deliveries["number"])
-        _add_deliveries(messages, deliveries, place)
-        return cls(messages, deliveries, foreign, names)
+        deliveries = _deliveries(consumers)
+        messages = _messages(np.zeros(0, PUBLISHED) if publisher is None else publisher.rows())
+        number = deliveries["number"]
+        deliveries = deliveries[(number >= 0) & (number < len(messages))]
+        _add_deliveries(messages, deliveries)
+        return cls(messages, deliveries, tuple(each.name for each in consumers))
 
     def totals(self) -> Totals:
         """Count what happened."""
@@ -127,10 +115,9 @@ class Account:
         is_confirmed = messages["confirmed_ns"] > 0
         is_undelivered = messages["deliveries"] == 0
         is_returned = (messages["flags"] & RETURNED) > 0
-        is_answered = is_confirmed | ((messages["flags"] & (NACKED | RETURNED)) > 0)
-        is_published = messages["published_ns"] > 0
+        is_answered = is_confirmed | (messages["flags"] > 0)
         return Totals(
-            published=_count(is_published),
+            published=len(messages),
             confirmed=_count(is_confirmed),
             nacked=_count(messages["flags"] & NACKED),
             returned=_count(is_returned),
@@ -142,56 +129,43 @@ class Account:
             rejected=_count(outcome == REJECTED),
             requeued=_count(outcome == REQUEUED),
             lost_confirmed=_count(is_confirmed & ~is_returned & is_undelivered),
-            lost_unconfirmed=_count(is_published & ~is_answered & is_undelivered),
-            foreign=self.foreign,
+            lost_unconfirmed=_count(~is_answered & is_undelivered),
         )
 
 
-def _published(publisher: PublishRecorder) -> Table:
+def _messages(seen: Table) -> Table:
     """Make one row a published message."""
-    seen = publisher.rows()
-    messages = _messages(np.arange(len(seen)))
+    messages = np.zeros(len(seen), MESSAGE)
+    messages["number"] = np.arange(len(seen))
     messages["published_ns"] = seen["published_ns"]
     messages["confirmed_ns"] = np.where(seen["flags"] & NACKED, 0, seen["answered_ns"])
+    messages["consumer"] = -1
     messages["flags"] = seen["flags"]
     return messages
 
 
-def _identified(deliveries: Table) -> Table:
-    """Make one row a message that was delivered, for a run whose publishing nobody recorded."""
-    numbers = np.unique(deliveries["number"])
-    return _messages(numbers[numbers >= 0])
-
-
-def _messages(numbers: Int64s) -> Table:
-    messages = np.zeros(len(numbers), MESSAGE)
-    messages["number"] = numbers
-    messages["consumer"] = -1
-    return messages
-
-
-def _deliveries(consumers: Sequence[ConsumeRecorder], names: tuple[str, ...]) -> Table:
+def _deliveries(consumers: Sequence[ConsumeRecorder]) -> Table:
     """Put all deliveries in the order of time."""
     parts = [np.zeros(0, DELIVERY)]
-    for each in consumers:
+    for place, each in enumerate(consumers):
         seen = each.rows()
         rows = np.zeros(len(seen), DELIVERY)
         rows[list(CONSUMED.names or ())] = seen
-        rows["consumer"] = names.index(each.name)
+        rows["consumer"] = place
         parts.append(rows)
     deliveries = np.concatenate(parts)
     return deliveries[np.argsort(deliveries["delivered_ns"], kind="stable")]
 
 
-def _add_deliveries(messages: Table, deliveries: Table, place: Int64s) -> None:
+def _add_deliveries(messages: Table, deliveries: Table) -> None:
     """Note in the messages what their deliveries say."""
+    place = deliveries["number"]
     messages["deliveries"] = np.bincount(place, minlength=len(messages))
     # Of several values assigned to one place, numpy keeps the last.
     messages["consumer"][place] = deliveries["consumer"]
     messages["delivered_ns"][place[::-1]] = deliveries["delivered_ns"][::-1]
     for field in ("settled_ns", "outcome"):
         np.maximum.at(messages[field], place, deliveries[field])
-    messages["flags"][place[deliveries["redelivered"] > 0]] |= REDELIVERED
 
 
 def _count(flags: npt.NDArray[np.generic]) -> int:

@@ -49,8 +49,8 @@ def run_grid(
     return frame[[*first, *frame.columns.difference([*first, "error"], sort=False), "error"]]
 
 
-def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """Return, of runs that were repeated, the median and the spread: the interval of a ratio, too.
+def summarize_repeats(frame: pd.DataFrame, by: str | list[str], values: Sequence[str]) -> pd.DataFrame:
+    """Return, of runs that were repeated, the median and the spread.
 
     Args:
         frame: one row a run, such as `run_grid` returns it.
@@ -65,15 +65,9 @@ def summarize_repeats(frame: pd.DataFrame, by: str | Sequence[str], values: Sequ
     Raises:
         KeyError: there is no such column.
     """
-    groups = frame.groupby([by] if isinstance(by, str) else list(by), sort=False)
-    columns = {"runs": groups[values[0]].count()}
-    for value in values:
-        columns |= {
-            value: groups[value].median(),
-            f"{value}_low": groups[value].min(),
-            f"{value}_high": groups[value].max(),
-        }
-    return pd.DataFrame(columns).reset_index()
+    ways = {"": "median", "_low": "min", "_high": "max"}
+    columns = {f"{value}{end}": (value, way) for value in values for end, way in ways.items()}
+    return frame.groupby(by, sort=False).agg(runs=(values[0], "count"), **columns).reset_index()
 
 
 def _run_cell(run: Callable[..., Any], cell: Mapping[str, Any]) -> dict[str, Any]:

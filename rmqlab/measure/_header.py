@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 Identify = Callable[[Any, bytes], int]
-"""Returns the number of a message from its properties and body; below 0 for one not of the run.
+"""Returns the number of a message from its properties and body.
 
-It may also raise ValueError, TypeError or struct.error for a message that is not of the run.
+For one that is not of the run it returns a number below 0, or raises ValueError or TypeError.
 """
 
 # Number of the message, and what tells this run from others.
@@ -19,26 +18,13 @@ MAX_MESSAGES = 2**32
 FOREIGN = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Identifies messages by the first 8 bytes of their bodies: number, and which run.
-
-    Attributes:
-        run: what the run's messages carry; None takes those of any run.
-    """
-
-    run: int | None = None
-
-    def __call__(self, properties: Any, body: bytes) -> int:  # noqa: ARG002
-        """Return the number of a message; below 0 if it is not of the run."""
-        if len(body) < HEADER.size:
-            return FOREIGN
-        number: int
-        number, run = HEADER.unpack_from(body)
-        return number if self.run in (None, run) else FOREIGN
-
-
-by_header = Header()
+def by_header(properties: Any, body: bytes, *, run: int | None = None) -> int:  # noqa: ARG001
+    """Return the number in the first 8 bytes of a body; below 0 for one of another run than `run`."""
+    if len(body) < HEADER.size:
+        return FOREIGN
+    number: int
+    number, its_run = HEADER.unpack_from(body)
+    return number if run in (None, its_run) else FOREIGN
 
 
 def by_message_id(properties: Any, body: bytes) -> int:  # noqa: ARG001
@@ -55,6 +41,6 @@ def number_of(identify: Identify, properties: Any, body: bytes) -> int:
     """Return the number of a message, or FOREIGN, whatever `identify` does with it."""
     try:
         number = identify(properties, body)
-    except (ValueError, TypeError, struct.error):
+    except (ValueError, TypeError):
         return FOREIGN
     return number if 0 <= number < MAX_MESSAGES else FOREIGN

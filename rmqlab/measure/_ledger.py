@@ -39,15 +39,13 @@ class Ledger:
         self._publisher: PublishRecorder | None = None
         self._consumers: list[ConsumeRecorder] = []
 
-    def __repr__(self) -> str:
-        return f"<Ledger of {self.published} messages, {self.received} deliveries>"
-
     def publisher(self, name: str = "publisher", *, identify: Identify = by_header) -> PublishRecorder:
         """Make the recorder of the run's publisher: the observer for one `Publisher`.
 
         Args:
             name: who publishes.
-            identify: returns the number of a message that comes back.
+            identify: returns the number of a message that comes back; below 0, or a ValueError, for
+                one that is not of the run.
 
         Raises:
             LedgerError: the run has a publisher already.
@@ -64,9 +62,8 @@ class Ledger:
         """Make a consumer's recorder: the observer for one `Consumer`.
 
         Args:
-            name: who consumes; recorders of the same name count as one consumer.
-            identify: returns the number of a message; below 0, or a ValueError, for one that is
-                not of the run.
+            name: who consumes.
+            identify: returns the number of a message, as for `publisher`.
         """
         recorder = ConsumeRecorder(name, identify, self._clock)
         self._consumers.append(recorder)
@@ -85,11 +82,10 @@ class Ledger:
     @property
     def done(self) -> int:
         """How many messages are acknowledged or rejected so far, each counted once."""
-        tables = [each.rows() for each in list(self._consumers)]
+        tables = [each.rows() for each in list(self._consumers)]  # quicker than an account
         parts = [rows["number"][rows["outcome"] >= REJECTED] for rows in tables]
-        numbers = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))  # quicker than an account
-        is_ours = numbers >= 0 if self._publisher is None else (numbers >= 0) & (numbers < self.published)
-        return int(np.count_nonzero(is_ours))
+        numbers = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+        return int(np.count_nonzero((numbers >= 0) & (numbers < self.published)))
 
     def account(self) -> Account:
         """Put together, message by message, what was seen so far."""

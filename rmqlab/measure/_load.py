@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,13 +16,11 @@ import numpy.typing as npt
 
 from rmqlab.amqp import Publisher
 from rmqlab.measure._bar import bar_of
-from rmqlab.measure._header import HEADER, MAX_MESSAGES, Header
+from rmqlab.measure._header import HEADER, Identify, by_header
 
 Floats = npt.NDArray[np.float64]
 
-# Checks the clock again after a wait of at most this, and before a wait of less than that.
-LONGEST_WAIT_S = 1.0
-SHORTEST_WAIT_S = 0.0005
+REST = bytes(256 - HEADER.size)  # of a body
 ALPHA = 1.5  # Pareto's; the nearer to 1, the heavier the tail
 SEED = (0, 1)
 
@@ -68,12 +67,11 @@ class ParetoDuration:
 class Load:
     """Messages to publish, whose work is the same each time.
 
-    The first 8 bytes of a body are the message's number and what tells this load's messages
-    from others; the rest is zeros.
+    A body has 256 bytes. The first 8 are the message's number and what tells this load's messages from
+    others; the rest is zeros.
 
     Attributes:
         count: how many messages, which are numbered from 0.
-        size_bytes: size of a body, in bytes, from 8.
         rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
         durations: how long their work takes: `ConstantDuration(duration_s)`,
             `ParetoDuration(mean_s)`, or anything like these.
@@ -85,18 +83,15 @@ class Load:
     """
 
     count: int
-    size_bytes: int = 256
     rate_msg_s: float | None = None
     durations: Durations = ConstantDuration()
     run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.count <= MAX_MESSAGES:
-            raise ValueError(f"count is {self.count}; it goes from 1 to {MAX_MESSAGES}")
-        if self.size_bytes < HEADER.size:
-            raise ValueError(f"size_bytes is {self.size_bytes}; it goes from {HEADER.size}")
-        if self.rate_msg_s is not None and not self.rate_msg_s > 0:
-            raise ValueError(f"rate_msg_s is {self.rate_msg_s}; it must be above 0")
+        for name in ("count", "rate_msg_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}; it must be above 0")
 
     @property
     def work_s(self) -> float:
@@ -109,17 +104,12 @@ class Load:
 
     def body(self, number: int) -> bytes:
         """Make the body of a message."""
-        return HEADER.pack(number, self.run) + bytes(self.size_bytes - HEADER.size)
-
-    def bodies(self) -> Iterator[bytes]:
-        """Make all bodies, each when it is asked for."""
-        pack, run, rest = HEADER.pack, self.run, bytes(self.size_bytes - HEADER.size)
-        return (pack(number, run) + rest for number in range(self.count))
+        return HEADER.pack(number, self.run) + REST
 
     @property
-    def identify(self) -> Header:
+    def identify(self) -> Identify:
         """What gives the number of a message, for a ledger; below 0 for one that is not of this load."""
-        return Header(self.run)
+        return partial(by_header, run=self.run)
 
     def again(self) -> Load:
         """Return the same load for another run, whose messages can be told from this one's."""
@@ -157,8 +147,8 @@ def publish_load(
         started_s = time.perf_counter()
         for number in numbers:
             due_s = started_s + number / load.rate_msg_s
-            while (wait_s := due_s - time.perf_counter()) > SHORTEST_WAIT_S:
-                publisher.wait(min(wait_s, LONGEST_WAIT_S))
+            while (wait_s := due_s - time.perf_counter()) > 0:
+                publisher.wait(wait_s)
             publisher.publish(load.body(number))
     publisher.flush()
     return publisher.published - before

@@ -30,15 +30,10 @@ FLAGS = OUTCOME = 16  # where in a row flags and outcome stand
 
 
 class PublishRecorder:
-    """Notes the outcome of the messages of one publisher: a `PublishObserver`. A `Ledger` makes it.
-
-    Attributes:
-        foreign: how many messages came back to it that it had not published.
-    """
+    """Notes the outcome of the messages of one publisher: a `PublishObserver`. A `Ledger` makes it."""
 
     def __init__(self, name: str, identify: Identify, clock: Clock) -> None:
         self.name = name
-        self.foreign = 0
         self._identify = identify
         self._clock = clock
         self._rows = bytearray()
@@ -73,8 +68,6 @@ class PublishRecorder:
         number = number_of(self._identify, properties, body)
         if 0 <= number < self._count:
             self._rows[number * PUBLISHED_BYTES + FLAGS] |= RETURNED
-        else:
-            self.foreign += 1
 
     def rows(self) -> Table:
         """Return what was noted so far; any thread may ask while the publisher's one writes."""
@@ -125,7 +118,7 @@ class ConsumeRecorder:
         return int(np.count_nonzero(self.rows()["outcome"] == 0))
 
     def delivered(self, tag: int, redelivered: bool, properties: Any, body: bytes) -> None:
-        """Note that a message arrived; one that is not of the run is noted as foreign."""
+        """Note that a message arrived, of whatever run."""
         if tag != self._next:
             self._begin_channel(tag)
         self._next = tag + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,8 +17,6 @@ from rmqlab.measure._report import provenance
 FOLDER = DATA / "reference"
 KEEP_SETTING = "RMQLAB_KEEP_REFERENCE"
 PROVENANCE = ("rabbitmq", "pika", "python", "cores")
-
-logger = logging.getLogger("rmqlab.measure")
 
 
 def compare_to_reference(
@@ -59,7 +56,6 @@ def compare_to_reference(
     path = FOLDER / f"{name}.csv"
     earlier = read_reference(name) if path.exists() else pd.DataFrame()
     if not set(by) <= set(earlier):
-        logger.info("there is no reference run %s by %s", path.name, ", ".join(by))
         earlier = pd.DataFrame(columns=by, dtype=float)
     earlier = earlier.reindex(columns=[*by, *values]).astype(frame[by].dtypes)
     compared = frame[[*by, *values]].merge(earlier, "left", by, suffixes=("", "_reference"))
@@ -93,13 +89,9 @@ def read_reference(name: str) -> pd.DataFrame:
         ) from error
 
 
-def _keep(frame: pd.DataFrame, path: Path, columns: Sequence[str], broker: Broker | None) -> None:
+def _keep(frame: pd.DataFrame, path: Path, columns: list[str], broker: Broker | None) -> None:
     """Make a frame the reference run."""
-    kept = frame[list(dict.fromkeys(columns))].copy()
     here = provenance(broker)
-    for column in PROVENANCE:
-        if column not in kept:
-            kept[column] = frame[column] if column in frame else here.get(column)
-    kept["measured"] = datetime.now(UTC).date().isoformat()
+    where = {name: frame.get(name, here.get(name)) for name in PROVENANCE if name not in columns}
+    kept = frame[columns].assign(**where, measured=datetime.now(UTC).date().isoformat())
     kept.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-    logger.info("kept %s as the reference run", path.name)

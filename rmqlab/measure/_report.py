@@ -22,7 +22,7 @@ import pandas as pd
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._snapshots import OUTCOMES, REQUEUED, Int64s, Table
+from rmqlab.measure._snapshots import ACKED, OUTCOMES, REJECTED, REQUEUED, Int64s, Table
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -100,21 +100,25 @@ class Report:
             bin_s: width of a bin, in seconds.
 
         Returns:
-            One row a bin and event: time_s (where the bin begins, from the run's first
-            event), event (published, confirmed, received, acked, rejected or requeued, those
-            that ever happened), messages, rate_msg_s. The last bin is as wide as the others,
-            though the run may end within it.
+            One row a bin and event: time_s (where the bin begins, from the run's first publishing),
+            event (published, confirmed, received), messages, rate_msg_s. The last bin is as wide as
+            the others, though the run may end within it.
         """
-        events = {name: times for name, times in self._times_ns().items() if len(times)}
+        messages = self.account.messages
+        times_ns = {
+            "published": messages["published_ns"],
+            "confirmed": messages["confirmed_ns"][messages["confirmed_ns"] > 0],
+            "received": self.account.deliveries["delivered_ns"],
+        }
         start_ns, bin_ns = self._start_ns(), bin_s * NS_PER_S
-        places = {name: ((times - start_ns) / bin_ns).astype(np.int64) for name, times in events.items()}
-        bins = 1 + max((int(place.max()) for place in places.values()), default=-1)
+        places = {name: ((times - start_ns) / bin_ns).astype(np.int64) for name, times in times_ns.items()}
+        bins = 1 + max(int(place.max(initial=-1)) for place in places.values())
         counts = [np.bincount(place, minlength=bins) for place in places.values()]
         frame = pd.DataFrame(
             {
                 "time_s": np.tile(np.arange(bins) * bin_s, len(places)),
                 "event": np.repeat(np.array(list(places), dtype=object), bins),
-                "messages": np.concatenate([np.zeros(0, np.int64), *counts]),
+                "messages": np.concatenate(counts),
             }
         )
         return frame.assign(rate_msg_s=frame["messages"] / bin_s)
@@ -132,8 +136,7 @@ class Report:
         rows = []
         for name, field_name in (("consumer", "delivered_ns"), ("confirm", "confirmed_ns")):
             until_ns = messages[field_name]
-            both = (published_ns > 0) & (until_ns > 0)
-            times_ms = pd.Series((until_ns[both] - published_ns[both]) / NS_PER_MS)
+            times_ms = pd.Series((until_ns - published_ns)[until_ns > 0] / NS_PER_MS)
             values = times_ms.quantile(list(QUANTILES.values()))
             rows.append(
                 {"latency": name, "messages": len(times_ms)} | dict(zip(QUANTILES, values, strict=True))
@@ -149,7 +152,7 @@ class Report:
             (whether the broker flagged it), delivered_s, begun_s (when its consumer can have
             begun with it, if it works on one message at a time: when it arrived, or when all
             that the consumer had before was settled, if that is later), settled_s, outcome
-            (both missing if it never was). Times are in seconds from the run's first event.
+            (both missing if it never was). Times are in seconds from the run's first publishing.
         """
         deliveries, start_ns = self.account.deliveries, self._start_ns()
         settled_ns = deliveries["settled_ns"]
@@ -170,10 +173,9 @@ class Report:
         """Return what each consumer did.
 
         Returns:
-            One row a consumer, also one that got nothing: consumer (name), received,
-            redelivered (flagged), acked, rejected, requeued, unsettled (deliveries), busy_s,
-            utilization (busy_s as part of the time from anybody's first delivery to the last event
-            of any).
+            One row a consumer, also one that got nothing: consumer (name), received, redelivered
+            (flagged), acked, rejected (deliveries), busy_s, utilization (busy_s as part of the time
+            from anybody's first delivery to the last event of any).
         """
         deliveries, count = self.account.deliveries, len(self.account.consumers)
         who, outcome = deliveries["consumer"], deliveries["outcome"]
@@ -181,7 +183,7 @@ class Report:
         def per_consumer(which: npt.NDArray[Any]) -> Int64s:
             return np.bincount(who[which], minlength=count)
 
-        busy_s = _busy_ns(deliveries, count) / NS_PER_S
+        busy_s = pd.Series(_busy_ns(deliveries, count) / NS_PER_S)
         last_ns = max(deliveries["delivered_ns"].max(initial=0), deliveries["settled_ns"].max(initial=0))
         span_s = (last_ns - deliveries["delivered_ns"].min(initial=last_ns)) / NS_PER_S
         return pd.DataFrame(
@@ -189,10 +191,10 @@ class Report:
                 "consumer": np.array(self.account.consumers, dtype=object),
                 "received": np.bincount(who, minlength=count),
                 "redelivered": per_consumer(deliveries["redelivered"] > 0),
-                **{word: per_consumer(outcome == code) for word, code in reversed(OUTCOMES.items())},
-                "unsettled": per_consumer(outcome == 0),
+                "acked": per_consumer(outcome == ACKED),
+                "rejected": per_consumer(outcome == REJECTED),
                 "busy_s": busy_s,
-                "utilization": busy_s / span_s if span_s else np.full(count, np.nan),
+                "utilization": busy_s / span_s,
             }
         )
 
@@ -200,31 +202,19 @@ class Report:
         """Return how evenly the messages were shared.
 
         Returns:
-            One row: consumers (how many), jain, jain_busy, mean_utilization.
+            One row: jain, jain_busy, mean_utilization.
         """
         each = self.consumers()
         row = {
-            "consumers": len(each),
             "jain": jain_index((each["acked"] + each["rejected"]).to_numpy()),
             "jain_busy": jain_index(each["busy_s"].to_numpy()),
             "mean_utilization": each["utilization"].mean(),
         }
         return pd.DataFrame([row])
 
-    def _times_ns(self) -> dict[str, Int64s]:
-        messages, deliveries = self.account.messages, self.account.deliveries
-        return {
-            "published": messages["published_ns"][messages["published_ns"] > 0],
-            "confirmed": messages["confirmed_ns"][messages["confirmed_ns"] > 0],
-            "received": deliveries["delivered_ns"],
-            **{
-                word: deliveries["settled_ns"][deliveries["outcome"] == code]
-                for word, code in reversed(OUTCOMES.items())
-            },
-        }
-
     def _start_ns(self) -> int:
-        return min((int(times.min()) for times in self._times_ns().values() if len(times)), default=0)
+        published_ns = self.account.messages["published_ns"]
+        return int(published_ns[0]) if len(published_ns) else 0
 
 
 def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:

@@ -13,7 +13,7 @@ REQUEUED, REJECTED, ACKED = 1, 2, 3
 OUTCOMES = {"requeued": REQUEUED, "rejected": REJECTED, "acked": ACKED}
 
 # What else is known of a message.
-NACKED, RETURNED, REDELIVERED = 1, 2, 4
+NACKED, RETURNED = 1, 2
 
 # Times are nanoseconds of the ledger's clock; 0 is never. 17 bytes a message, 26 a delivery.
 PUBLISHED = np.dtype([("published_ns", "<i8"), ("answered_ns", "<i8"), ("flags", "u1")])

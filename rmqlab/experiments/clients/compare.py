@@ -14,7 +14,7 @@ import contextlib
 import random
 import secrets
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -29,7 +29,7 @@ from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
 from rmqlab.experiments.clients.figures import plot_clients, summarize_clients
 from rmqlab.experiments.clients.job import ClientJob
-from rmqlab.experiments.clients.processes import process_pool, run_jobs
+from rmqlab.experiments.clients.processes import process_pool
 from rmqlab.experiments.clients.rmqlab import publish_all
 from rmqlab.experiments.clients.variants import BASELINES, ClientError, Variant, choose_variants
 from rmqlab.measure import provenance
@@ -73,17 +73,12 @@ class ClientsConfig(Config):
     window: int = 500
 
 
-def compare_clients(
-    broker: Broker, config: ClientsConfig | None = None, *, executor: Executor | None = None
-) -> Result:
+def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Result:
     """Let client libraries publish and consume by turns, and compare each with plain pika.
 
     Args:
         broker: a running broker.
         config: what is compared, and how long; `ClientsConfig.quick()` if None.
-        executor: what runs the clients, with room for the processes of a run. It stays open. Dask's
-            `distributed.Client(…).get_executor()` lets several machines take part. None makes a pool
-            of processes.
 
     Returns:
         One row a run: role, variant, library, version, round (from 1), count (messages), seconds
@@ -107,15 +102,14 @@ def compare_clients(
     ]
     jobs: dict[Variant, ClientJob] = {}
     rows = []
-    pool = contextlib.nullcontext(executor) if executor else process_pool(config.processes)
-    with pool as running, clients_queue(broker) as queue:
+    with process_pool(config.processes) as pool, clients_queue(broker) as queue:
         first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
         for number, variant in bar_of(turns, "run", progress=True):
-            run = partial(run_once, broker, variant, processes=config.processes, executor=running)
+            run = partial(run_once, broker, variant, processes=config.processes, pool=pool)
             if number == 0:
                 jobs[variant] = _calibrate(run, first, config.seconds)
                 continue
-            seconds = run(jobs[variant])
+            count, seconds = jobs[variant].count, run(jobs[variant])
             rows.append(
                 {
                     "role": variant.role,
@@ -123,9 +117,9 @@ def compare_clients(
                     "library": variant.library,
                     "version": version("amqp" if variant.library == "py-amqp" else variant.library),
                     "round": number,
-                    "count": jobs[variant].count,
+                    "count": count,
                     "seconds": seconds,
-                    "rate_msg_s": jobs[variant].count / seconds,
+                    "rate_msg_s": count / seconds,
                 }
             )
     parameters = {name: getattr(config, name) for name in ("body_bytes", "processes", "window")}
@@ -133,9 +127,7 @@ def compare_clients(
     return Result(runs, plot_clients, provenance(broker), details={"ratios": summarize_clients(runs)})
 
 
-def run_once(
-    broker: Broker, variant: Variant, job: ClientJob, *, processes: int, executor: Executor
-) -> float:
+def run_once(broker: Broker, variant: Variant, job: ClientJob, *, processes: int, pool: Executor) -> float:
     """Let processes share a job, and return the seconds of the slowest of them."""
     purge(broker, job.queue)
     if variant.role == "consume":
@@ -143,13 +135,14 @@ def run_once(
     share, rest = divmod(job.count, processes)
     parts = [replace(job, count=share + (number < rest)) for number in range(processes)]
     try:
-        calls = [partial(variant.run, part) for part in parts]
-        seconds = max(run_jobs(calls, timeout_s=RUN_TIMEOUT_S, executor=executor))
+        running = [pool.submit(variant.run, part) for part in parts]
+        seconds = max(each.result() for each in as_completed(running, RUN_TIMEOUT_S))
         expected = job.count if variant.role == "publish" else 0
         broker.wait_for_queue(job.queue, ready=expected, consumers=0, timeout_s=SETTLE_S)
-    except RmqlabError as error:
+    except (RmqlabError, BrokenExecutor, TimeoutError) as error:
+        problem = str(getattr(error, "problem", error)).rstrip(".")
         raise ClientError(
-            f"{variant.name} ({variant.role}) failed with {job.count} messages: {error.problem}. "
+            f"{variant.name} ({variant.role}) failed with {job.count} messages: {problem}. "
             "Next: see that the broker is well, or leave this variant out of the configuration"
         ) from error
     return seconds

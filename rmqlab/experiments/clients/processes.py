@@ -1,4 +1,4 @@
-"""Run jobs in other processes, with a time limit, and leave no process behind."""
+"""Processes that are kept for many jobs, none of which outlives the one that made it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, ProcessPoolExecutor, wait
-from typing import TypeVar
-
-from rmqlab.errors import RmqlabError, TimeLimitError
-from rmqlab.interrupts import WAKE_EVERY_S
-
-T = TypeVar("T")
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 
 @contextlib.contextmanager
-def process_pool(size: int) -> Iterator[Executor]:
+def process_pool(size: int) -> Iterator[ProcessPoolExecutor]:
     """Make a pool of new processes; if the block raises, they are ended at once."""
     others = set(multiprocessing.active_children())
     # New processes rather than forks: a fork would share this one's connections and locks.
@@ -32,28 +25,6 @@ def process_pool(size: int) -> Iterator[Executor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def run_jobs(jobs: Sequence[Callable[[], T]], *, timeout_s: float, executor: Executor) -> list[T]:
-    """Run jobs at the same time, and return what they returned; the first that fails ends the wait."""
-    deadline_s = time.monotonic() + timeout_s
-    futures = [executor.submit(job) for job in jobs]
-    try:
-        while True:
-            done, waiting = wait(futures, WAKE_EVERY_S, FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-            if not waiting:
-                return [future.result() for future in futures]
-            if time.monotonic() > deadline_s:
-                raise TimeLimitError(
-                    f"{len(waiting)} of {len(jobs)} jobs had not ended after {timeout_s:g} s. "
-                    "Next: give fewer messages, or a longer time limit"
-                )
-    except BrokenExecutor as error:
-        raise RmqlabError(
-            f"A process ended before its job ({error}). Next: see whether memory ran out, and try again"
-        ) from error
 
 
 def _end_with_parent() -> None:

@@ -46,7 +46,6 @@ VARIANTS = (
     Variant("publish", "py-amqp, confirm each", "py-amqp", py_amqp.publish_confirm_each),
     Variant("publish", "py-amqp, window", "py-amqp", py_amqp.publish_window),
     Variant("publish", "amqpstorm, confirm each", "amqpstorm", amqpstorm.publish_confirm_each),
-    Variant("publish", "rmqlab publish, confirm each", "rmqlab", rmqlab.publish_confirm_each),
     Variant("publish", "rmqlab publish, window", "rmqlab", rmqlab.publish_window),
     Variant("publish", "rmqlab publish_all, window", "rmqlab", rmqlab.publish_all),
     Variant("consume", "pika BlockingConnection", "pika", pika.consume),
@@ -65,6 +64,6 @@ def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
     if unknown := [name for name in names if name not in known]:
         choice = ", ".join(map(repr, known))
         raise ValueError(f"There is no variant {unknown[0]!r}. Next: name some of {choice}, or none")
-    names = names or list(known)
-    names = [*names, *(BASELINES[known[name].role] for name in names)]
-    return tuple(each for each in VARIANTS if each.name in names)
+    chosen = {*(names or known)}
+    chosen |= {BASELINES[known[name].role] for name in chosen}
+    return tuple(each for each in VARIANTS if each.name in chosen)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rmqlab.amqp import Queue, Topology
 from rmqlab.measure import Ledger, Load
 
-LOAD = Load(1_000_000, 256)  # more messages than a trial needs
+LOAD = Load(1_000_000)  # more messages than a trial needs
 INTERVAL_S = 1 / 300  # between two messages; time that is lost to a fault is not made up for
 PREFETCH = 100
 HEARTBEAT_S = 2

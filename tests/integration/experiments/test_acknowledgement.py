@@ -43,6 +43,9 @@ def _work(load: Load, crash_with: int | None, done: list[int]) -> Callable[..., 
 @pytest.mark.parametrize(("ack", "acked"), [(ack_each(), 20), (ack_every(7), 14), (ack_every(100), 0)])
 def test_what_was_not_acknowledged_is_delivered_again(broker, load, threaded, ack, acked) -> None:
     ledger, done = Ledger(), []
+    publishing = ledger.publisher()
+    for number in range(COUNT):
+        publishing.published(number)
     first, second = (ledger.consumer(name, identify=load.identify) for name in ("first", "second"))
     options = {"ack": ack, "prefetch_count": 100, "threaded": threaded}
     with Consumer(broker, QUEUE, _work(load, 20, done), observer=first, **options) as consumer:

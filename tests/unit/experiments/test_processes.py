@@ -1,18 +1,17 @@
-"""Jobs in other processes: their results, their failures, and that none of them outlives its use."""
+"""A pool of processes: none of them outlives its use."""
 
 from __future__ import annotations
 
 import functools
 import os
 import time
-from collections.abc import Callable
+from concurrent.futures import as_completed
 
 import psutil
 import pytest
 from helpers import running
 
-from rmqlab.errors import RmqlabError, TimeLimitError
-from rmqlab.experiments.clients.processes import process_pool, run_jobs
+from rmqlab.experiments.clients.processes import process_pool
 
 # Says which processes its pool has, and waits for ever.
 POOL = """
@@ -25,40 +24,21 @@ if __name__ == "__main__":
 """
 
 
-pytestmark = pytest.mark.usefixtures("no_process_stays")
-
-
-def _run(*jobs: Callable[[], object], timeout_s: float) -> None:
-    with process_pool(len(jobs)) as pool:
-        run_jobs(jobs, timeout_s=timeout_s, executor=pool)
-
-
-def test_jobs_run_in_processes_of_their_own_and_results_keep_their_order() -> None:
-    with process_pool(2) as pool:
-        jobs = [functools.partial(pow, 2, 3), os.getpid, functools.partial(pow, 3, 2)]
-        first, process, last = run_jobs(jobs, timeout_s=30, executor=pool)
-        assert run_jobs([os.getppid], timeout_s=30, executor=pool) == [os.getpid()]
-
-    assert (first, last) == (8, 9)
-    assert process != os.getpid()
-
-
+@pytest.mark.usefixtures("no_process_stays")
 def test_what_a_job_raises_ends_the_others() -> None:
     started_s = time.monotonic()
-    with pytest.raises(ZeroDivisionError):
-        _run(functools.partial(time.sleep, 60), functools.partial(divmod, 1, 0), timeout_s=60)
+    with pytest.raises(ZeroDivisionError), process_pool(2) as pool:
+        jobs = [functools.partial(time.sleep, 60), functools.partial(divmod, 1, 0)]
+        for job in as_completed([pool.submit(job) for job in jobs], 60):
+            job.result()
 
     assert time.monotonic() - started_s < 30
 
 
-def test_a_job_that_takes_too_long_is_ended() -> None:
-    with pytest.raises(TimeLimitError, match=r"1 of 1 jobs had not ended after 0\.2 s.*Next: "):
-        _run(functools.partial(time.sleep, 60), timeout_s=0.2)
-
-
-def test_a_process_that_dies_is_an_error_with_a_next_step() -> None:
-    with pytest.raises(RmqlabError, match=r"A process ended before its job.*Next: "):
-        _run(functools.partial(os._exit, 1), timeout_s=30)
+@pytest.mark.usefixtures("no_process_stays")
+def test_jobs_run_in_processes_of_their_own_which_end_with_the_block() -> None:
+    with process_pool(1) as pool:
+        assert pool.submit(os.getppid).result(30) == os.getpid()
 
 
 def test_a_killed_program_leaves_no_process_of_its_pool() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,22 +11,15 @@ import pytest
 from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
 
-@pytest.mark.parametrize("size_bytes", [8, 9, 256, 100_000])
-def test_a_body_has_its_size_and_number(size_bytes: int) -> None:
-    load = Load(3, size_bytes)
-    bodies = [*load.bodies(), load.body(2)]
-
-    assert {len(body) for body in bodies} == {size_bytes}
-    assert [load.identify(None, body) for body in bodies] == [0, 1, 2, 2]
-
-
 def test_a_load_knows_its_own_messages() -> None:
     load = Load(3)
+    bodies = [load.body(number) for number in range(3)]
 
-    assert load.identify(None, Load(3).body(0)) < 0
-    assert load.identify(None, load.again().body(0)) < 0
-    assert load.identify(None, b"short") < 0
-    assert pickle.loads(pickle.dumps(load)).identify(None, load.body(2)) == 2
+    assert {len(body) for body in bodies} == {256}
+    assert [load.identify(None, body) for body in bodies] == [0, 1, 2]
+    for body in (Load(3).body(0), load.again().body(0), b"short"):
+        assert load.identify(None, body) < 0
+    assert pickle.loads(pickle.dumps(load)).identify(None, bodies[2]) == 2
 
 
 def test_durations_are_what_they_say() -> None:
@@ -44,13 +38,11 @@ def test_durations_are_what_they_say() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"count": 0}, "count is 0; it goes from 1"),
-        ({"count": 2**32 + 1}, "count is 4294967297"),
-        ({"count": 1, "size_bytes": 7}, "size_bytes is 7; it goes from 8"),
+        ({"count": 0}, "count is 0; it must be above 0"),
         ({"count": 1, "rate_msg_s": 0}, "rate_msg_s is 0"),
         ({"count": 1, "rate_msg_s": float("nan")}, "rate_msg_s is nan"),
     ],
 )
-def test_a_load_that_cannot_be_is_refused(arguments: dict[str, float], said: str) -> None:
+def test_a_load_that_cannot_be_is_refused(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Load(**arguments)  # type: ignore[arg-type]
+        Load(**arguments)
