@@ -31,14 +31,6 @@ class Listing:
     bindings: list[tuple[str, str, str]]
     queues: dict[str, dict[str, Any]]
 
-    def is_like(self, other: Listing) -> bool:
-        """Return True if the other one has the same exchanges, bindings and queues, whatever is in them."""
-        return (self.exchanges, self.bindings, list(self.queues)) == (
-            other.exchanges,
-            other.bindings,
-            list(other.queues),
-        )
-
 
 class Look(Closing):
     """Looks at a broker: what there is, and how much is in it now.
