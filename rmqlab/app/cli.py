@@ -61,29 +61,12 @@ def main() -> None:
     )
     logging.getLogger("rmqlab").setLevel(logging.INFO)
     try:
-        # Without standalone mode, a command that leaves with an exit code has it returned here.
-        sys.exit(app(standalone_mode=False))
+        app()
     except RmqlabError as error:
         err.print(f"rmqlab: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:  # one that came outside of a command
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        _explain_usage(error)
-        sys.exit(2)
-
-
-def _explain_usage(error: Exception) -> None:
-    """Print what click says of a wrong option or argument; raise again what is none of click's."""
-    context = getattr(error, "ctx", None)
-    if not hasattr(error, "format_message"):
-        raise error
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()  # type: ignore[attr-defined] # the help
-        return
-    reason = " ".join(error.format_message().split()).rstrip(".")
-    command = context.command_path if context else "rmqlab"
-    err.print(f"rmqlab: {reason}. Next: see {command} --help", style="red", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -114,7 +97,7 @@ def broker(
     and stops the broker when it ends. Without a command, the URL is written to a file that
     only you can read.
     """
-    with _broker() as running:
+    with _start_broker() as running:
         if command:
             raise typer.Exit(_run_command(command, running))
         _wait_for_interrupt(running)
@@ -173,25 +156,24 @@ def run(
     paths = lessons.find_lessons(notebooks or [])
     counts = {path: lessons.count_code_cells(lessons.read_lesson(path)) for path in paths}
     executions = []
-    with _broker() as running, _environment(running), Progress(*PROGRESS, console=err) as progress:
+    with _start_broker() as running, Progress(*PROGRESS, console=err) as progress:
+        os.environ.update(running.environment())  # for the kernels
         for path, count in counts.items():
             task = progress.add_task(path.stem, total=count)
             execution = lessons.execute(path, lambda task=task: progress.advance(task))  # type: ignore[misc]
             when = {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
             execution.notebook.metadata[lessons.PLACE] = provenance(running) | when
             executions.append(execution)
+            lessons.write_notebook(execution, output / "notebooks" / path.name)
             if execution.error:
                 progress.console.print(
                     f"{path.stem}: {execution.error}", style="red", markup=False, soft_wrap=True
                 )
-            lessons.write_notebook(execution, output / "notebooks" / path.name)
+            elif in_place:
+                lessons.write_notebook(execution, path)
     report = lessons.write_report(executions, output / "report")
     out.print(f"Report: {report}", soft_wrap=True)
-    failed = [each.path.stem for each in executions if each.error]
-    for each in executions:
-        if in_place and not each.error:
-            lessons.write_notebook(each, each.path)
-    if failed:
+    if failed := [each.path.stem for each in executions if each.error]:
         raise RmqlabError(
             f"{len(failed)} of {len(executions)} lessons failed: {', '.join(failed)}. Next: see the report"
         )
@@ -255,14 +237,19 @@ def _show_room(room: Room, *, port: int, browser: bool) -> None:
         wait_for(threading.Event().wait)
 
 
-@contextlib.contextmanager
-def _broker() -> Iterator[Broker]:
-    """Start the broker and say which one it is; stop it at the end."""
-    with err.status("starting a broker"):
-        running = start_broker()
-    with running:
-        _introduce(running)
-        yield running
+def _start_broker() -> Broker:
+    """Start the broker, and say which one it is."""
+    err.print("Starting a broker, or looking for yours")
+    running = start_broker()
+    err.print(f"RabbitMQ {running.version}, source: {running.source}")
+    if running.shared_virtual_host:
+        err.print(
+            f"The virtual host {running.shared_virtual_host!r} is shared with others. "
+            "The lab deletes what it makes there, and nothing else.",
+            markup=False,
+            soft_wrap=True,
+        )
+    return running
 
 
 @contextlib.contextmanager
@@ -272,13 +259,12 @@ def _broker_in_thread() -> Iterator[Future[dict[str, str]]]:
     Yields what the environment needs to find the broker, once it is up; or why there is none,
     which is raised at the end as well.
     """
-    running: Future[Broker] = Future()
     environment: Future[dict[str, str]] = Future()
+    brokers = []
 
     def start() -> None:
         try:
-            running.set_result(broker := start_broker())
-            _introduce(broker)
+            brokers.append(broker := _start_broker())
             os.environ.update(broker.environment())  # for terminals
             environment.set_result(broker.environment())
         except Exception as error:
@@ -292,31 +278,8 @@ def _broker_in_thread() -> Iterator[Future[dict[str, str]]]:
     finally:
         with contextlib.suppress(TimeoutError):  # an image is on its way, and no container is there yet
             environment.exception(START_TIMEOUT_S)
-        if running.done():
-            running.result().stop()
-
-
-def _introduce(running: Broker) -> None:
-    err.print(f"RabbitMQ {running.version}, source: {running.source}")
-    if running.shared_virtual_host:
-        err.print(
-            f"The virtual host {running.shared_virtual_host!r} is shared with others. "
-            "The lab deletes what it makes there, and nothing else.",
-            markup=False,
-            soft_wrap=True,
-        )
-
-
-@contextlib.contextmanager
-def _environment(running: Broker) -> Iterator[None]:
-    """Let the kernels that this process starts find the broker."""
-    before = dict(os.environ)
-    os.environ.update(running.environment())
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for broker in brokers:
+            broker.stop()
 
 
 def _wait_for_interrupt(running: Broker) -> None:

@@ -96,9 +96,9 @@ class Room:
         return self._given.host
 
     @property
-    def address(self) -> Address:
-        """The room's own virtual host, for who made the room; holds the password."""
-        return dataclasses.replace(self._given, virtual_host=self.virtual_host)
+    def url(self) -> str:
+        """The URL of the room's own virtual host, for who made the room; holds the password."""
+        return dataclasses.replace(self._given, virtual_host=self.virtual_host).url
 
     def open(self, seats: int, limits: Limits, *, host: str = "") -> list[Seat]:
         """Make the seats, all or none.
@@ -146,10 +146,6 @@ class Room:
                     f"The user of {URL_SETTING} is no administrator. Next: give it the tag 'administrator'"
                 )
             yield management
-
-    def _virtual_hosts(self, management: Management) -> list[dict[str, str]]:
-        found = management.call("GET", "/vhosts")
-        return [each for each in found if each.get("description") == self._mark and self._is_ours(each)]
 
     def _users(self, management: Management) -> list[str]:
         found = management.call("GET", "/users")
@@ -199,6 +195,7 @@ class Room:
         users = self._users(management)
         for user in users:
             management.call("DELETE", f"/users/{user}", missing={})
-        for each in self._virtual_hosts(management):
-            management.call("DELETE", f"/vhosts/{quote(each['name'], safe='')}", missing={})
+        for each in management.call("GET", "/vhosts"):
+            if each.get("description") == self._mark and self._is_ours(each):
+                management.call("DELETE", f"/vhosts/{each['name']}", missing={})
         return len(users)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import random
 import threading
@@ -86,7 +87,7 @@ class _Member:
         settings = system.settings
         ack = ACKS[settings.ack]()
         try:
-            self._worker = EngineWorker(
+            self.worker = EngineWorker(
                 self.link.url,
                 self._execute,
                 name=name,
@@ -101,19 +102,19 @@ class _Member:
         except BaseException:
             self.link.close()
             raise
-        self._thread = threading.Thread(target=self._run, name=f"rmqlab-playground-{name}", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name=f"rmqlab-playground-{name}", daemon=True)
+        self.thread.start()
 
     def _run(self) -> None:
         try:
             with contextlib.suppress(Crash):
-                self._worker.run()
+                self.worker.run()
         except RmqlabError as error:
             logger.info("%s ends: %s", self.name, error)
         finally:
             self.hand.end()
             with contextlib.suppress(RmqlabError):
-                self._worker.close()
+                self.worker.close()
             self.link.close()
 
     def _execute(self, task: Task) -> None:
@@ -126,12 +127,6 @@ class _Member:
         if task.data["poison"]:
             raise ValueError("poison")
         counts.finished(number)
-
-    def stop(self) -> None:
-        self._worker.stop()
-
-    def join(self) -> None:
-        self._thread.join(JOIN_S)
 
 
 class System(Closing):
@@ -152,9 +147,8 @@ class System(Closing):
         self.settings = Settings()
         self.counts = Counts()
         self.members: list[_Member] = []
-        self._made = 0
-        self._poison = 0
-        self._numbers = 0
+        self._names = (f"worker-{number}" for number in itertools.count(1))
+        self._numbers = itertools.count(1)  # of the tasks
         self._ended = threading.Event()
         self._commands: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._link = Link(broker)
@@ -216,53 +210,45 @@ class System(Closing):
         wanted = self.settings.workers
         self._stop(self.members[wanted:])
         while len(self.members) < wanted and not self._ended.is_set():
-            self._made += 1
-            self.members.append(_Member(self, f"worker-{self._made}"))
+            self.members.append(_Member(self, next(self._names)))
 
     def _stop(self, members: list[_Member]) -> None:
         for member in members:
-            member.stop()
+            member.worker.stop()
         for member in members:
-            member.join()
+            member.thread.join(JOIN_S)
         self.members = [each for each in self.members if each not in members]
 
     def _publish(self) -> None:
         while not self._ended.is_set():
             queue = QUEUES[self.settings.queue]
             try:
-                with EngineAPI(
-                    self._link.url, topology=Topology(queues=(queue,)), recovery=RECOVERY
-                ) as self._api:
-                    self._publish_to(queue, self._api)
+                topology = Topology(queues=(queue,))
+                with EngineAPI(self._link.url, topology=topology, recovery=RECOVERY) as self._api:
+                    self._publish_to(self._api, queue)
             except RmqlabError as error:
                 logger.info("publishing again: %s", error)
                 self._ended.wait(0.5)
             finally:
                 self._api = None
 
-    def _publish_to(self, queue: Queue, api: EngineAPI) -> None:
+    def _publish_to(self, api: EngineAPI, queue: Queue) -> None:
         """Publish until the end, or until it is to be another queue."""
         due_s = time.perf_counter()
         while not self._ended.is_set() and QUEUES[(settings := self.settings).queue] is queue:
             wait_s = due_s - time.perf_counter() if settings.rate_msg_s else LOOK_EVERY_S
-            if self._poison:
-                self._poison -= 1
-                self._publish_one(queue, api, settings, is_poison=True)
-            elif wait_s > 0:
+            if wait_s > 0:
                 api.wait(min(wait_s, LOOK_EVERY_S))
             else:
-                self._publish_one(queue, api, settings)
+                self._publish_one(api, queue)
                 due_s = max(due_s + 1 / settings.rate_msg_s, time.perf_counter() - 0.1)
 
-    def _publish_one(
-        self, queue: Queue, api: EngineAPI, settings: Settings, *, is_poison: bool = False
-    ) -> None:
-        self._numbers += 1
-        is_high = random.random() * 100 < settings.high_percent  # noqa: S311
-        data = {"number": self._numbers, "high": is_high, "poison": is_poison}
-        self.counts.published(self._numbers, is_poison=is_poison)
+    def _publish_one(self, api: EngineAPI, queue: Queue, *, is_poison: bool = False) -> None:
+        number = next(self._numbers)
+        is_high = random.random() * 100 < self.settings.high_percent  # noqa: S311
+        self.counts.published(number, is_poison=is_poison)
         api.publish_task(
-            Task(f"engine-{self._numbers}", "process", data),
+            Task(f"engine-{number}", "process", {"number": number, "high": is_high, "poison": is_poison}),
             queue=queue.name,
             priority=int(is_high) if queue.max_priority else None,
         )
@@ -308,8 +294,10 @@ class System(Closing):
         self._trouble = threading.Thread(target=happen, name="rmqlab-playground-trouble", daemon=True)
         self._trouble.start()
 
-    def _add_poison(self) -> None:
-        self._poison += 1
+    def _poison(self) -> None:
+        queue = QUEUES[self.settings.queue]
+        with EngineAPI(self.broker, topology=Topology(queues=(queue,))) as api:
+            self._publish_one(api, queue, is_poison=True)
 
     def _empty(self) -> None:
         purge(self.broker, QUEUES[self.settings.queue].name)
@@ -322,6 +310,6 @@ ACTIONS: dict[str, Callable[[System], None]] = {
     "Drop its connection": System._drop,
     "Freeze the broker": System._freeze,
     "Cut the network": System._cut,
-    "Poison a task": System._add_poison,
+    "Poison a task": System._poison,
     "Empty the queue": System._empty,
 }
