@@ -102,7 +102,7 @@ def _error_of(notebook: NotebookNode, path: Path, on_cell: Callable[[], None]) -
         resources={"metadata": {"path": str(path.resolve().parent)}},
         on_cell_executed=lambda **_: on_cell(),
         record_timing=False,
-        # One output a stream, or each step of a progress bar would be an output of its own.
+        # One output a stream, and of a progress bar its last state.
         coalesce_streams=True,
         # A kernel warns of its own TCP ports, which are on loopback.
         extra_arguments=["--IPKernelApp.log_level=ERROR", *kernel_options()],
@@ -133,7 +133,8 @@ def normalize(notebook: NotebookNode) -> None:
             {key: cell.metadata[key] for key in KEPT_CELL_METADATA if key in cell.metadata}
         )
         if cell.cell_type == "code":
-            cell.outputs = [_settled(output) for output in cell.outputs]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET, None)  # which needs the kernel that has gone
             cell.outputs = [output for output in cell.outputs if output.get("text", "?").strip()]
             _describe_figures(cell, notebook.cells[place + 1 : place + 4])
 
@@ -169,16 +170,6 @@ def write_notebook(execution: Execution, path: Path) -> None:
     """Write an executed notebook to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(execution.notebook, path)
-
-
-def _settled(output: NotebookNode) -> NotebookNode:
-    """Keep what a page can show; of each line what a terminal would at the end: a bar's last state."""
-    if "data" in output:  # what needs the kernel that has gone
-        output.data.pop(WIDGET, None)
-    if output.output_type == "stream":
-        lines = output.text.split("\n")
-        output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-    return output
 
 
 def _describe_figures(cell: NotebookNode, following: list[NotebookNode]) -> None:

@@ -30,31 +30,6 @@ def _stream(text: str) -> nbformat.NotebookNode:
     return v4.new_output("stream", name="stdout", text=text)
 
 
-@pytest.mark.parametrize(
-    ("raw", "kept"),
-    [
-        ("\r  0%\r 50%\r100%\n", ["100%\n"]),
-        ("\r  0%\r 50%\r100%\r", ["100%"]),
-        ("one\ntwo\n", ["one\ntwo\n"]),
-        ("before\n\r  0%\r100%\nafter\n", ["before\n100%\nafter\n"]),
-        ("windows\r\nlines\r\n", ["windows\nlines\n"]),
-        ("", []),
-        ("\n", []),
-        ("\r   \r", []),
-    ],
-)
-def test_of_a_progress_bar_the_last_state_is_kept_and_of_output_that_shows_nothing_none(
-    raw: str, kept: list[str]
-) -> None:
-    notebook = _notebook("pass")
-    notebook.cells[1].outputs = [_stream(raw), v4.new_output("display_data", {"text/plain": "kept"})]
-    lessons.normalize(notebook)
-
-    *streams, display = notebook.cells[1].outputs
-    assert [each.text for each in streams] == kept
-    assert display.output_type == "display_data"
-
-
 def test_metadata_that_differs_between_machines_is_taken_out() -> None:
     notebook = _notebook("pass")
     notebook.metadata = nbformat.from_dict(
@@ -97,7 +72,7 @@ def test_a_file_that_is_no_notebook_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_execution_gives_normalized_outputs_and_leaves_the_file(tmp_path: Path) -> None:
-    path = _write(tmp_path, _notebook("1 + 1", BAR))
+    path = _write(tmp_path, _notebook("1 + 1", BAR, "print('\\r 0%\\r    \\r', end='')"))
     before = path.read_bytes()
     executed: list[None] = []
 
@@ -105,10 +80,11 @@ def test_execution_gives_normalized_outputs_and_leaves_the_file(tmp_path: Path) 
 
     assert execution.error == ""
     assert execution.seconds > 0
-    assert len(executed) == 2
-    _, first, second = execution.notebook.cells
+    assert len(executed) == 3
+    _, first, second, third = execution.notebook.cells
     assert first.outputs[0].data["text/plain"] == "2"
     assert [output.text for output in second.outputs] == ["3/3\ndone\n"]
+    assert third.outputs == []
     assert [first.execution_count, second.execution_count] == [1, 2]
     assert path.read_bytes() == before
 
