@@ -15,14 +15,14 @@ import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from rmqlab.app.course_copy import provide_course
 from rmqlab.app.terminal import end_with_terminal
@@ -45,13 +45,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, markup=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:
     """Run the command line; an error is one message on standard error, and exit code 1."""
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    # As on Ctrl-C, what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     end_with_terminal()
     # A shell starts what runs in its background with SIGINT ignored; here it ends things well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -61,29 +62,12 @@ def main() -> None:
     )
     logging.getLogger("rmqlab").setLevel(logging.INFO)
     try:
-        # Without standalone mode, a command that leaves with an exit code has it returned here.
-        sys.exit(app(standalone_mode=False))
+        app()
     except RmqlabError as error:
-        err.print(f"rmqlab: {error}", style="red", markup=False, soft_wrap=True)
+        err.print(f"rmqlab: {error}", style="red")
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:  # one that came outside of a command
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        _explain_usage(error)
-        sys.exit(2)
-
-
-def _explain_usage(error: Exception) -> None:
-    """Print what click says of a wrong option or argument; raise again what is none of click's."""
-    context = getattr(error, "ctx", None)
-    if not hasattr(error, "format_message"):
-        raise error
-    if type(error).__name__ == "NoArgsIsHelpError":
-        error.show()  # type: ignore[attr-defined] # the help
-        return
-    reason = " ".join(error.format_message().split()).rstrip(".")
-    command = context.command_path if context else "rmqlab"
-    err.print(f"rmqlab: {reason}. Next: see {command} --help", style="red", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -96,10 +80,10 @@ def doctor() -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("what", "", "found", "next step"):
         table.add_column(heading, overflow="fold")
-    marks = {True: "[green]yes[/]", None: "-", False: "[red]NO[/]"}
+    marks = {True: Text("yes", "green"), None: Text("-"), False: Text("NO", "red")}
     for each in findings:
         table.add_row(each.subject, marks[each.good], each.detail, each.fix)
-    out.print(table)
+    out.print(table, soft_wrap=False)
     if not doctor.can_run(findings):
         raise typer.Exit(1)
 
@@ -114,7 +98,7 @@ def broker(
     and stops the broker when it ends. Without a command, the URL is written to a file that
     only you can read.
     """
-    with _broker() as running:
+    with _start_broker() as running:
         if command:
             raise typer.Exit(_run_command(command, running))
         _wait_for_interrupt(running)
@@ -137,23 +121,17 @@ def lab(
     with _broker_in_thread() as broker:
         from rmqlab.app.lab import run_lab  # takes a second
 
-        course = provide_course(Path.cwd())
-        run_lab(_lab_arguments(course, browser=browser, port=port), broker)
+        arguments = [
+            f"--ServerApp.root_dir={provide_course(Path.cwd())}",
+            f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
+            f"--ServerApp.open_browser={browser}",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}",
+            "--ServerApp.answer_yes=True",  # one Ctrl-C is enough
+            "--ServerApp.allow_root=True",
+        ]
+        run_lab(arguments, broker)
     err.print("JupyterLab and its broker have ended.")
-
-
-def _lab_arguments(course: Path, *, browser: bool, port: int) -> list[str]:
-    arguments = [
-        f"--ServerApp.root_dir={course}",
-        f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}",
-        f"--ServerApp.open_browser={browser}",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={port}",
-        "--ServerApp.answer_yes=True",  # one Ctrl-C is enough
-    ]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        arguments.append("--ServerApp.allow_root=True")
-    return arguments
 
 
 @app.command()
@@ -173,25 +151,22 @@ def run(
     paths = lessons.find_lessons(notebooks or [])
     counts = {path: lessons.count_code_cells(lessons.read_lesson(path)) for path in paths}
     executions = []
-    with _broker() as running, _environment(running), Progress(*PROGRESS, console=err) as progress:
+    with _start_broker() as running, Progress(*PROGRESS, console=err) as progress:
+        os.environ.update(running.environment())  # for the kernels
         for path, count in counts.items():
             task = progress.add_task(path.stem, total=count)
             execution = lessons.execute(path, lambda task=task: progress.advance(task))  # type: ignore[misc]
             when = {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
             execution.notebook.metadata[lessons.PLACE] = provenance(running) | when
             executions.append(execution)
-            if execution.error:
-                progress.console.print(
-                    f"{path.stem}: {execution.error}", style="red", markup=False, soft_wrap=True
-                )
             lessons.write_notebook(execution, output / "notebooks" / path.name)
+            if execution.error:
+                progress.console.print(f"{path.stem}: {execution.error}", style="red")
+            elif in_place:
+                lessons.write_notebook(execution, path)
     report = lessons.write_report(executions, output / "report")
-    out.print(f"Report: {report}", soft_wrap=True)
-    failed = [each.path.stem for each in executions if each.error]
-    for each in executions:
-        if in_place and not each.error:
-            lessons.write_notebook(each, each.path)
-    if failed:
+    out.print(f"Report: {report}")
+    if failed := [each.path.stem for each in executions if each.error]:
         raise RmqlabError(
             f"{len(failed)} of {len(executions)} lessons failed: {', '.join(failed)}. Next: see the report"
         )
@@ -237,12 +212,9 @@ def _open_room(room: Room, seats: int, limits: Limits, host: str) -> None:
         raise ClassroomError(
             f"The seats' cards cannot be written here ({error.strerror}). Next: start in a folder of your own"
         ) from error
-    out.print(f"{seats} seats. To print: {page}\nTo paste: {table}", soft_wrap=True, markup=False)
+    out.print(f"{seats} seats. To print: {page}\nTo paste: {table}")
     if (host or room.host) in ("localhost", "127.0.0.1", "::1"):
-        err.print(
-            "Other machines cannot reach this broker by that name. Next: end the room, and use --host",
-            soft_wrap=True,
-        )
+        err.print("Other machines cannot reach this broker by that name. Next: end the room, and use --host")
 
 
 def _show_room(room: Room, *, port: int, browser: bool) -> None:
@@ -255,14 +227,17 @@ def _show_room(room: Room, *, port: int, browser: bool) -> None:
         wait_for(threading.Event().wait)
 
 
-@contextlib.contextmanager
-def _broker() -> Iterator[Broker]:
-    """Start the broker and say which one it is; stop it at the end."""
-    with err.status("starting a broker"):
-        running = start_broker()
-    with running:
-        _introduce(running)
-        yield running
+def _start_broker() -> Broker:
+    """Start the broker, and say which one it is."""
+    err.print("Starting a broker, or looking for yours")
+    running = start_broker()
+    err.print(f"RabbitMQ {running.version}, source: {running.source}")
+    if running.shared_virtual_host:
+        err.print(
+            f"The virtual host {running.shared_virtual_host!r} is shared with others. "
+            "The lab deletes what it makes there, and nothing else."
+        )
+    return running
 
 
 @contextlib.contextmanager
@@ -272,13 +247,12 @@ def _broker_in_thread() -> Iterator[Future[dict[str, str]]]:
     Yields what the environment needs to find the broker, once it is up; or why there is none,
     which is raised at the end as well.
     """
-    running: Future[Broker] = Future()
     environment: Future[dict[str, str]] = Future()
+    brokers = []
 
     def start() -> None:
         try:
-            running.set_result(broker := start_broker())
-            _introduce(broker)
+            brokers.append(broker := _start_broker())
             os.environ.update(broker.environment())  # for terminals
             environment.set_result(broker.environment())
         except Exception as error:
@@ -292,31 +266,8 @@ def _broker_in_thread() -> Iterator[Future[dict[str, str]]]:
     finally:
         with contextlib.suppress(TimeoutError):  # an image is on its way, and no container is there yet
             environment.exception(START_TIMEOUT_S)
-        if running.done():
-            running.result().stop()
-
-
-def _introduce(running: Broker) -> None:
-    err.print(f"RabbitMQ {running.version}, source: {running.source}")
-    if running.shared_virtual_host:
-        err.print(
-            f"The virtual host {running.shared_virtual_host!r} is shared with others. "
-            "The lab deletes what it makes there, and nothing else.",
-            markup=False,
-            soft_wrap=True,
-        )
-
-
-@contextlib.contextmanager
-def _environment(running: Broker) -> Iterator[None]:
-    """Let the kernels that this process starts find the broker."""
-    before = dict(os.environ)
-    os.environ.update(running.environment())
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for broker in brokers:
+            broker.stop()
 
 
 def _wait_for_interrupt(running: Broker) -> None:
@@ -327,13 +278,11 @@ def _wait_for_interrupt(running: Broker) -> None:
         file.write_text(running.url + "\n")
         out.print("In another terminal:")
         if sys.platform == "win32":
-            out.print(f'  $env:AMQP_URL = Get-Content "{file}"', soft_wrap=True, markup=False)
+            out.print(f'  $env:AMQP_URL = Get-Content "{file}"')
         else:
-            out.print(f'  export AMQP_URL="$(cat {file})"', soft_wrap=True, markup=False)
+            out.print(f'  export AMQP_URL="$(cat {file})"')
         if running.management_url:
-            out.print(
-                f"Its pages are at {running.management_url}, with that URL's credentials.", soft_wrap=True
-            )
+            out.print(f"Its pages are at {running.management_url}, with that URL's credentials.")
         out.print("Ctrl-C stops it.")
         wait_for(threading.Event().wait)
 
@@ -355,8 +304,3 @@ def _run_command(command: list[str], running: Broker) -> int:
             process.terminate()
             process.wait()
             raise
-
-
-def _exit_on_signal(number: int, _: FrameType | None) -> NoReturn:
-    """End on SIGTERM as on Ctrl-C, so that what was started is stopped."""
-    raise SystemExit(128 + number)

@@ -35,10 +35,6 @@ def provide_course(folder: Path) -> Path:
     copy = folder / f"{PREFIX}{version('rmqlab')}"
     if (copy / "notebooks").is_dir():
         return copy
-    if copy.exists():
-        raise LessonError(
-            f"{copy} is here and holds no lessons. Next: move it away, or start in another folder"
-        )
     try:
         # Whole or not at all: whoever is interrupted finds no half of a course.
         with tempfile.TemporaryDirectory(prefix=f".{PREFIX}", dir=folder) as building:
@@ -49,13 +45,10 @@ def provide_course(folder: Path) -> Path:
             new.rename(copy)
     except OSError as error:
         raise LessonError(
-            f"The lessons cannot be copied to {copy} ({error.strerror}). Next: start in a folder of your own"
+            f"The lessons cannot be copied to {copy} ({error.strerror}). "
+            "Next: move away what is there, or start in a folder of your own"
         ) from error
-    _trust(copy / "notebooks")
-    return copy
-
-
-def _trust(folder: Path) -> None:
     notary = NotebookNotary()
-    for path in folder.glob("*.ipynb"):
+    for path in (copy / "notebooks").glob("*.ipynb"):
         notary.sign(nbformat.read(path, as_version=4))
+    return copy

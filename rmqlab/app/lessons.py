@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
-from nbformat import NotebookNode
+from nbformat import NotebookNode, v4
 
 from rmqlab.app.course_copy import provide_course
 from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
@@ -32,14 +32,12 @@ class Execution:
 
     Attributes:
         path: the notebook.
-        title: its first heading.
         notebook: the executed copy; up to the failing cell, if one failed.
         seconds: how long it took.
         error: what went wrong; empty if nothing did.
     """
 
     path: Path
-    title: str
     notebook: NotebookNode
     seconds: float
     error: str
@@ -92,7 +90,7 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
         error = _error_of(notebook, path, on_cell)
     seconds = time.perf_counter() - started
     normalize(notebook)
-    return Execution(path, _title(notebook, path), notebook, seconds, error)
+    return Execution(path, notebook, seconds, error)
 
 
 def _error_of(notebook: NotebookNode, path: Path, on_cell: Callable[[], None]) -> str:
@@ -104,7 +102,7 @@ def _error_of(notebook: NotebookNode, path: Path, on_cell: Callable[[], None]) -
         resources={"metadata": {"path": str(path.resolve().parent)}},
         on_cell_executed=lambda **_: on_cell(),
         record_timing=False,
-        # One output a stream, or each step of a progress bar would be an output of its own.
+        # One output a stream, and of a progress bar its last state.
         coalesce_streams=True,
         # A kernel warns of its own TCP ports, which are on loopback.
         extra_arguments=["--IPKernelApp.log_level=ERROR", *kernel_options()],
@@ -135,7 +133,8 @@ def normalize(notebook: NotebookNode) -> None:
             {key: cell.metadata[key] for key in KEPT_CELL_METADATA if key in cell.metadata}
         )
         if cell.cell_type == "code":
-            cell.outputs = [_settled(output) for output in cell.outputs]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET, None)  # which needs the kernel that has gone
             cell.outputs = [output for output in cell.outputs if output.get("text", "?").strip()]
             _describe_figures(cell, notebook.cells[place + 1 : place + 4])
 
@@ -162,7 +161,8 @@ def write_report(executions: list[Execution], folder: Path) -> Path:
         body, _ = exporter.from_notebook_node(each.notebook, {"metadata": {"path": str(each.path.parent)}})
         (folder / f"{each.path.stem}.html").write_text(body, encoding="utf-8")
     index = folder / "index.html"
-    index.write_text(_index(executions), encoding="utf-8")
+    body, _ = exporter.from_notebook_node(_index(executions), {"metadata": {"name": "rmqlab"}})
+    index.write_text(body, encoding="utf-8")
     return index
 
 
@@ -170,16 +170,6 @@ def write_notebook(execution: Execution, path: Path) -> None:
     """Write an executed notebook to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(execution.notebook, path)
-
-
-def _settled(output: NotebookNode) -> NotebookNode:
-    """Keep what a page can show; of each line what a terminal would at the end: a bar's last state."""
-    if "data" in output:  # what needs the kernel that has gone
-        output.data.pop(WIDGET, None)
-    if output.output_type == "stream":
-        lines = output.text.split("\n")
-        output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-    return output
 
 
 def _describe_figures(cell: NotebookNode, following: list[NotebookNode]) -> None:
@@ -195,30 +185,13 @@ def _count_executed(notebook: NotebookNode) -> int:
     return sum(cell.cell_type == "code" and bool(cell.execution_count) for cell in notebook.cells)
 
 
-def _title(notebook: NotebookNode, path: Path) -> str:
-    first = notebook.cells[0].source.splitlines() if notebook.cells else []
-    return first[0].lstrip("# ") if first else path.stem
-
-
-def _index(executions: list[Execution]) -> str:
-    rows = "".join(
-        f'<tr><td><a href="{each.path.stem}.html">{html.escape(each.path.stem)}</a></td>'
-        f"<td>{html.escape(each.title)}</td><td>{each.seconds:.0f} s</td>"
-        f"<td>{html.escape(each.error) or 'passed'}</td></tr>"
-        for each in executions
-    )
-    return f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>rmqlab: the lessons, executed</title>
-<style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}
-  td {{ vertical-align: top; padding: .4rem 1rem .4rem 0; }}
-</style>
-<h1>The lessons, executed</h1>
-<table>
-{rows}
-</table>
-</html>
-"""
+def _index(executions: list[Execution]) -> NotebookNode:
+    rows = ""
+    for each in executions:
+        heading = each.notebook.cells[0].source.partition("\n")[0].lstrip("# ") if each.notebook.cells else ""
+        name, title, error = (html.escape(text) for text in (each.path.stem, heading, each.error))
+        rows += (
+            f'<tr><td><a href="{name}.html">{name}</a></td><td>{title}</td>'
+            f"<td>{each.seconds:.0f} s</td><td>{' '.join(error.split()) or 'passed'}</td></tr>"
+        )
+    return v4.new_notebook(cells=[v4.new_markdown_cell(f"# The lessons, executed\n\n<table>{rows}</table>")])

@@ -25,8 +25,10 @@ def end_with_terminal() -> None:
     def hang_up(_number: int, _frame: FrameType | None) -> None:
         # The second of two, from the kernel and from us, is not to disturb what cleans up.
         signal.signal(signal.SIGHUP, lambda *_: None)
-        for number in filter(_is_gone, terminals):
-            _silence(number)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in terminals:
+            if not os.isatty(number):  # what is still written there goes nowhere, and does not fail
+                os.dup2(nowhere, number)
         signal.raise_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGHUP, hang_up)
@@ -36,23 +38,8 @@ def end_with_terminal() -> None:
 
 def _watch(number: int) -> None:
     """Wait until a terminal is gone; then interrupt the main thread."""
-    while not _is_gone(number):
+    while os.isatty(number):  # not polled: macOS polls no terminals, and Windows polls nothing
         time.sleep(LOOK_EVERY_S)
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGHUP)
-
-
-def _is_gone(number: int) -> bool:
-    """Return True if what was a terminal is gone.
-
-    It is asked and not polled: macOS polls no terminals, and Windows polls nothing.
-    """
-    return not os.isatty(number)
-
-
-def _silence(number: int) -> None:
-    """Let what is still written to a terminal that is gone go nowhere, and not fail."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, number)
-    os.close(nowhere)

@@ -34,11 +34,6 @@ class Listing:
     bindings: list[tuple[str, str, str]]
     queues: dict[str, dict[str, Any]]
 
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """What there is, whatever is in it."""
-        return self.exchanges, self.bindings, list(self.queues)
-
 
 @contextlib.contextmanager
 def look_at(endpoint: Endpoint, own: Callable[[], Collection[str]] | None = None) -> Iterator[Look]:

@@ -55,7 +55,7 @@ def write_handout(seats: list[Seat], folder: Path, name: str) -> tuple[Path, Pat
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["seat", *_settings(seats[0])])
-        writer.writerows([_number(seat), *_settings(seat).values()] for seat in seats)
+        writer.writerows([seat.name[-2:], *_settings(seat).values()] for seat in seats)
     return page, table
 
 
@@ -66,15 +66,13 @@ def _settings(seat: Seat) -> dict[str, str]:
     return settings
 
 
-def _number(seat: Seat) -> str:
-    return seat.name.rpartition("-")[2]
-
-
 def _card(seat: Seat) -> str:
     settings = _settings(seat).items()
-    lines = {
-        "shell": [*(f"export {name}='{value}'" for name, value in settings), "rmqlab lab"],
-        "power_shell": [*(f"$env:{name} = '{value}'" for name, value in settings), "rmqlab lab"],
-    }
-    shown = {kind: html.escape("\n".join(each)) for kind, each in lines.items()}
-    return CARD.format(number=_number(seat), share=SHARE_SETTING, **shown)
+    shell = [*(f"export {name}='{value}'" for name, value in settings), "rmqlab lab"]
+    power_shell = [*(f"$env:{name} = '{value}'" for name, value in settings), "rmqlab lab"]
+    return CARD.format(
+        number=seat.name[-2:],
+        share=SHARE_SETTING,
+        shell=html.escape("\n".join(shell)),
+        power_shell=html.escape("\n".join(power_shell)),
+    )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rmqlab import course
+from rmqlab.classroom.seat import Report
 
 PREDICT = "**Predict**"
 
@@ -35,6 +38,7 @@ class Course:
         lessons: the title of each lesson by its number, in their order.
         cells: each code cell by its id.
         questions: the question of each Predict by the id of its guess cell, in their order.
+        sizes: how many code cells each lesson has.
     """
 
     def __init__(self, folder: Path = course.NOTEBOOKS) -> None:
@@ -42,27 +46,20 @@ class Course:
         self.cells: dict[str, Cell] = {}
         self.questions: dict[str, str] = {}
         for path in sorted(folder.glob("[0-9]*.ipynb")):
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-            self._read(path.name[:2], cells)
-
-    def _read(self, lesson: str, cells: list[dict[str, Any]]) -> None:
-        heading = question = ""
-        for cell in cells:
-            text = "".join(cell["source"])
-            if cell["cell_type"] == "markdown":
-                for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
-                    heading = line
-                    self.lessons.setdefault(lesson, line)
-                asked = [part for part in text.split("\n\n") if part.startswith(PREDICT)]
-                question = asked[-1].removeprefix(PREDICT).strip(": \n") if asked else question
-            else:
-                if re.match(r"\w*guess = None", text):
-                    self.questions[cell["id"]] = question
-                self.cells[cell["id"]] = Cell(lesson, heading)
-
-    def size(self, lesson: str) -> int:
-        """Return how many code cells a lesson has."""
-        return sum(cell.lesson == lesson for cell in self.cells.values())
+            lesson, heading, question = path.name[:2], "", ""
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+                text = "".join(cell["source"])
+                if cell["cell_type"] == "code":
+                    if re.match(r"\w*guess = None", text):
+                        self.questions[cell["id"]] = question
+                    self.cells[cell["id"]] = Cell(lesson, heading)
+                    continue
+                for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+                    self.lessons.setdefault(lesson, heading)
+                for part in text.split("\n\n"):
+                    if part.startswith(PREDICT):
+                        question = part.removeprefix(PREDICT).strip(": \n")
+        self.sizes = Counter(cell.lesson for cell in self.cells.values())
 
 
 class Progress:
@@ -76,29 +73,26 @@ class Progress:
     def __init__(self, course: Course, seats: list[str]) -> None:
         self._course, self._lock = course, threading.Lock()
         self._done: dict[str, set[str]] = {seat: set() for seat in seats}
-        self._last: dict[str, tuple[str, bool]] = {}
+        self._last: dict[str, Report] = {}
         self._guesses: dict[str, dict[str, float | str]] = defaultdict(dict)
         self._measured: dict[str, dict[str, float | str]] = defaultdict(dict)
 
     def note(self, seat: str, body: bytes) -> None:
         """Take in a report; what is none is left out."""
         try:
-            report = json.loads(body)
-            cell, ok = report["cell"], report["ok"] is True
-            guess, measured = report.get("guess"), dict(report.get("measured") or {})
-            is_known = cell in self._course.cells and seat in self._done
-        except (ValueError, KeyError, TypeError, AttributeError):
+            report = msgspec.json.decode(body, type=Report)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
-        if not is_known:
+        if report.cell not in self._course.cells or seat not in self._done:
             return
         with self._lock:
-            self._last[seat] = (cell, ok)
-            if ok:
-                self._done[seat].add(cell)
-            if cell in self._course.questions and _is_shown(guess):
-                self._guesses[cell][seat] = guess
-            for predict, value in measured.items():
-                if _is_shown(value):
+            self._last[seat] = report
+            if report.ok:
+                self._done[seat].add(report.cell)
+            if report.cell in self._course.questions and report.guess is not None:
+                self._guesses[report.cell][seat] = report.guess
+            for predict, value in report.measured.items():
+                if value is not None:
                     self._measured[predict][seat] = value
 
     def shown(self) -> dict[str, Any]:
@@ -120,24 +114,18 @@ class Progress:
             }
 
     def _shown_seat(self, seat: str) -> dict[str, Any]:
-        counts: dict[str, int] = defaultdict(int)
-        for cell in self._done[seat]:
-            counts[self._course.cells[cell].lesson] += 1
-        last, ok = self._last.get(seat, ("", True))
+        counts = Counter(self._course.cells[cell].lesson for cell in self._done[seat])
+        last = self._last.get(seat)
+        at = self._course.cells[last.cell] if last else Cell("", "")
         return {
             "name": seat.rpartition("-")[2],
-            "at": self._course.cells[last].heading if last else "",
-            "lesson": self._course.cells[last].lesson if last else "",
-            "ok": ok,
-            "done": {lesson: round(100 * n / self._course.size(lesson)) for lesson, n in counts.items()},
+            "at": at.heading,
+            "lesson": at.lesson,
+            "ok": last.ok if last else True,
+            "done": {lesson: round(100 * n / self._course.sizes[lesson]) for lesson, n in counts.items()},
         }
 
 
-def _is_shown(value: object) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool)
-
-
-def _order(value: float | str) -> tuple[bool, float, str]:
+def _order(value: float | str) -> tuple[bool, float | str]:
     """Order numbers by size, and strings behind them."""
-    is_text = isinstance(value, str)
-    return is_text, 0 if is_text else float(value), str(value)
+    return isinstance(value, str), value

@@ -87,8 +87,7 @@ class Room:
         self.name, self.virtual_host = name, f"rmqlab-{name}"
         self._given = Address.parse(url, setting=URL_SETTING)
         self._management_url = find_management(self._given, probe(self._given))
-        self._mark = f"rmqlab classroom {name}"  # what `end` knows its own by
-        self._user_mark = f"rmqlab-classroom-{name}"
+        self._mark = f"rmqlab-classroom-{name}"  # the tag that `end` knows its own by
 
     @property
     def host(self) -> str:
@@ -96,9 +95,9 @@ class Room:
         return self._given.host
 
     @property
-    def address(self) -> Address:
-        """The room's own virtual host, for who made the room; holds the password."""
-        return dataclasses.replace(self._given, virtual_host=self.virtual_host)
+    def url(self) -> str:
+        """The URL of the room's own virtual host, for who made the room; holds the password."""
+        return dataclasses.replace(self._given, virtual_host=self.virtual_host).url
 
     def open(self, seats: int, limits: Limits, *, host: str = "") -> list[Seat]:
         """Make the seats, all or none.
@@ -132,7 +131,7 @@ class Room:
     def seats(self) -> list[str]:
         """Return the names of the room's seats."""
         with self._management() as management:
-            return sorted(self._users(management))
+            return sorted(self._ours(management, "users"))
 
     @contextlib.contextmanager
     def _management(self) -> Iterator[Management]:
@@ -147,16 +146,10 @@ class Room:
                 )
             yield management
 
-    def _virtual_hosts(self, management: Management) -> list[dict[str, str]]:
-        found = management.call("GET", "/vhosts")
-        return [each for each in found if each.get("description") == self._mark and self._is_ours(each)]
-
-    def _users(self, management: Management) -> list[str]:
-        found = management.call("GET", "/users")
-        return [each["name"] for each in found if self._user_mark in each["tags"] and self._is_ours(each)]
-
-    def _is_ours(self, thing: dict[str, str]) -> bool:
-        return bool(re.fullmatch(rf"{self.virtual_host}(-\d\d)?", thing["name"]))
+    def _ours(self, management: Management, kind: str) -> list[str]:
+        found = management.call("GET", f"/{kind}")
+        names = [each["name"] for each in found if self._mark in each.get("tags", ())]
+        return [name for name in names if re.fullmatch(rf"{self.virtual_host}(-\d\d)?", name)]
 
     def _refuse_taken(self, management: Management, names: list[str]) -> None:
         taken = {each["name"] for kind in ("vhosts", "users") for each in management.call("GET", f"/{kind}")}
@@ -169,7 +162,7 @@ class Room:
     def _make_own(self, management: Management) -> None:
         """Make the virtual host over which the seats report: a stream, for a page that is opened late."""
         own = self.virtual_host
-        management.call("PUT", f"/vhosts/{own}", {"description": self._mark})
+        management.call("PUT", f"/vhosts/{own}", {"tags": self._mark})
         management.call("PUT", f"/permissions/{own}/{quote(self._given.username, safe='')}", ALL)
         management.call("PUT", f"/exchanges/{own}/{PROGRESS}", {"type": "fanout", "durable": True})
         stream = {"x-queue-type": "stream", "x-max-length-bytes": PROGRESS_BYTES}
@@ -178,9 +171,9 @@ class Room:
 
     def _make_seat(self, management: Management, name: str, limits: Limits, host: str) -> Seat:
         password = "".join(secrets.choice(READABLE) for _ in range(PASSWORD_LENGTH))
-        management.call("PUT", f"/vhosts/{name}", {"description": self._mark})
+        management.call("PUT", f"/vhosts/{name}", {"tags": self._mark})
         # With the tag "management" it sees its own virtual host in the management API, and no other.
-        user = {"password": password, "tags": f"management,{self._user_mark}"}
+        user = {"password": password, "tags": f"management,{self._mark}"}
         management.call("PUT", f"/users/{name}", user)
         management.call("PUT", f"/permissions/{name}/{name}", ALL)
         management.call("PUT", f"/permissions/{self.virtual_host}/{name}", ONLY_REPORT)
@@ -196,9 +189,8 @@ class Room:
         return Seat(name, address.url, self.virtual_host)
 
     def _take_away(self, management: Management) -> int:
-        users = self._users(management)
-        for user in users:
-            management.call("DELETE", f"/users/{user}", missing={})
-        for each in self._virtual_hosts(management):
-            management.call("DELETE", f"/vhosts/{quote(each['name'], safe='')}", missing={})
+        users = self._ours(management, "users")
+        for kind, names in (("users", users), ("vhosts", self._ours(management, "vhosts"))):
+            for name in names:
+                management.call("DELETE", f"/{kind}/{name}", missing={})
         return len(users)

@@ -12,9 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pika
-
-from rmqlab.broker._connection import TIMEOUTS, quiet_pika
+from rmqlab.amqp import connect
 from rmqlab.classroom.progress import Course, Progress
 from rmqlab.classroom.room import PROGRESS, Room
 from rmqlab.errors import ClassroomError
@@ -43,14 +41,14 @@ def serve(room: Room, port: int) -> Iterator[str]:
             f"There is no room {room.name!r} on this broker. Next: make one, as with rmqlab classroom 20"
         )
     progress = Progress(Course(), seats)
-    follower = _Follower(room, progress)
-    thread = threading.Thread(target=follower.run, name="rmqlab-classroom")
+    ended = threading.Event()
+    thread = threading.Thread(target=_follow, args=(room, progress, ended), name="rmqlab-classroom")
     with serve_page(progress, room.name, port) as address:
         thread.start()
         try:
             yield address
         finally:
-            follower.stop()
+            ended.set()
             thread.join()
 
 
@@ -71,40 +69,25 @@ def serve_page(progress: Progress, name: str, port: int) -> Iterator[str]:
         thread.join()
 
 
-class _Follower:
-    """Reads the room's stream from its beginning, and again whenever the broker comes back."""
-
-    def __init__(self, room: Room, progress: Progress) -> None:
-        self._room, self._progress = room, progress
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._read()
-            except Exception as error:  # whatever pika raises: the page waits for the broker
-                logger.warning("the room's broker is away (%r); trying again", error)
-                self._stopped.wait(TRY_AGAIN_S)
-
-    def _read(self) -> None:
-        parameters = self._room.address.parameters_for("rmqlab classroom", **TIMEOUTS)
-        with quiet_pika():
-            connection = pika.BlockingConnection(parameters)
-        with connection:
-            channel = connection.channel()
-            channel.basic_qos(prefetch_count=UNACKED)  # a stream asks for a limit
-            reports = channel.consume(
-                PROGRESS, inactivity_timeout=0.2, arguments={"x-stream-offset": "first"}
-            )
-            for method, properties, body in reports:
-                if self._stopped.is_set():
-                    return
-                if method is not None:
-                    self._progress.note(properties.user_id or "", body)
-                    channel.basic_ack(method.delivery_tag)
+def _follow(room: Room, progress: Progress, ended: threading.Event) -> None:
+    """Read the room's stream from its beginning, and again whenever the broker comes back."""
+    while not ended.is_set():
+        try:
+            with connect(room.url, name="rmqlab classroom") as connection:
+                channel = connection.channel()
+                channel.basic_qos(prefetch_count=UNACKED)  # a stream asks for a limit
+                reports = channel.consume(
+                    PROGRESS, inactivity_timeout=0.2, arguments={"x-stream-offset": "first"}
+                )
+                for method, properties, body in reports:
+                    if ended.is_set():
+                        return
+                    if method is not None:
+                        progress.note(properties.user_id or "", body)
+                        channel.basic_ack(method.delivery_tag)
+        except Exception as error:  # whatever pika raises: the page waits for the broker
+            logger.warning("the room's broker is away (%r); trying again", error)
+            ended.wait(TRY_AGAIN_S)
 
 
 def _handler(progress: Progress, name: str) -> type[BaseHTTPRequestHandler]:
@@ -121,7 +104,6 @@ def _handler(progress: Progress, name: str) -> type[BaseHTTPRequestHandler]:
         def _answer(self, kind: str, body: bytes) -> None:
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
             self.wfile.write(body)

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import numbers
 import os
 import queue
 import re
@@ -18,11 +19,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pika
 
 from rmqlab import course
+from rmqlab.amqp import connect
 from rmqlab.broker._address import Address
-from rmqlab.broker._connection import TIMEOUTS, quiet_pika
 from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._source import read_setting
 from rmqlab.classroom.room import PROGRESS, ROOM_SETTING
@@ -39,6 +41,22 @@ END_TIMEOUT_S = 3
 logger = logging.getLogger("rmqlab.classroom")
 
 
+class Report(msgspec.Struct):
+    """What a seat says of a cell that has run.
+
+    Attributes:
+        cell: its id.
+        ok: whether it ran without an error.
+        guess: the guess that it holds, of who shares it.
+        measured: what was measured when it had run, by the id of the guess cell.
+    """
+
+    cell: str
+    ok: bool
+    guess: float | str | None = None
+    measured: dict[str, float | str | None] = {}
+
+
 def kernel_options() -> list[str]:
     """Return what a kernel is started with so that it reports to the room, if it is at a seat."""
     return [f"--IPKernelApp.extra_extensions={__name__}"] if read_setting(ROOM_SETTING) else []
@@ -46,45 +64,35 @@ def kernel_options() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Report each cell that has run, if this kernel is at a seat."""
-    room = read_setting(ROOM_SETTING)
-    url = read_setting(URL_SETTING)
+    room, url = read_setting(ROOM_SETTING), read_setting(URL_SETTING)
     if not room or not url:
         return
-    address = dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room)
+    sender = Sender(dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room))
     shares = read_setting(SHARE_SETTING) == "1"
-    sender = Sender(address)
-    lesson = _Lesson(os.environ.get(LESSON_SETTING, ""))
+    cells = _code_cells(os.environ.get(LESSON_SETTING, ""))
+    ids = {"".join(cell["source"]): cell["id"] for cell in cells}  # not every client tells the id
+    measured = {cell["id"]: cell["metadata"].get(MEASURED, {}) for cell in cells}
 
     def report(result: Any) -> None:
         with contextlib.suppress(Exception):  # a report is not worth an error below a reader's cell
-            if cell := getattr(result.info, "cell_id", None) or lesson.ids.get(result.info.raw_cell):
-                said: dict[str, object] = {"cell": cell, "ok": bool(result.success)}
-                if result.success:
-                    said["measured"] = lesson.measured(cell, shell.user_ns)
-                    said["guess"] = _guess(result.info.raw_cell, shell.user_ns) if shares else None
+            source, names = result.info.raw_cell, dict(shell.user_ns)
+            if cell := getattr(result.info, "cell_id", None) or ids.get(source):
+                said = Report(cell, bool(result.success))
+                if said.ok:
+                    expressions = measured.get(cell, {}).items()
+                    said.measured = {key: _plain(eval(each, names)) for key, each in expressions}  # noqa: S307 # ours
+                    said.guess = _guess(source, names) if shares else None
                 sender.send(said)
 
     shell.events.register("post_run_cell", report)
 
 
-class _Lesson:
-    """What the lesson of this kernel says of its cells; nothing, if the kernel is no lesson's."""
-
-    def __init__(self, name: str) -> None:
-        self.ids: dict[str, str] = {}  # by source: not every client tells the id
-        self._measured: dict[str, dict[str, str]] = {}
-        path = course.NOTEBOOKS / Path(name).name
-        if not name or not path.is_file():
-            return
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            if cell["cell_type"] == "code":
-                self.ids["".join(cell["source"])] = cell["id"]
-                self._measured[cell["id"]] = cell["metadata"].get(MEASURED, {})
-
-    def measured(self, cell: str, names: dict[str, Any]) -> dict[str, float | str]:
-        """Return what was measured when a cell has run, by Predict."""
-        expressions = self._measured.get(cell, {}).items()
-        return {predict: _plain(eval(each, dict(names))) for predict, each in expressions}  # noqa: S307 # ours
+def _code_cells(lesson: str) -> list[dict[str, Any]]:
+    """Return the code cells of the lesson of this kernel; none, if the kernel is no lesson's."""
+    path = course.NOTEBOOKS / Path(lesson).name
+    if not path.is_file():
+        return []
+    return [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
 def _guess(source: str, names: dict[str, Any]) -> float | str | None:
@@ -95,10 +103,9 @@ def _guess(source: str, names: dict[str, Any]) -> float | str | None:
 
 
 def _plain(value: Any) -> float | str:
-    """Return a number as it is, and all else as a short string."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    return str(value)[:MAX_TEXT]
+    """Return a number as such, and all else as a short string."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return float(value) if is_number else str(value)[:MAX_TEXT]
 
 
 class Sender:
@@ -110,39 +117,27 @@ class Sender:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._waiting: queue.Queue[dict[str, object] | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[Report | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._run, name="rmqlab-seat", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
-    def send(self, report: dict[str, object]) -> None:
-        """Send a report soon, and return at once."""
+    def send(self, report: Report | None) -> None:
+        """Send a report soon, and return at once; None ends the thread."""
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(report)
 
     def close(self) -> None:
         """Send what waits, for some seconds at most."""
-        with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(None)
+        self.send(None)
         self._thread.join(END_TIMEOUT_S)
 
     def _run(self) -> None:
-        parameters = self._address.parameters_for("rmqlab seat", **TIMEOUTS)
-        parameters.heartbeat = 0  # nothing serves it between two cells
         # The broker compares this with who is connected: no seat speaks for another.
         properties = pika.BasicProperties(user_id=self._address.username, content_type="application/json")
-        connection: Any = None
-        channel: Any = None
         while (report := self._waiting.get()) is not None:
             try:
-                if connection is None or not connection.is_open:
-                    with quiet_pika():
-                        connection = pika.BlockingConnection(parameters)
-                    channel = connection.channel()
-                channel.basic_publish(PROGRESS, "", json.dumps(report).encode(), properties)
+                with connect(self._address.url, name="rmqlab seat") as connection:
+                    connection.channel().basic_publish(PROGRESS, "", msgspec.json.encode(report), properties)
             except Exception as error:  # whatever pika raises
                 logger.debug("a report was not sent: %r", error)
-                connection = None
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                connection.close()

@@ -6,9 +6,8 @@ import atexit
 import contextlib
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict, fields
+from collections import Counter, deque
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +21,26 @@ from rmqlab.closing import Closing
 from rmqlab.errors import TimeLimitError
 from rmqlab.experiments.failing_work import capture_failures
 from rmqlab.playground._challenges import CHALLENGES, Sample
-from rmqlab.playground._counts import Totals
 from rmqlab.playground._system import ACKS, ACTIONS, QUEUES, SPREADS, Settings, System
 from rmqlab.view._watch import Still, watch
 
 SAMPLE_EVERY_S = 0.25
 KEPT = 240  # samples: a minute
+RATES = ("published", "done", "redelivered")
 RATE_OVER = 4  # samples: a second
 QUIET = 6  # samples without anything going on, before what is missing counts as lost
 DEPTH_IS_OLD_S = 1.0
 JOIN_S = 10
 
-CHARTS = [
-    {
-        "title": "Depth",
-        "unit": "messages",
-        "lines": [["ready", "ready", "#D55E00"], ["held", "in hand", "#0072B2"]],
-    },
-    {
-        "title": "Rate",
-        "unit": "per second",
-        "lines": [["published_msg_s", "published/s", "#D55E00"], ["done_msg_s", "done/s", "#009E73"]],
-    },
-    {
-        "title": "Wait",
-        "unit": "ms",
-        "lines": [
-            ["wait_median_ms", "median", "#0072B2"],
-            ["wait_p95_ms", "95th percentile", "#CC79A7"],
-        ],
-    },
-    {
-        "title": "Redelivered",
-        "unit": "per second",
-        "lines": [["redelivered_msg_s", "redelivered/s", "#8F4373"]],
-    },
+ORANGE, BLUE, GREEN, PINK, PLUM = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#8F4373"
+# Title and unit; of each line its column, its label and its color.
+CHARTS: list[list[Any]] = [
+    ["Depth", "messages", ["ready", "ready", ORANGE], ["held", "in hand", BLUE]],
+    ["Rate", "per second", ["published_msg_s", "published/s", ORANGE], ["done_msg_s", "done/s", GREEN]],
+    ["Wait", "ms", ["wait_median_ms", "median", BLUE], ["wait_p95_ms", "95th percentile", PINK]],
+    ["Redelivered", "per second", ["redelivered_msg_s", "redelivered/s", PLUM]],
 ]
-COLUMNS = ["time_s", *(name for chart in CHARTS for name, *_ in chart["lines"])]
+COLUMNS = ["time_s", *(name for _, _, *lines in CHARTS for name, *_ in lines)]
 
 
 class Charts(anywidget.AnyWidget):
@@ -97,12 +79,13 @@ class Playground(Closing):
             self._system = stack.enter_context(System(own))
             self._stack = stack.pop_all()
         self._charts = Charts()
-        self._controls = _controls(self.change)
-        self._totals: deque[tuple[float, Totals]] = deque(maxlen=RATE_OVER + 1)
+        self._controls = _controls(self._system.change)
+        self._totals: deque[tuple[float, Counter[str]]] = deque(maxlen=RATE_OVER + 1)
         self._quiet = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="rmqlab-playground-samples", daemon=True)
-        self._box = ipywidgets.VBox([_rows(self._controls), _buttons(self.act), self._view, self._charts])
+        rows = [_row(list(self._controls.values())), _row(_buttons(self.act)), self._view, self._charts]
+        self._box = ipywidgets.VBox(rows)
         self._show_challenges()
         atexit.register(self.close)
         self._thread.start()
@@ -112,12 +95,12 @@ class Playground(Closing):
 
         Raises:
             ValueError: there is no such setting.
+            TraitError: its control does not take this value.
         """
-        known = [each.name for each in fields(Settings)]
-        if unknown := set(settings) - set(known):
-            raise ValueError(f"There is no setting {min(unknown)!r}. Next: take one of {', '.join(known)}")
-        self._system.change(**settings)
-        self._follow_settings()
+        for name in settings:
+            _check(name, self._controls, "setting")
+        for name, value in settings.items():
+            self._controls[name].value = value
 
     def act(self, action: str) -> None:
         """Do what a button does, by its name.
@@ -125,8 +108,7 @@ class Playground(Closing):
         Raises:
             ValueError: there is no such button.
         """
-        if action not in ACTIONS:
-            raise ValueError(f"There is no button {action!r}. Next: take one of {', '.join(ACTIONS)}")
+        _check(action, ACTIONS, "button")
         self._system.act(action)
 
     def wait_for(self, condition: Callable[[Sample], bool], *, timeout_s: float = 60) -> Sample:
@@ -165,19 +147,18 @@ class Playground(Closing):
     def _sample(self) -> None:
         started_s = time.perf_counter()
         while not self._ended.wait(SAMPLE_EVERY_S):
-            self.samples.append(sample := self._look(time.perf_counter() - started_s))
+            self.samples.append(self._look(time.perf_counter() - started_s))
             rows = list(self.samples)
             met = {words for words, is_met in CHALLENGES.items() if is_met(rows)} - self.met
             if met:
                 self.met |= met
                 self._show_challenges()
             self._charts.columns = _columns(rows)
-            if sample.settings.workers != self._controls["workers"].value:  # one was killed
-                self._follow_settings()
+            self._controls["workers"].value = self._system.settings.workers  # one may have been killed
 
     def _look(self, time_s: float) -> Sample:
         system, counts = self._system, self._system.counts
-        totals = Totals(**asdict(counts.totals))
+        totals = counts.totals.copy()
         self._totals.append((time_s, totals))
         since_s, before = self._totals[0]
         span_s = max(time_s - since_s, SAMPLE_EVERY_S)
@@ -186,17 +167,15 @@ class Playground(Closing):
         is_quiet = ready == 0 and not any(hands) and totals == before
         self._quiet = self._quiet + 1 if is_quiet else 0
         if self._quiet >= QUIET:
-            counts.write_off()
+            counts.lost += counts.forget()
         return Sample(
             time_s=time_s,
             settings=system.settings,
             ready=ready,
             hands=hands,
-            published_msg_s=(totals.published - before.published) / span_s,
-            done_msg_s=(totals.done - before.done) / span_s,
-            redelivered_msg_s=(totals.redelivered - before.redelivered) / span_s,
+            **{f"{name}_msg_s": (totals[name] - before[name]) / span_s for name in RATES},
             **counts.waits_ms(),
-            redelivered=totals.redelivered,
+            redelivered=totals["redelivered"],
             lost=counts.lost,
             is_quiet=self._quiet >= QUIET,
             emptied=counts.emptied,
@@ -207,11 +186,7 @@ class Playground(Closing):
     def _ready(self) -> int | None:
         if time.monotonic() - self._view.seen_s > DEPTH_IS_OLD_S:
             return None
-        return self._view.depths.get(QUEUES[self._system.settings.queue], (None, None))[0]
-
-    def _follow_settings(self) -> None:
-        for name, control in self._controls.items():
-            control.value = getattr(self._system.settings, name)
+        return self._view.depths.get(QUEUES[self._system.settings.queue].name, (None, None))[0]
 
     def _show_challenges(self) -> None:
         self._charts.challenges = [[words, words in self.met] for words in CHALLENGES]
@@ -222,7 +197,7 @@ def _columns(samples: list[Sample]) -> dict[str, list[float | None]]:
     return columns | {"held": [sum(each.hands) for each in samples]}
 
 
-def _controls(change: Any) -> dict[str, Any]:
+def _controls(change: Callable[..., None]) -> dict[str, Any]:
     """Make a control for each setting."""
     start = Settings()
     wide = {"style": {"description_width": "10em"}, "layout": {"width": "23em"}}
@@ -251,14 +226,19 @@ def _controls(change: Any) -> dict[str, Any]:
     return controls
 
 
-def _rows(controls: dict[str, Any]) -> Any:
-    return ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
-
-
-def _buttons(act: Any) -> Any:
+def _buttons(act: Callable[[str], None]) -> list[Any]:
     buttons = []
     for words in ACTIONS:
         button = ipywidgets.Button(description=words, layout={"width": "auto"})
         button.on_click(lambda _, words=words: act(words))
         buttons.append(button)
-    return ipywidgets.HBox(buttons, layout={"flex_flow": "row wrap"})
+    return buttons
+
+
+def _row(children: list[Any]) -> Any:
+    return ipywidgets.HBox(children, layout={"flex_flow": "row wrap"})
+
+
+def _check(name: str, known: Collection[str], kind: str) -> None:
+    if name not in known:
+        raise ValueError(f"There is no {kind} {name!r}. Next: take one of {', '.join(known)}")

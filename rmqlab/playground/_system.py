@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
-import math
-import queue
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any
+
+from pika.exceptions import AMQPError
 
 from rmqlab import names
 from rmqlab.amqp import Acks, Crash, Queue, Recovery, Topology, ack_each, ack_every, auto_ack, purge
@@ -22,11 +24,10 @@ from rmqlab.engine import EngineAPI, EngineWorker, Task
 from rmqlab.errors import RmqlabError
 from rmqlab.playground._counts import Counts, Hand
 
-QUEUES = {"classic": names.TASKS, "quorum": "engine:tasks:quorum", "priority": "engine:tasks:priority"}
-TOPOLOGIES = {
-    "classic": Topology(queues=(Queue(name=QUEUES["classic"]),)),
-    "quorum": Topology(queues=(Queue(name=QUEUES["quorum"], type="quorum"),)),
-    "priority": Topology(queues=(Queue(name=QUEUES["priority"], max_priority=1),)),
+QUEUES = {
+    "classic": Queue(name=names.TASKS),
+    "quorum": Queue(name="engine:tasks:quorum", type="quorum"),
+    "priority": Queue(name="engine:tasks:priority", max_priority=1),
 }
 ACKS: dict[str, Callable[[], Acks]] = {
     "each": ack_each,
@@ -42,6 +43,7 @@ TROUBLE_S = 2.0  # how long the broker is frozen, or the network cut
 RECOVERY = Recovery(first_wait_s=0.1, longest_wait_s=1)
 JOIN_S = 10
 MOST_WORK_S = 2.0
+LOOK_EVERY_S = 0.05  # for other settings
 
 logger = logging.getLogger("rmqlab.playground")
 
@@ -85,34 +87,34 @@ class _Member:
         settings = system.settings
         ack = ACKS[settings.ack]()
         try:
-            self._worker = EngineWorker(
+            self.worker = EngineWorker(
                 self.link.url,
                 self._execute,
                 name=name,
-                queue=QUEUES[settings.queue],
+                queue=QUEUES[settings.queue].name,
                 prefetch_count=max(settings.prefetch, ack.every or 0) if settings.prefetch else 0,
                 ack=ack,
                 on_failure=settings.on_failure,
-                topology=TOPOLOGIES[settings.queue],
+                topology=Topology(queues=(QUEUES[settings.queue],)),
                 recovery=RECOVERY,
                 observer=self.hand,
             )
         except BaseException:
             self.link.close()
             raise
-        self._thread = threading.Thread(target=self._run, name=f"rmqlab-playground-{name}", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name=f"rmqlab-playground-{name}", daemon=True)
+        self.thread.start()
 
     def _run(self) -> None:
         try:
             with contextlib.suppress(Crash):
-                self._worker.run()
+                self.worker.run()
         except RmqlabError as error:
             logger.info("%s ends: %s", self.name, error)
         finally:
             self.hand.end()
             with contextlib.suppress(RmqlabError):
-                self._worker.close()
+                self.worker.close()
             self.link.close()
 
     def _execute(self, task: Task) -> None:
@@ -125,12 +127,6 @@ class _Member:
         if task.data["poison"]:
             raise ValueError("poison")
         counts.finished(number)
-
-    def stop(self) -> None:
-        self._worker.stop()
-
-    def join(self) -> None:
-        self._thread.join(JOIN_S)
 
 
 class System(Closing):
@@ -151,11 +147,10 @@ class System(Closing):
         self.settings = Settings()
         self.counts = Counts()
         self.members: list[_Member] = []
-        self._made = 0
-        self._poison = 0
-        self._numbers = 0
+        self._names = (f"worker-{number}" for number in itertools.count(1))
+        self._numbers = itertools.count(1)  # of the tasks
         self._ended = threading.Event()
-        self._commands: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._commands: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._link = Link(broker)
         self._api: EngineAPI | None = None
         self._trouble: threading.Thread | None = None
@@ -191,8 +186,7 @@ class System(Closing):
         self._stop(self.members)
         self._link.close()
         with contextlib.suppress(RmqlabError):  # the broker has ended before
-            for topology in TOPOLOGIES.values():
-                topology.delete(self.broker)
+            Topology(queues=tuple(QUEUES.values())).delete(self.broker)
 
     # --- what its threads do --------------------------------------------------------------
 
@@ -202,7 +196,7 @@ class System(Closing):
             try:
                 if not self._ended.is_set():
                     command()
-            except (RmqlabError, OSError) as error:
+            except (RmqlabError, AMQPError, OSError) as error:
                 logger.info("not done: %s", error)
                 if not self._ended.wait(0.5) and command in (self._reconcile, self._renew):
                     self._commands.put(self._reconcile)  # the broker is away: later
@@ -216,56 +210,47 @@ class System(Closing):
         wanted = self.settings.workers
         self._stop(self.members[wanted:])
         while len(self.members) < wanted and not self._ended.is_set():
-            self._made += 1
-            self.members.append(_Member(self, f"worker-{self._made}"))
+            self.members.append(_Member(self, next(self._names)))
 
     def _stop(self, members: list[_Member]) -> None:
         for member in members:
-            member.stop()
+            member.worker.stop()
         for member in members:
-            member.join()
+            member.thread.join(JOIN_S)
         self.members = [each for each in self.members if each not in members]
 
     def _publish(self) -> None:
         while not self._ended.is_set():
+            queue = QUEUES[self.settings.queue]
             try:
-                with EngineAPI(self._link.url, recovery=RECOVERY) as api:
-                    self._api = api
-                    if not self._ended.is_set():
-                        self._publish_over(api)
+                topology = Topology(queues=(queue,))
+                with EngineAPI(self._link.url, topology=topology, recovery=RECOVERY) as self._api:
+                    self._publish_to(self._api, queue)
             except RmqlabError as error:
                 logger.info("publishing again: %s", error)
                 self._ended.wait(0.5)
             finally:
                 self._api = None
 
-    def _publish_over(self, api: EngineAPI) -> None:
-        declared, due_s = "", time.perf_counter()
-        while not self._ended.is_set():
-            settings = self.settings
-            if settings.queue != declared:
-                TOPOLOGIES[settings.queue].declare(self._link.url)
-                declared = settings.queue
-            wait_s = due_s - time.perf_counter() if settings.rate_msg_s else math.inf
-            if wait_s > 0 and not self._poison:
-                api.wait(min(wait_s, 0.05))
-                due_s = max(due_s, time.perf_counter()) if not settings.rate_msg_s else due_s
-                continue
-            is_poison = self._poison > 0
-            self._poison -= is_poison
-            self._publish_one(api, settings, is_poison=is_poison)
-            if not is_poison:
+    def _publish_to(self, api: EngineAPI, queue: Queue) -> None:
+        """Publish until the end, or until it is to be another queue."""
+        due_s = time.perf_counter()
+        while not self._ended.is_set() and QUEUES[(settings := self.settings).queue] is queue:
+            wait_s = due_s - time.perf_counter() if settings.rate_msg_s else LOOK_EVERY_S
+            if wait_s > 0:
+                api.wait(min(wait_s, LOOK_EVERY_S))
+            else:
+                self._publish_one(api, queue)
                 due_s = max(due_s + 1 / settings.rate_msg_s, time.perf_counter() - 0.1)
 
-    def _publish_one(self, api: EngineAPI, settings: Settings, *, is_poison: bool) -> None:
-        self._numbers += 1
-        is_high = random.random() * 100 < settings.high_percent  # noqa: S311
-        data = {"number": self._numbers, "high": is_high, "poison": is_poison}
-        self.counts.published(self._numbers, is_poison=is_poison)
+    def _publish_one(self, api: EngineAPI, queue: Queue, *, is_poison: bool = False) -> None:
+        number = next(self._numbers)
+        is_high = random.random() * 100 < self.settings.high_percent  # noqa: S311
+        self.counts.published(number, is_poison=is_poison)
         api.publish_task(
-            Task(f"engine-{self._numbers}", "process", data),
-            queue=QUEUES[settings.queue],
-            priority=int(is_high) if settings.queue == "priority" else None,
+            Task(f"engine-{number}", "process", {"number": number, "high": is_high, "poison": is_poison}),
+            queue=queue.name,
+            priority=int(is_high) if queue.max_priority else None,
         )
 
     # --- what a player can do to it -------------------------------------------------------
@@ -289,12 +274,11 @@ class System(Closing):
     def _cut(self) -> None:
         links = [self._link, *(member.link for member in self.members)]
 
-        @contextlib.contextmanager
-        def cut() -> Any:
+        def cut() -> contextlib.ExitStack:
             with contextlib.ExitStack() as stack:
                 for link in links:
                     stack.enter_context(link.partitioned())
-                yield
+                return stack.pop_all()
 
         self._for_a_while(cut)
 
@@ -310,12 +294,15 @@ class System(Closing):
         self._trouble = threading.Thread(target=happen, name="rmqlab-playground-trouble", daemon=True)
         self._trouble.start()
 
-    def _add_poison(self) -> None:
-        self._poison += 1
+    def _poison(self) -> None:
+        queue = QUEUES[self.settings.queue]
+        with EngineAPI(self.broker, topology=Topology(queues=(queue,))) as api:
+            self._publish_one(api, queue, is_poison=True)
 
     def _empty(self) -> None:
-        purge(self.broker, QUEUES[self.settings.queue])
+        purge(self.broker, QUEUES[self.settings.queue].name)
         self.counts.forget()
+        self.counts.emptied += 1
 
 
 ACTIONS: dict[str, Callable[[System], None]] = {
@@ -323,6 +310,6 @@ ACTIONS: dict[str, Callable[[System], None]] = {
     "Drop its connection": System._drop,
     "Freeze the broker": System._freeze,
     "Cut the network": System._cut,
-    "Poison a task": System._add_poison,
+    "Poison a task": System._poison,
     "Empty the queue": System._empty,
 }

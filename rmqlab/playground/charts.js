@@ -1,7 +1,7 @@
 // Four small charts that go on: columns of numbers come from the kernel, a row each quarter of a second.
 const WIDTH = 250, HEIGHT = 110, LEFT = 34, TOP = 18, FLOOR = 96;
 
-function draw(canvas, { title, unit, lines }, columns) {
+function draw(canvas, [title, unit, ...lines], columns) {
   const ratio = window.devicePixelRatio || 1;
   Object.assign(canvas, { width: WIDTH * ratio, height: HEIGHT * ratio });
   const pen = canvas.getContext("2d");

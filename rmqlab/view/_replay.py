@@ -116,16 +116,19 @@ def _still(graph: Graph, boxes: dict[Key, Box], account: Account) -> str:
     words = {PUBLISHERS: f"{totals.published} published"}
     for number, name in enumerate(account.consumers):
         words["consumer", name] = f"{done.get(number, 0)} done"
-    texts = "".join(
-        f'<text x="{boxes[key].x + boxes[key].width / 2:.1f}" y="{baseline(boxes[key], 1):.1f}" '
-        f'font-size="{SMALL_SIZE}" fill="{INK}" text-anchor="middle">{text}</text>'
-        for key, text in words.items()
-    )
+    texts = "".join(written(boxes[key], text) for key, text in words.items())
     return svg(graph).removesuffix("</svg>") + texts + "</svg>"
 
 
-def baseline(box: Box, row: int) -> float:
-    """Return where the text of a row of a box stands, in px; row 0 is its name."""
+def written(box: Box, words: str, row: int = 1, color: str = INK) -> str:
+    """Return SVG of what is written into a row of a box; row 0 is its name."""
+    return (
+        f'<text x="{box.x + box.width / 2:.1f}" y="{_baseline(box, row):.1f}" '
+        f'font-size="{SMALL_SIZE}" fill="{color}" text-anchor="middle">{words}</text>'
+    )
+
+
+def _baseline(box: Box, row: int) -> float:
     return box.middle + (row - len(box.node.lines) / 2) * LINE_HEIGHT + NAME_SIZE * 0.35
 
 
@@ -155,4 +158,4 @@ def _sentence(scene: Scene, account: Account, started_ns: int, shown: Shown) -> 
 
 
 def _corners(box: Box) -> list[float]:
-    return [round(each, 1) for each in (box.x, box.y, box.width, box.height, baseline(box, 1))]
+    return [round(each, 1) for each in (box.x, box.y, box.width, box.height, _baseline(box, 1))]

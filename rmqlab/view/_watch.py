@@ -19,13 +19,14 @@ from rmqlab.amqp._graph import DEFAULT_EXCHANGE, Graph, Key, Node
 from rmqlab.broker import Broker, OwnBroker
 from rmqlab.broker._look import Listing, Look
 from rmqlab.errors import RmqlabError
-from rmqlab.view._replay import baseline
+from rmqlab.view._replay import written
 
 EVERY_S = 0.1
 LIST_EVERY_S = 1.0
 AGAIN_S = 0.5
 # How old the figures of the management API are, about: of a broker of ours, and of others.
 LATE_S = {True: 1, False: 5}
+LATE = "#666666"
 ROOM = " " * 30  # a line in a box, for a count
 
 
@@ -38,8 +39,8 @@ class Watch(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("watch.js")
-    picture = traitlets.Unicode().tag(sync=True)  # SVG; the player writes counts into it
-    now = traitlets.Dict().tag(sync=True)
+    picture = traitlets.Unicode().tag(sync=True)  # SVG
+    words = traitlets.Unicode().tag(sync=True)  # why the picture is not of this moment, if so
 
     def __init__(self, broker: Broker) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class Watch(anywidget.AnyWidget):
 
     def still(self) -> Still:
         """Return the picture as it is now: what a stored notebook keeps."""
-        return Still(_with_counts(self.picture, self.now))
+        return Still(self.picture)
 
     def _follow(self) -> None:
         while not self._ended.is_set():
@@ -78,24 +79,22 @@ class Watch(anywidget.AnyWidget):
                     self._follow_over(look)
             except (RmqlabError, AMQPError, OSError):
                 if self._broker.is_stopped:
-                    self.now = {"words": "The broker is stopped."}
+                    self.words = "The broker is stopped."
                     return
-                self.now = {"words": "The broker does not answer. It is looked for again."}
+                self.words = "The broker does not answer. It is looked for again."
                 self._ended.wait(AGAIN_S)
 
     def _follow_over(self, look: Look) -> None:
         late_s = LATE_S[isinstance(self._broker, OwnBroker)]
-        listed_s, listing = -LIST_EVERY_S, Listing({}, [], {})
-        boxes: dict[Key, Box] = {}
+        listed_s = -math.inf
         while not self._ended.wait(EVERY_S):
             if time.monotonic() - listed_s >= LIST_EVERY_S:
-                before, listed_s, listing = listing, time.monotonic(), look.listing()
-                if not boxes or listing.shape != before.shape:
-                    graph = _graph(listing)
-                    boxes, self.picture = place(graph), svg(graph)
-            depths = look.depths(listing.queues)
-            self.depths, self.seen_s = depths, time.monotonic()
-            self.now = {"texts": _texts(boxes, listing, depths, late_s), "bars": _bars(boxes, depths)}
+                listed_s, listing = time.monotonic(), look.listing()
+                graph = _graph(listing)
+                boxes, drawn = place(graph), svg(graph).removesuffix("</svg>")
+            self.depths, self.seen_s = look.depths(listing.queues), time.monotonic()
+            self.picture = f"{drawn}{_counts(boxes, listing, self.depths, late_s)}</svg>"
+            self.words = ""
 
 
 class Still:
@@ -143,21 +142,28 @@ def _graph(listing: Listing) -> Graph:
         graph.link(DEFAULT_EXCHANGE, ("queue", name), "", "binding")  # each is bound to it by its name
     graph.add_publishers()
     for name in listing.queues:
-        consumers: Key = ("consumer", f"consumers of {name}")
+        consumers: Key = ("consumer", _consumers_of(name))
         graph.nodes[consumers] = Node(consumers, ("",))
         graph.link(("queue", name), consumers, "", "binding")
     return graph
 
 
-def _texts(
-    boxes: dict[Key, Box], listing: Listing, depths: dict[str, tuple[int, int]], late_s: int
-) -> list[tuple[float, float, str, int]]:
-    """Return what is written into the boxes: where, in px, and whether it is late."""
-    texts = []
+def _counts(boxes: dict[Key, Box], listing: Listing, depths: dict[str, tuple[int, int]], late_s: int) -> str:
+    """Write into the boxes what is in each queue and who consumes from it; what is late is grey."""
+    most = max((ready for ready, _ in depths.values()), default=0) or 1
+    parts = []
     for name, each in listing.queues.items():
-        box, consumers = boxes["queue", name], boxes["consumer", f"consumers of {name}"]
-        ready, count = depths.get(name, (None, None))
-        now = [f"{ready} ready" if ready is not None else "exclusive, or gone"]
+        box = boxes["queue", name]
+        if name in depths:
+            ready, consumers = depths[name]
+            parts += [
+                f'<rect x="{box.x + 6:.1f}" y="{box.y + box.height - 7:.1f}" '
+                f'width="{(box.width - 12) * ready / most:.1f}" height="4" fill="#D55E00"/>',
+                written(box, f"{ready} ready"),
+                written(boxes["consumer", _consumers_of(name)], f"{consumers} now"),
+            ]
+        else:
+            parts.append(written(box, "exclusive, or gone"))
         late = []
         if (unacked := each.get("messages_unacknowledged")) is not None:
             late.append(f"{unacked} unacked, {late_s} s ago")
@@ -166,36 +172,9 @@ def _texts(
                 rates.get(f"{what}_details", {}).get("rate", 0) for what in ("publish", "deliver_get")
             )
             late.append(f"{into:.0f}/s in, {out:.0f}/s out")
-        lines = [(words, 0) for words in now] + [(words, 1) for words in late]
-        middle = box.x + box.width / 2
-        texts += [
-            (middle, baseline(box, row), words, is_late) for row, (words, is_late) in enumerate(lines, 1)
-        ]
-        if count is not None:
-            at = consumers.x + consumers.width / 2
-            texts.append((at, baseline(consumers, 1), f"{count} now", 0))
-    return texts
+        parts += [written(box, words, row, LATE) for row, words in enumerate(late, 2)]
+    return "".join(parts)
 
 
-def _bars(boxes: dict[Key, Box], depths: dict[str, tuple[int, int]]) -> list[tuple[float, float, float]]:
-    """Return a bar below the counts of each queue: where it begins and how long it is, in px."""
-    most = max((ready for ready, _ in depths.values()), default=0) or 1
-    bars = []
-    for name, (ready, _) in depths.items():
-        box = boxes["queue", name]
-        bars.append((box.x + 6, box.y + box.height - 7, (box.width - 12) * ready / most))
-    return bars
-
-
-def _with_counts(picture: str, now: dict[str, Any]) -> str:
-    """Write the counts into the picture, as the player does."""
-    parts = [
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{length:.1f}" height="4" fill="#D55E00"/>'
-        for x, y, length in now.get("bars", [])
-    ]
-    parts += [
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" text-anchor="middle" '
-        f'fill="{"#666666" if late else "#222222"}">{words}</text>'
-        for x, y, words, late in now.get("texts", [])
-    ]
-    return picture.removesuffix("</svg>") + "".join(parts) + "</svg>"
+def _consumers_of(queue: str) -> str:
+    return f"consumers of {queue}"

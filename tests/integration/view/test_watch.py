@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from helpers import eventually
 
 from rmqlab import names, watch
+from rmqlab.amqp._diagram import INK
 from rmqlab.broker import Broker, start_broker
+from rmqlab.view._watch import LATE
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def view(broker: Broker, tasks: Any) -> Iterator[Any]:
 
 
 def _words(view: Any) -> list[str]:
-    return [words for _, _, words, _ in view.now.get("texts", [])]
+    return re.findall("([^<>]+)</text>", view.picture)
 
 
 def _watchers() -> list[threading.Thread]:
@@ -42,9 +45,8 @@ def test_what_the_statistics_say_is_late_and_says_so(view: Any, tasks: Any) -> N
     tasks.basic_publish("", names.TASKS, b"task")
     tasks.basic_consume(names.TASKS, lambda *_: None)
     assert eventually(lambda: any(words.startswith("1 unacked, ") for words in _words(view)), seconds=15)
-    late = {words: is_late for _, _, words, is_late in view.now["texts"]}
-    assert [is_late for words, is_late in late.items() if "ago" in words] == [1]
-    assert late["0 ready"] == 0
+    assert re.search(f'fill="{LATE}"[^<>]*>1 unacked, ', view.picture)
+    assert re.search(f'fill="{INK}"[^<>]*>0 ready', view.picture)
 
 
 def test_queues_that_come_go_or_are_another_s_are_no_trouble(view: Any, tasks: Any) -> None:
@@ -74,4 +76,4 @@ def test_it_ends_with_its_broker() -> None:
         view = watch(other)
         assert eventually(lambda: bool(view.picture))
     assert eventually(lambda: not _watchers())
-    assert view.now == {"words": "The broker is stopped."}
+    assert view.words == "The broker is stopped."

@@ -15,9 +15,9 @@ from rmqlab.errors import LessonError
 BAR = "for i in range(4):\n    print(f'\\r{i}/3', end='', flush=True)\nprint()\nprint('done')"
 
 
-def _notebook(*cells: str) -> nbformat.NotebookNode:
+def _notebook(*cells: str, title: str = "Try it") -> nbformat.NotebookNode:
     code = [v4.new_code_cell(source, id=f"cell-{number}") for number, source in enumerate(cells)]
-    return v4.new_notebook(cells=[v4.new_markdown_cell("# Try it\n\nmore", id="title"), *code])
+    return v4.new_notebook(cells=[v4.new_markdown_cell(f"# {title}\n\nmore", id="title"), *code])
 
 
 def _write(folder: Path, notebook: nbformat.NotebookNode) -> Path:
@@ -28,31 +28,6 @@ def _write(folder: Path, notebook: nbformat.NotebookNode) -> Path:
 
 def _stream(text: str) -> nbformat.NotebookNode:
     return v4.new_output("stream", name="stdout", text=text)
-
-
-@pytest.mark.parametrize(
-    ("raw", "kept"),
-    [
-        ("\r  0%\r 50%\r100%\n", ["100%\n"]),
-        ("\r  0%\r 50%\r100%\r", ["100%"]),
-        ("one\ntwo\n", ["one\ntwo\n"]),
-        ("before\n\r  0%\r100%\nafter\n", ["before\n100%\nafter\n"]),
-        ("windows\r\nlines\r\n", ["windows\nlines\n"]),
-        ("", []),
-        ("\n", []),
-        ("\r   \r", []),
-    ],
-)
-def test_of_a_progress_bar_the_last_state_is_kept_and_of_output_that_shows_nothing_none(
-    raw: str, kept: list[str]
-) -> None:
-    notebook = _notebook("pass")
-    notebook.cells[1].outputs = [_stream(raw), v4.new_output("display_data", {"text/plain": "kept"})]
-    lessons.normalize(notebook)
-
-    *streams, display = notebook.cells[1].outputs
-    assert [each.text for each in streams] == kept
-    assert display.output_type == "display_data"
 
 
 def test_metadata_that_differs_between_machines_is_taken_out() -> None:
@@ -97,19 +72,19 @@ def test_a_file_that_is_no_notebook_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_execution_gives_normalized_outputs_and_leaves_the_file(tmp_path: Path) -> None:
-    path = _write(tmp_path, _notebook("1 + 1", BAR))
+    path = _write(tmp_path, _notebook("1 + 1", BAR, "print('\\r 0%\\r    \\r', end='')"))
     before = path.read_bytes()
     executed: list[None] = []
 
     execution = lessons.execute(path, lambda: executed.append(None))
 
     assert execution.error == ""
-    assert execution.title == "Try it"
     assert execution.seconds > 0
-    assert len(executed) == 2
-    _, first, second = execution.notebook.cells
+    assert len(executed) == 3
+    _, first, second, third = execution.notebook.cells
     assert first.outputs[0].data["text/plain"] == "2"
     assert [output.text for output in second.outputs] == ["3/3\ndone\n"]
+    assert third.outputs == []
     assert [first.execution_count, second.execution_count] == [1, 2]
     assert path.read_bytes() == before
 
@@ -151,8 +126,8 @@ def test_a_cell_that_takes_too_long_is_a_failure(monkeypatch, tmp_path: Path) ->
 
 
 def test_the_report_lists_each_lesson_and_needs_no_network(tmp_path: Path) -> None:
-    passed = lessons.Execution(tmp_path / "a.ipynb", "Do <this>", _notebook("pass"), 2.4, "")
-    failed = lessons.Execution(tmp_path / "b.ipynb", "Try that", _notebook("pass"), 1.0, "raised <X>")
+    passed = lessons.Execution(tmp_path / "a.ipynb", _notebook("pass", title="Do <this>"), 2.4, "")
+    failed = lessons.Execution(tmp_path / "b.ipynb", _notebook("pass"), 1.0, "raised <X>")
 
     index = lessons.write_report([passed, failed], tmp_path / "report")
 

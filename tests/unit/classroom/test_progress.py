@@ -55,7 +55,16 @@ def test_guesses_stand_beside_what_was_measured_and_without_names() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff", b"[]", b"{}", b'{"cell": []}', b'{"cell": {}, "ok": true}', _report("no such cell")],
+    [
+        b"",
+        b"\xff",
+        b'{"cell": "\xff", "ok": true}',
+        b"[]",
+        b"{}",
+        b'{"cell": []}',
+        b'{"cell": {}, "ok": true}',
+        _report("no such cell"),
+    ],
 )
 def test_what_is_no_report_changes_nothing(body: bytes) -> None:
     progress = Progress(COURSE, SEATS)
