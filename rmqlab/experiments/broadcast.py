@@ -142,7 +142,7 @@ def _publish(
 ) -> Scene:
     """Publish all events once, and return what happened to them."""
     ledger = Ledger()
-    publisher = ledger.publisher("engine-api", identify=by_message_id)
+    publisher = ledger.publisher(identify=by_message_id)
     deadline_s = time.monotonic() + config.timeout_s
     with _Audience(broker, subscribers, ledger) as audience, EngineAPI(broker, observer=publisher) as api:
 
