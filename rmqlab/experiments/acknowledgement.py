@@ -19,6 +19,7 @@ from rmqlab.engine import TOPOLOGY
 from rmqlab.errors import BrokerError
 from rmqlab.experiments._config import Config
 from rmqlab.experiments._result import Result
+from rmqlab.experiments.failing_work import crash_before
 from rmqlab.figures import COLORS, MARKERS, MEASURED, label, name_ticks, new_figure
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load, summarize_repeats
 from rmqlab.measure._bar import bar_of
@@ -82,19 +83,14 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
     with Publisher(broker, routing_key=names.TASKS, observer=publishing) as publisher:
         publish_load(publisher, load)
 
-    def work(_: object, properties: Any, body: bytes) -> None:
-        done.append(load.identify(properties, body))
+    def work(message: Sequence[Any]) -> None:
+        done.append(load.identify(*message[1:]))
 
-    def work_or_crash(_: object, properties: Any, body: bytes) -> None:
-        if len(done) == config.crash_at:
-            raise Crash
-        work(_, properties, body)
-
-    def consume(name: str, work: Callable[[object, Any, bytes], None]) -> None:
+    def consume(name: str, work: Callable[[Sequence[Any]], object]) -> None:
         with Consumer(
             broker,
             names.TASKS,
-            work,
+            lambda *message: work(message),
             ack=ack_every(n),
             prefetch_count=config.prefetch_count,
             observer=ledger.consumer(name, identify=load.identify),
@@ -103,7 +99,7 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
             consumer.run(count=load.count - ledger.done, for_s=config.timeout_s)
 
     with contextlib.suppress(Crash):
-        consume("first", work_or_crash)
+        consume("first", crash_before(work, config.crash_at + 1))
     consume("second", work)
     if ledger.done < load.count:
         raise BrokerError(

@@ -136,7 +136,7 @@ def _publish(
 ) -> Scene:
     """Publish all events once, and return what happened to them."""
     ledger = Ledger()
-    publisher = ledger.publisher("engine-api", identify=by_message_id)
+    publisher = ledger.publisher(identify=by_message_id)
     deadline_s = time.monotonic() + config.timeout_s
     with _Audience(broker, subscribers, ledger) as audience, EngineAPI(broker, observer=publisher) as api:
 
@@ -161,9 +161,8 @@ def _publish(
             update()
         audience.change(None)
         wait_until(audience.has_handled_all)
-    queues = {each.name: each.queue or f"{each.name}: its own" for each in subscribers}
-    passing = [queues[each.name] for each in subscribers if each.queue is None]
-    return Scene(ledger, queues, EVENTS, marks=audience.marks, passing=passing)
+    passing = [audience.queues[each.name] for each in subscribers if each.queue is None]
+    return Scene(ledger, audience.queues, EVENTS, marks=audience.marks, passing=passing)
 
 
 class _Audience(contextlib.ExitStack):
@@ -176,12 +175,13 @@ class _Audience(contextlib.ExitStack):
         super().__init__()
         self._broker = broker
         self._subscribers = subscribers
-        self._recorders = [ledger.consumer(each.name, identify=by_message_id) for each in subscribers]
-        # A queue of one's own has its subscriber's place for a key, as it has no name yet.
-        self._keys: list[str | int] = [each.queue or place for place, each in enumerate(subscribers)]
-        self._queues: set[str | int] = set()  # those that there are
-        self._expected: Counter[str | int] = Counter()  # events published to each queue so far
-        self._there: dict[int, WorkerPool] = {}
+        self._recorders = {
+            each.name: ledger.consumer(each.name, identify=by_message_id) for each in subscribers
+        }
+        self.queues = {each.name: each.queue or f"{each.name}: its own" for each in subscribers}
+        self._existing: set[str] = set()
+        self._expected: Counter[str] = Counter()  # events published to each queue so far
+        self._there: dict[str, WorkerPool] = {}
         self.marks: list[Mark] = []
         durable = dict.fromkeys(each.queue for each in subscribers if each.queue)
         topology = Topology(queues=tuple(Queue(name=name) for name in durable))
@@ -192,48 +192,50 @@ class _Audience(contextlib.ExitStack):
         """Return True if nothing is in the queues of those who are there, nor in their hands."""
         for pool in self._there.values():
             pool.check()
-        settled: Counter[str | int] = Counter()
-        for key, recorder in zip(self._keys, self._recorders, strict=True):
-            settled[key] += recorder.settled_count
-        return all(settled[key] >= self._expected[key] for key in map(self._keys.__getitem__, self._there))
+        settled: Counter[str] = Counter()
+        for name, recorder in self._recorders.items():
+            settled[self.queues[name]] += recorder.settled_count
+        return all(
+            settled[queue] >= self._expected[queue] for queue in map(self.queues.__getitem__, self._there)
+        )
 
-    def disconnecting(self, number: int | None) -> list[int]:
+    def disconnecting(self, number: int | None) -> list[Subscriber]:
         """List who is there, and is to be away when this event is published."""
-        return [place for place in self._there if number in self._subscribers[place].away]
+        return [each for each in self._subscribers if each.name in self._there and number in each.away]
 
     def change(self, number: int | None) -> None:
         """Let those be there who are to be when this event is published; all if None."""
-        for place in self.disconnecting(number):
-            self._there.pop(place).close()
-            self._queues.discard(place)  # a queue of its own goes with its connection
-            self._mark(place, "leaves")
-        for place, subscriber in enumerate(self._subscribers):
-            if place not in self._there and number not in subscriber.away:
-                self._there[place] = self.enter_context(WorkerPool(1, partial(self._make_worker, place)))
-                self._there[place].begin()
-                self._queues.add(self._keys[place])
-                if subscriber.away:
-                    self._mark(place, "is there", connects=True)
-            elif place not in self._there and number == 0:
-                self._mark(place, "is away")
+        for each in self.disconnecting(number):
+            self._there.pop(each.name).close()
+            if each.queue is None:
+                self._existing.discard(self.queues[each.name])
+            self._mark(each, "leaves")
+        for each in self._subscribers:
+            if each.name not in self._there and number not in each.away:
+                pool = self.enter_context(WorkerPool(1, partial(self._make_worker, each)))
+                pool.begin()
+                self._there[each.name] = pool
+                self._existing.add(self.queues[each.name])
+                if each.away:
+                    self._mark(each, "is there", connects=True)
+            elif each.name not in self._there and number == 0:
+                self._mark(each, "is away")
 
-    def _mark(self, place: int, words: str, *, connects: bool = False) -> None:
-        name = self._subscribers[place].name
-        self.marks.append(Mark(time.perf_counter_ns(), f"{name} {words}", name, connects))
+    def _mark(self, who: Subscriber, words: str, *, connects: bool = False) -> None:
+        self.marks.append(Mark(time.perf_counter_ns(), f"{who.name} {words}", who.name, connects))
 
     def expect(self) -> None:
         """Note that an event was published."""
-        self._expected.update(self._queues)
+        self._expected.update(self._existing)
 
-    def _make_worker(self, place: int, _: int) -> EventSubscriber:
-        subscriber = self._subscribers[place]
+    def _make_worker(self, subscriber: Subscriber, _: int) -> EventSubscriber:
         return EventSubscriber(
             self._broker,
             lambda _: time.sleep(subscriber.work_s),
             name=subscriber.name,
             queue=subscriber.queue,
             prefetch_count=1,  # what waits for it waits in its queue
-            observer=self._recorders[place],
+            observer=self._recorders[subscriber.name],
         )
 
 

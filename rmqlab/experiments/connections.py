@@ -45,9 +45,9 @@ def measure_connections(broker: Broker, config: ConnectionsConfig) -> Result:
         config: how much is published.
 
     Returns:
-        One row a variant and round: variant, round (from 1), messages, message_ms (the time of one
-        message, in milliseconds; opening the connection that stays open is not timed), ratio (of this
-        time to that of the open connection in the same round).
+        One row a variant and round: variant, round (from 1), message_ms (the time of one message, in
+        milliseconds; opening the connection that stays open is not timed), ratio (of this time to
+        that of the open connection in the same round).
 
     Source: https://www.rabbitmq.com/docs/connections#high-connection-churn
     """
@@ -59,16 +59,9 @@ def measure_connections(broker: Broker, config: ConnectionsConfig) -> Result:
                 open_ms = _time_ms(partial(_publish, channel, queue), config.messages)
             new_ms = _time_ms(partial(_connect_and_publish, parameters, queue), config.messages)
             for variant, message_ms in ((STAYS_OPEN, open_ms), (FOR_EACH, new_ms)):
-                rows.append(
-                    {
-                        "variant": variant,
-                        "round": number,
-                        "messages": config.messages,
-                        "message_ms": message_ms,
-                        "ratio": message_ms / open_ms,
-                    }
-                )
-    return Result(pd.DataFrame(rows), plot_connections, provenance(broker))
+                rows.append((variant, number, message_ms, message_ms / open_ms))
+    frame = pd.DataFrame(rows, columns=["variant", "round", "message_ms", "ratio"])
+    return Result(frame, plot_connections, provenance(broker))
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ def run_with_faults(broker: OwnBroker, config: RecoveryConfig, *, progress: bool
     events: list[ConnectionEvent] = []
     recovery = replace(config.recovery, on_event=events.append)
     ledger = Ledger()
-    publishing = ledger.publisher("engine-api", identify=by_message_id)
+    publishing = ledger.publisher(identify=by_message_id)
     consuming = [
         ledger.consumer(f"worker-{number + 1}", identify=by_message_id) for number in range(config.workers)
     ]

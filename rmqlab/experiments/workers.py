@@ -187,7 +187,7 @@ def run_workload(
 
 def _run(broker: Broker, config: WorkloadConfig, bar: tqdm[int]) -> Run:
     run = Run(config)
-    publishing = run.ledger.publisher("engine-api", identify=by_message_id)
+    publishing = run.ledger.publisher(identify=by_message_id)
     consuming = [
         run.ledger.consumer(f"worker-{number}", identify=by_message_id)
         for number, _ in enumerate(config.queues, start=1)

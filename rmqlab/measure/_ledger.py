@@ -39,11 +39,10 @@ class Ledger:
         self._publisher: PublishRecorder | None = None
         self._consumers: list[ConsumeRecorder] = []
 
-    def publisher(self, name: str = "publisher", *, identify: Identify = by_header) -> PublishRecorder:
+    def publisher(self, *, identify: Identify = by_header) -> PublishRecorder:
         """Make the recorder of the run's publisher: the observer for one `Publisher`.
 
         Args:
-            name: who publishes.
             identify: returns the number of a message that comes back; below 0, or a ValueError, for
                 one that is not of the run.
 
@@ -51,11 +50,8 @@ class Ledger:
             LedgerError: the run has a publisher already.
         """
         if self._publisher is not None:
-            raise LedgerError(
-                f"This run has a publisher already: {self._publisher.name!r}. "
-                "Next: make a new ledger for each run"
-            )
-        self._publisher = PublishRecorder(name, identify, self._clock)
+            raise LedgerError("This run has a publisher already. Next: make a new ledger for each run")
+        self._publisher = PublishRecorder(identify, self._clock)
         return self._publisher
 
     def consumer(self, name: str = "consumer", *, identify: Identify = by_header) -> ConsumeRecorder:

@@ -32,8 +32,7 @@ FLAGS = OUTCOME = 16  # where in a row flags and outcome stand
 class PublishRecorder:
     """Notes the outcome of the messages of one publisher: a `PublishObserver`. A `Ledger` makes it."""
 
-    def __init__(self, name: str, identify: Identify, clock: Clock) -> None:
-        self.name = name
+    def __init__(self, identify: Identify, clock: Clock) -> None:
         self._identify = identify
         self._clock = clock
         self._rows = bytearray()
@@ -81,8 +80,7 @@ class PublishRecorder:
     def _check(self, first: int, last: int) -> None:
         if not 0 <= first <= last < self._count:
             raise LedgerError(
-                f"The publisher {self.name!r} names its messages {first} to {last}, but has published "
-                f"{self._count} so far. "
+                f"A publisher names its messages {first} to {last}, but has published {self._count} so far. "
                 "Next: give each publisher a ledger of its own, from its first message on"
             )
 

@@ -9,7 +9,7 @@ import asyncio
 from time import perf_counter
 from typing import Any
 
-from rmqlab.experiments.clients.job import PREFETCH, ClientJob
+from rmqlab.experiments.clients.job import PREFETCH, WINDOW, ClientJob
 
 
 def publish_window(job: ClientJob) -> float:
@@ -34,8 +34,8 @@ async def _publish(job: ClientJob) -> float:
         exchange = channel.default_exchange
         message = aio_pika.Message(job.body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         start_s = perf_counter()
-        for first in range(0, job.count, job.window):
-            size = min(job.window, job.count - first)
+        for first in range(0, job.count, WINDOW):
+            size = min(WINDOW, job.count - first)
             await asyncio.gather(*(exchange.publish(message, job.queue) for _ in range(size)))
         return perf_counter() - start_s
 

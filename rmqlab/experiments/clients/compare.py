@@ -60,7 +60,6 @@ class ClientsConfig(Config):
         seconds: how long a run is to take; the number of messages is chosen for it.
         body_bytes: size of a message's body, in bytes.
         processes: how many processes share the messages of a run.
-        window: how many messages a publisher with a window has unconfirmed.
     """
 
     FULL: ClassVar[Mapping[str, Any]] = {"variants": (), "rounds": 6, "seconds": 1.0}
@@ -70,7 +69,6 @@ class ClientsConfig(Config):
     seconds: float = 0.2
     body_bytes: int = 256
     processes: int = 1
-    window: int = 500
 
 
 def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Result:
@@ -83,7 +81,7 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
     Returns:
         One row a run: role, variant, library, version, round (from 1), count (messages), seconds
         (of the slowest process), rate_msg_s, ratio (of this rate to that of the role's baseline in
-        the same round), body_bytes, processes and window. Its further frame `ratios` has one row a
+        the same round), body_bytes and processes. Its further frame `ratios` has one row a
         variant, the fastest of each role first: role, variant, library, runs, and the median of its
         ratio with the lowest and the highest.
 
@@ -103,7 +101,7 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
     jobs: dict[Variant, ClientJob] = {}
     rows = []
     with process_pool(config.processes) as pool, clients_queue(broker) as queue:
-        first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, config.body_bytes, config.window)
+        first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, b"." * config.body_bytes)
         for number, variant in bar_of(turns, "run", progress=True):
             run = partial(run_once, broker, variant, processes=config.processes, pool=pool)
             if number == 0:
@@ -122,8 +120,8 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
                     "rate_msg_s": count / seconds,
                 }
             )
-    parameters = {name: getattr(config, name) for name in ("body_bytes", "processes", "window")}
-    runs = with_ratios(pd.DataFrame(rows)).assign(**parameters)
+    runs = with_ratios(pd.DataFrame(rows))
+    runs = runs.assign(body_bytes=config.body_bytes, processes=config.processes)
     return Result(runs, plot_clients, provenance(broker), details={"ratios": summarize_clients(runs)})
 
 
@@ -151,7 +149,7 @@ def run_once(broker: Broker, variant: Variant, job: ClientJob, *, processes: int
 def _calibrate(run: partial[float], job: ClientJob, wanted_s: float) -> ClientJob:
     """Warm up, and return the job with as many messages as a run takes."""
     for _ in range(CALIBRATIONS):
-        count = next_count(job.count, run(job), wanted_s, job.body_bytes)
+        count = next_count(job.count, run(job), wanted_s, len(job.body))
         job = replace(job, count=count)
     return job
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 PREFETCH = 1000  # how many messages a consumer has unacknowledged at most
 ACK_EVERY = 100  # how many messages one acknowledgement covers
+WINDOW = 500  # how many messages may be unconfirmed, for a publisher that keeps a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +17,13 @@ class ClientJob:
         url: AMQP URL of the broker, password included; not shown in the repr.
         queue: name of the queue, which exists; a consumer finds its messages in it.
         count: how many messages.
-        body_bytes: size of a message's body, in bytes.
-        window: how many messages may be unconfirmed, for a publisher that keeps a window.
+        body: the body of each message.
     """
 
     url: str = field(repr=False)
     queue: str
     count: int
-    body_bytes: int
-    window: int
-
-    @property
-    def body(self) -> bytes:
-        """The body of each message."""
-        return b"." * self.body_bytes
+    body: bytes = field(repr=False)
 
     def is_ack_due(self, received: int) -> bool:
         """Return True if a consumer that has received so many messages is to acknowledge them."""

@@ -12,7 +12,7 @@ from typing import Any
 import pika
 from pika import spec
 
-from rmqlab.experiments.clients.job import PREFETCH, ClientJob, Unconfirmed
+from rmqlab.experiments.clients.job import PREFETCH, WINDOW, ClientJob, Unconfirmed
 
 PERSISTENT = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
@@ -22,16 +22,14 @@ def publish_confirm_each(job: ClientJob) -> float:
     with contextlib.closing(pika.BlockingConnection(pika.URLParameters(job.url))) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        body = job.body
         start_s = perf_counter()
         for _ in range(job.count):
-            channel.basic_publish("", job.queue, body, PERSISTENT)
+            channel.basic_publish("", job.queue, job.body, PERSISTENT)
         return perf_counter() - start_s
 
 
 def publish_window(job: ClientJob) -> float:
     """SelectConnection: a window of messages unconfirmed, refilled as confirms arrive."""
-    body = job.body
     unconfirmed = Unconfirmed()
     published, start_s, end_s = 0, 0.0, 0.0
 
@@ -50,8 +48,8 @@ def publish_window(job: ClientJob) -> float:
 
     def refill(channel: Any) -> None:
         nonlocal published
-        while published < job.count and len(unconfirmed) < job.window:
-            channel.basic_publish("", job.queue, body, PERSISTENT)
+        while published < job.count and len(unconfirmed) < WINDOW:
+            channel.basic_publish("", job.queue, job.body, PERSISTENT)
             published += 1
             unconfirmed.add(published)
 

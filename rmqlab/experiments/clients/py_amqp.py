@@ -10,7 +10,7 @@ from typing import Any
 
 import pika
 
-from rmqlab.experiments.clients.job import PREFETCH, ClientJob, Unconfirmed
+from rmqlab.experiments.clients.job import PREFETCH, WINDOW, ClientJob, Unconfirmed
 
 TIMEOUT_S = 30
 
@@ -40,7 +40,7 @@ def publish_window(job: ClientJob) -> float:
         message = amqp.Message(job.body, delivery_mode=2)
         start_s = perf_counter()
         for tag in range(1, job.count + 1):
-            while len(unconfirmed) >= job.window:
+            while len(unconfirmed) >= WINDOW:
                 connection.drain_events(timeout=TIMEOUT_S)
             channel.basic_publish(message, routing_key=job.queue)
             unconfirmed.add(tag)

@@ -6,7 +6,7 @@ import itertools
 from time import perf_counter
 
 from rmqlab.amqp import Consumer, Publisher, ack_every, confirm_window
-from rmqlab.experiments.clients.job import ACK_EVERY, PREFETCH, ClientJob
+from rmqlab.experiments.clients.job import ACK_EVERY, PREFETCH, WINDOW, ClientJob
 
 IDLE_S = 30
 
@@ -14,10 +14,9 @@ IDLE_S = 30
 def publish_window(job: ClientJob) -> float:
     """`publish`, a call a message, as in a program whose messages come one by one."""
     with _publisher(job) as publisher:
-        body = job.body
         start_s = perf_counter()
         for _ in range(job.count):
-            publisher.publish(body)
+            publisher.publish(job.body)
         publisher.flush()
         return perf_counter() - start_s
 
@@ -41,4 +40,4 @@ def consume(job: ClientJob) -> float:
 
 
 def _publisher(job: ClientJob) -> Publisher:
-    return Publisher(job.url, routing_key=job.queue, confirms=confirm_window(job.window))
+    return Publisher(job.url, routing_key=job.queue, confirms=confirm_window(WINDOW))

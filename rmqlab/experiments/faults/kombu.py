@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 # From their modules: two threads that first use kombu's lazy ones at once may meet half of one.
@@ -33,14 +34,11 @@ def publish(job: Job) -> None:
     recorder, number = job.ledger.publisher(), 0
     checked_s = time.monotonic()
 
-    def raise_if_stopping(*_: object) -> None:
-        _raise_if_stopping(job)
-
     def count_again(*_: object) -> None:
         job.republished += 1
         _raise_if_stopping(job)
 
-    policy = {**BACK_OFF, "errback": raise_if_stopping, "on_revive": count_again}
+    policy = {**BACK_OFF, "errback": partial(_raise_if_stopping, job), "on_revive": count_again}
     with contextlib.suppress(StoppedError), _connection(job) as connection:
         failures = (OperationalError, *connection.connection_errors, *connection.channel_errors)
         producer, queue = connection.Producer(), _queue(job)
@@ -99,19 +97,16 @@ class _Worker(ConsumerMixin):
         message.ack()
         self._recorder.settled(number, False, "acked")
 
-    def on_connection_error(self, exc: Exception, interval: float) -> None:  # noqa: ARG002
-        _raise_if_stopping(self._job)
-
     @contextlib.contextmanager
     def establish_connection(self) -> Iterator[Any]:
         """Do what the mixin does, with the back-off of all clients: its own goes up to 30 s."""
         with self.create_connection() as connection:
-            connection.ensure_connection(self.on_connection_error, **BACK_OFF)
+            connection.ensure_connection(partial(_raise_if_stopping, self._job), **BACK_OFF)
             _raise_if_stopping(self._job)
             yield connection
 
 
-def _raise_if_stopping(job: Job) -> None:
+def _raise_if_stopping(job: Job, *_: object) -> None:
     """Leave kombu's loops, which know no other end, in a call from them."""
     if job.stopping.is_set():
         raise StoppedError

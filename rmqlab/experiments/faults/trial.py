@@ -88,11 +88,10 @@ def _bring_to_end(broker: OwnBroker, job: Job, roles: Mapping[str, Future[None]]
     time.sleep(COOLDOWN_S)
     job.ending.set()
     confirmed = _until(roles["publish"].done, deadline_s - time.monotonic())
-    _until(lambda: is_settled() and not job.ledger.totals().lost_confirmed, QUIET_S)
     # A duplicate is behind the messages that it repeats: see whether there is one.
     with contextlib.suppress(BrokerError):
         broker.wait_for_queue(job.queue, ready=0, timeout_s=QUIET_S)
-        _until(is_settled, QUIET_S)
+    _until(lambda: is_settled() and not job.ledger.totals().lost_confirmed, QUIET_S)
     return recovered and confirmed
 
 

@@ -65,7 +65,7 @@ def test_a_confirm_of_several_leaves_what_comes_after_it() -> None:
 
 def test_what_a_library_raises_is_one_line_without_the_password() -> None:
     variant = dataclasses.replace(variants.VARIANTS[0], work=_fail)
-    job = ClientJob("amqp://user:password@127.0.0.1:1/", "q", 1, 16, 1)
+    job = ClientJob("amqp://user:password@127.0.0.1:1/", "q", 1, b"x")
     with pytest.raises(variants.ClientError) as raised:
         pickle.loads(pickle.dumps(variant)).run(job)  # as in another process
 
