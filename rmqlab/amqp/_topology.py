@@ -59,6 +59,9 @@ class Queue:
             dropped or dead-lettered; -1 is no limit, from RabbitMQ 4.0 on.
         arguments: further arguments, by RabbitMQ's names: `x-max-length` and so on.
 
+    Raises:
+        ValueError: the name has two lines.
+
     Sources: https://www.rabbitmq.com/docs/queues, https://www.rabbitmq.com/docs/quorum-queues,
         https://www.rabbitmq.com/docs/dlx, https://www.rabbitmq.com/docs/priority
     """
@@ -73,6 +76,11 @@ class Queue:
     max_priority: int | None = None
     delivery_limit: int | None = None
     arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if "\n" in self.name or "\r" in self.name:
+            # RabbitMQ takes them out of names, and pika waits for an answer with the name it asked for.
+            raise ValueError(f"name is {self.name!r}; it goes on one line")
 
     def all_arguments(self) -> dict[str, object]:
         """Return the arguments of the declaration, by RabbitMQ's names."""

@@ -17,7 +17,7 @@ import pika
 from rmqlab.broker._address import Address
 from rmqlab.broker._claims import Claims
 from rmqlab.broker._external import URL_SETTING, External
-from rmqlab.broker._look import Look, look_at
+from rmqlab.broker._look import Look, connections_frame, consumers_frame, look_at
 from rmqlab.broker._management import MANAGEMENT_SETTING
 from rmqlab.broker._reaper import Reaper
 from rmqlab.broker._source import OWN_SETTING, OWN_SOURCES, Endpoint, Source, source_class
@@ -196,6 +196,31 @@ class Broker:
         """
         with self.look() as look:
             return look.frame()
+
+    def connections(self) -> pd.DataFrame:
+        """Show the connections to the lab's virtual host, from the management API.
+
+        Returns:
+            One row a connection: client (its name, or its product), user, state, channels,
+            heartbeat_s. A new one appears, and a closed one goes, within five seconds.
+
+        Raises:
+            ManagementError: this broker has no management API.
+        """
+        with self._running.management() as management:
+            return connections_frame(management)
+
+    def consumers(self) -> pd.DataFrame:
+        """Show the consumers in the lab's virtual host, from the management API.
+
+        Returns:
+            One row a consumer: queue, consumer_tag, prefetch, ack_required, active.
+
+        Raises:
+            ManagementError: this broker has no management API.
+        """
+        with self._running.management() as management:
+            return consumers_frame(management)
 
     def wait_for_queue(
         self, name: str, *, ready: int | None = None, consumers: int | None = None, timeout_s: float = 10

@@ -125,3 +125,28 @@ class Look:
                 rows.append((name, *described, ready, unacked, consumers))
         columns = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
         return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[4:], "Int64"))
+
+
+def connections_frame(management: Management) -> pd.DataFrame:
+    """Return one row a connection; see `Broker.connections`."""
+    import pandas as pd
+
+    rows = []
+    for each in management.list("connections"):
+        client = each.get("client_properties", {})
+        name = client.get("connection_name") or client.get("product") or "unknown"
+        rows.append((name, *(each.get(key) for key in ("user", "state", "channels", "timeout"))))
+    return pd.DataFrame(rows, columns=["client", "user", "state", "channels", "heartbeat_s"])
+
+
+def consumers_frame(management: Management) -> pd.DataFrame:
+    """Return one row a consumer; see `Broker.consumers`."""
+    import pandas as pd
+
+    keys = ("consumer_tag", "prefetch_count", "ack_required")
+    rows = [
+        (each["queue"]["name"], *(each[key] for key in keys), each.get("active", True))
+        for each in management.list("consumers")
+    ]
+    columns = ["queue", "consumer_tag", "prefetch", "ack_required", "active"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["queue", "consumer_tag"], ignore_index=True)

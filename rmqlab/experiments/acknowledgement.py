@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ from rmqlab.experiments.failing_work import crash_before
 from rmqlab.figures import COLORS, MARKERS, MEASURED, label, name_ticks, new_figure
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load, summarize_repeats
 from rmqlab.measure._bar import bar_of
+from rmqlab.view import Mark, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class AckBatchesConfig(Config):
     prefetch_count: int = 2_000
     repeats: int = 3
     timeout_s: float = 60
+    FULL: ClassVar = {"load": Load(count=40_000), "crash_at": 29_999, "repeats": 10}
 
 
 def measure_ack_batches(broker: Broker, config: AckBatchesConfig, *, progress: bool = True) -> Result:
@@ -61,20 +64,20 @@ def measure_ack_batches(broker: Broker, config: AckBatchesConfig, *, progress: b
         One row a run: n (the batch size), repeat (from 0), published, acked, acked_msg_s (of the
         first consumer, from its first delivery to its last acknowledgement; NaN without one),
         redelivered (deliveries that the broker flagged), repeated (messages whose work was done
-        twice).
+        twice). The last run of each size is recorded, under the size as a word.
 
     Raises:
         BrokerError: the connection was lost, or not all was done within the time limit.
     """
     runs = list(itertools.product(range(config.repeats), config.batches))
-    rows = [
-        {"n": n, "repeat": repeat, **_crash(broker, config, n)}
-        for repeat, n in bar_of(runs, "run", progress=progress)
-    ]
-    return Result(pd.DataFrame(rows), plot_ack_batches, provenance(broker))
+    rows, scenes = [], {}
+    for repeat, n in bar_of(runs, "run", progress=progress):
+        row, scenes[str(n)] = _crash(broker, config, n)
+        rows.append({"n": n, "repeat": repeat, **row})
+    return Result(pd.DataFrame(rows), plot_ack_batches, provenance(broker), scenes=scenes)
 
 
-def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
+def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> tuple[dict[str, Any], Scene]:
     load, ledger = config.load.again(), Ledger()
     done: list[int] = []
     TOPOLOGY.declare(broker)
@@ -100,6 +103,7 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
 
     with contextlib.suppress(Crash):
         consume("first", crash_before(work, config.crash_at + 1))
+    crash = Mark(time.perf_counter_ns(), "first crashes", "first")
     consume("second", work)
     if ledger.done < load.count:
         raise BrokerError(
@@ -109,13 +113,14 @@ def _crash(broker: Broker, config: AckBatchesConfig, n: int) -> dict[str, Any]:
     report = Report.of(ledger)
     totals = report.account.totals()
     first = report.consumers().set_index("consumer").loc["first"]
-    return {
+    row = {
         "published": totals.published,
         "acked": totals.acked,
         "acked_msg_s": first["acked"] / first["busy_s"] if first["acked"] else float("nan"),
         "redelivered": totals.redelivered,
         "repeated": sum(times > 1 for times in Counter(done).values()),
     }
+    return row, Scene(ledger, dict.fromkeys(("first", "second"), names.TASKS), marks=[crash])
 
 
 def plot_ack_batches(rows: pd.DataFrame) -> Figure:

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ from rmqlab.experiments._result import Result
 from rmqlab.figures import MEASURED, name_rows, new_figure
 from rmqlab.measure import Ledger, Load, Report, provenance, publish_load
 from rmqlab.measure._bar import bar_of
+from rmqlab.view import Scene
 
 MOST = 1_000_000  # messages; more than anybody publishes within the time
 
@@ -38,6 +39,7 @@ class ConfirmsConfig(Config):
     strategies: Mapping[str, Confirms]
     seconds: float = 0.3
     repeats: int = 2
+    FULL: ClassVar = {"seconds": 2.0, "repeats": 10}
 
 
 def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: bool = True) -> Result:
@@ -54,23 +56,23 @@ def measure_confirms(broker: Broker | str, config: ConfirmsConfig, *, progress: 
     Returns:
         One row a run: strategy (its name), repeat (from 0), published, confirmed,
         rate_msg_s (over the whole run), confirm_median_ms, confirm_p99_ms (from publishing to its
-        confirm; NaN without confirms).
+        confirm; NaN without confirms). The last run of each strategy is recorded.
 
     Raises:
         BrokerError: as `Publisher.publish`.
     """
     TOPOLOGY.declare(broker)
     runs = list(itertools.product(range(config.repeats), config.strategies.items()))
-    rows = [
-        {"strategy": name, "repeat": repeat, **_publish(broker, confirms, config.seconds)}
-        for repeat, (name, confirms) in bar_of(runs, "run", progress=progress)
-    ]
+    rows, scenes = [], {}
+    for repeat, (name, confirms) in bar_of(runs, "run", progress=progress):
+        row, scenes[name] = _publish(broker, confirms, config.seconds)
+        rows.append({"strategy": name, "repeat": repeat, **row})
     purge(broker, names.TASKS)
     environment = provenance(broker if isinstance(broker, Broker) else None)
-    return Result(pd.DataFrame(rows), plot_confirm_cost, environment)
+    return Result(pd.DataFrame(rows), plot_confirm_cost, environment, scenes=scenes)
 
 
-def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[str, Any]:
+def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> tuple[dict[str, Any], Scene]:
     load = Load(MOST)
     ledger = Ledger()
     recorder = ledger.publisher(identify=load.identify)
@@ -83,13 +85,14 @@ def _publish(broker: Broker | str, confirms: Confirms, seconds: float) -> dict[s
     report = Report.of(ledger)
     latency = report.latency().set_index("latency").loc["confirm"]
     totals = report.account.totals()
-    return {
+    row = {
         "published": totals.published,
         "confirmed": totals.confirmed,
         "rate_msg_s": totals.published / took_s,
         "confirm_median_ms": latency["median_ms"],
         "confirm_p99_ms": latency["p99_ms"],
     }
+    return row, Scene(ledger, {"nobody": names.TASKS})
 
 
 def plot_confirm_cost(rows: pd.DataFrame) -> Figure:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pika
@@ -35,6 +35,7 @@ class ConnectionsConfig(Config):
 
     messages: int = 20
     rounds: int = 5
+    FULL: ClassVar = {"messages": 200, "rounds": 9}
 
 
 def measure_connections(broker: Broker, config: ConnectionsConfig) -> Result:

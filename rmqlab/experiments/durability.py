@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,7 @@ class DurabilityConfig(Config):
     fault: Callable[[], object]
     rate_msg_s: float = 200
     for_s: float = 1.5
+    FULL: ClassVar = {"for_s": 10}
 
 
 def measure_durability(broker: Broker, config: DurabilityConfig, *, progress: bool = True) -> Result:

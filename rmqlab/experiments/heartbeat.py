@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 
@@ -34,6 +35,7 @@ class HeartbeatConfig(Config):
 
     heartbeats_s: Sequence[int] = (2, 60)
     within_s: float = 18
+    FULL: ClassVar = {"heartbeats_s": (2, 5, 10, 30, 60), "within_s": 240}
 
 
 def measure_partition_detection(broker: Broker, config: HeartbeatConfig) -> Result:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ from rmqlab.experiments._result import Result
 from rmqlab.figures import COLORS, MARKERS, label, name_ticks, new_figure
 from rmqlab.measure import ConstantDuration, Ledger, Load, Report, provenance, publish_load
 from rmqlab.measure._bar import bar_of
+from rmqlab.view import Scene
 
 IDLE_S = 5.0
 DELAY_COLORS = (COLORS[0], COLORS[1], COLORS[5])
@@ -41,6 +42,7 @@ class PrefetchConfig(Config):
     prefetches: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 1000)
     delays_ms: Sequence[float] = (0, 2.5)
     repeats: int = 1
+    FULL: ClassVar = {"load": Load(600, durations=ConstantDuration(0.001)), "repeats": 5}
 
 
 def round_trip_ms(broker: Broker | Link | str, *, calls: int = 20) -> float:
@@ -81,22 +83,23 @@ def consume_load(broker: Broker, config: PrefetchConfig, *, progress: bool = Tru
         One row a run: delay_ms, prefetch, repeat (from 0), task_ms (mean time of a message's
         work), published, acked, redelivered, rate_msg_s (acknowledged messages over the time
         from the first delivery to the last acknowledgement), idle_share (part of that time
-        without a message in hand).
+        without a message in hand). The last run of each is recorded, as in `prefetch 10, 2.5 ms`.
 
     Raises:
         BrokerError: the broker is gone.
     """
     TOPOLOGY.declare(broker)
-    rows = []
+    rows, scenes = [], {}
     runs = list(itertools.product(range(config.repeats), config.delays_ms, config.prefetches))
     for repeat, delay_ms, prefetch in bar_of(runs, "run", progress=progress):
         with Link(broker, delay_ms=delay_ms) as link:
-            measured = _consume(broker, link, config.load.again(), prefetch)
+            measured, scene = _consume(broker, link, config.load.again(), prefetch)
+        scenes[f"prefetch {prefetch}, {delay_ms:g} ms"] = scene
         rows.append({"delay_ms": delay_ms, "prefetch": prefetch, "repeat": repeat, **measured})
-    return Result(pd.DataFrame(rows), plot_rates, provenance(broker))
+    return Result(pd.DataFrame(rows), plot_rates, provenance(broker), scenes=scenes)
 
 
-def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dict[str, Any]:
+def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tuple[dict[str, Any], Scene]:
     durations_s = load.durations_s()
     ledger = Ledger()
     purge(broker, names.TASKS)
@@ -121,7 +124,7 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dic
     account = ledger.account()
     totals, deliveries = account.totals(), account.deliveries
     span_s = float(deliveries["settled_ns"].max() - deliveries["delivered_ns"].min()) / 1e9
-    return {
+    row = {
         "task_ms": load.work_s / load.count * 1000,
         "published": totals.published,
         "acked": totals.acked,
@@ -129,6 +132,7 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> dic
         "rate_msg_s": totals.acked / span_s,
         "idle_share": 1 - Report(account).fairness()["mean_utilization"].item(),
     }
+    return row, Scene(ledger, {"consumer": names.TASKS})
 
 
 def plot_rates(rows: pd.DataFrame) -> Figure:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ class RecoveryConfig(Config):
     repeats: int = 1
     steady_s: float = 0.6
     timeout_s: float = 60
+    FULL: ClassVar = {"repeats": 10}
 
 
 def run_with_faults(broker: OwnBroker, config: RecoveryConfig, *, progress: bool = True) -> Result:

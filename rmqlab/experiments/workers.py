@@ -158,8 +158,8 @@ def run_workload(
 
         Its frames have the run's name in each row, and times in seconds from the workers' beginning.
         `tasks` has a row a task: message (its number), engine_id, worker (the last to have it),
-        published_s, delivered_s (first), settled_s (last), lag_ms (from due to published; NaN without
-        a replay), wait_ms (from published, or the workers' beginning if that is later, to delivered),
+        due_s (NaN without a replay), published_s, delivered_s (first), settled_s (last), lag_ms (from
+        due to published), wait_ms (from published, or the workers' beginning if that is later, to delivered),
         work_ms (delivered to settled), duration_s (of its work), outcome, deliveries. `depth` has a
         row a change: workers, time_s, ready (in the queue), unacked. `deliveries` has a row a
         delivery, as `Report.deliveries`. `workers` has a row a worker: worker, tasks (that it
@@ -352,6 +352,7 @@ def _tasks(run: Run, report: Report) -> pd.DataFrame:
         {
             "engine_id": [job.task.engine_id for job in jobs],
             "worker": names[seen["consumer"].where(seen["deliveries"] > 0, -1)],
+            "due_s": [since_s + job.arrival_s for job in jobs],
             "published_s": times_s["published_ns"],
             "delivered_s": times_s["delivered_ns"],
             "settled_s": times_s["settled_ns"],
@@ -359,7 +360,7 @@ def _tasks(run: Run, report: Report) -> pd.DataFrame:
             "deliveries": seen["deliveries"].astype(np.int64),
         }
     )
-    tasks["lag_ms"] = (tasks["published_s"] - since_s - [job.arrival_s for job in jobs]) * 1000
+    tasks["lag_ms"] = (tasks["published_s"] - tasks["due_s"]) * 1000
     tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
     tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
     tasks["duration_s"] = [job.duration_s for job in jobs]

@@ -20,7 +20,6 @@ from rmqlab.measure._header import HEADER, Identify, by_header
 
 Floats = npt.NDArray[np.float64]
 
-REST = bytes(256 - HEADER.size)  # of a body
 ALPHA = 1.5  # Pareto's; the nearer to 1, the heavier the tail
 SEED = (0, 1)
 
@@ -67,11 +66,12 @@ class ParetoDuration:
 class Load:
     """Messages to publish, whose work is the same each time.
 
-    A body has 256 bytes. The first 8 are the message's number and what tells this load's messages from
-    others; the rest is zeros.
+    The first 8 bytes of a body are the message's number and what tells this load's messages
+    from others; the rest is zeros.
 
     Attributes:
         count: how many messages, which are numbered from 0.
+        size_bytes: size of a body, in bytes, from 8.
         rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
         durations: how long their work takes: `ConstantDuration(duration_s)`,
             `ParetoDuration(mean_s)`, or anything like these.
@@ -83,6 +83,7 @@ class Load:
     """
 
     count: int
+    size_bytes: int = 256
     rate_msg_s: float | None = None
     durations: Durations = ConstantDuration()
     run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
@@ -92,6 +93,8 @@ class Load:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}; it must be above 0")
+        if self.size_bytes < HEADER.size:
+            raise ValueError(f"size_bytes is {self.size_bytes}; it goes from {HEADER.size}")
 
     @property
     def work_s(self) -> float:
@@ -104,7 +107,7 @@ class Load:
 
     def body(self, number: int) -> bytes:
         """Make the body of a message."""
-        return HEADER.pack(number, self.run) + REST
+        return HEADER.pack(number, self.run) + bytes(self.size_bytes - HEADER.size)
 
     @property
     def identify(self) -> Identify:

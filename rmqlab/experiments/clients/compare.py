@@ -71,12 +71,17 @@ class ClientsConfig(Config):
     processes: int = 1
 
 
-def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Result:
+def compare_clients(
+    broker: Broker, config: ClientsConfig | None = None, *, executor: Executor | None = None
+) -> Result:
     """Let client libraries publish and consume by turns, and compare each with plain pika.
 
     Args:
         broker: a running broker.
         config: what is compared, and how long; `ClientsConfig.quick()` if None.
+        executor: what runs the clients, with room for the processes of a run. It stays open. Dask's
+            `distributed.Client(…).get_executor()` lets several machines take part. None makes a pool
+            of processes.
 
     Returns:
         One row a run: role, variant, library, version, round (from 1), count (messages), seconds
@@ -100,7 +105,8 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
     ]
     jobs: dict[Variant, ClientJob] = {}
     rows = []
-    with process_pool(config.processes) as pool, clients_queue(broker) as queue:
+    running = contextlib.nullcontext(executor) if executor else process_pool(config.processes)
+    with running as pool, clients_queue(broker) as queue:
         first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, b"." * config.body_bytes)
         for number, variant in bar_of(turns, "run", progress=True):
             run = partial(run_once, broker, variant, processes=config.processes, pool=pool)

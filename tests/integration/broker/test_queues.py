@@ -1,7 +1,8 @@
-"""What a broker says its queues hold."""
+"""What a broker says it holds: queues, connections and consumers."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from helpers import eventually
 
 from rmqlab import names
+from rmqlab.amqp import connect
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
 
@@ -80,3 +82,24 @@ def test_without_management_the_engines_queues_that_are_there_are_still_shown(
     row = _row(queues)
     assert (row["ready"], row["consumers"]) == (1, 0)
     assert pd.isna(row["unacked"])
+
+
+def test_consumers_are_listed_with_their_prefetch(broker: Broker, tasks: Any) -> None:
+    assert list(broker.consumers().columns) == ["queue", "consumer_tag", "prefetch", "ack_required", "active"]
+    tasks.basic_qos(prefetch_count=7)
+    tasks.basic_consume(names.TASKS, lambda *_: None, consumer_tag="tag-1")
+
+    assert eventually(lambda: len(broker.consumers()) == 1)
+    assert broker.consumers().to_dict("records") == [
+        {"queue": names.TASKS, "consumer_tag": "tag-1", "prefetch": 7, "ack_required": True, "active": True}
+    ]
+
+
+def test_connections_are_listed_by_their_name(broker: Broker) -> None:
+    def state() -> list[str | None]:
+        frame = broker.connections()
+        return list(frame[frame["client"] == "listed"]["state"])
+
+    with contextlib.closing(connect(broker, name="listed")):
+        assert eventually(lambda: state() == ["running"])  # of a new one the broker knows no state
+    assert list(broker.connections().columns) == ["client", "user", "state", "channels", "heartbeat_s"]

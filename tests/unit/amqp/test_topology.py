@@ -100,3 +100,9 @@ def test_a_circle_has_an_entry() -> None:
         ]
     )
     assert "default exchange\n    -- work --> queue work" in _drawn(topology)[0]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb"])
+def test_a_name_of_two_lines_is_refused_as_pika_would_wait_for_it_forever(name: str) -> None:
+    with pytest.raises(ValueError, match="it goes on one line"):
+        Queue(name=name)

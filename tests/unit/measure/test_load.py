@@ -12,10 +12,10 @@ from rmqlab.measure import ConstantDuration, Load, ParetoDuration
 
 
 def test_a_load_knows_its_own_messages() -> None:
-    load = Load(3)
+    load = Load(3, size_bytes=100)
     bodies = [load.body(number) for number in range(3)]
 
-    assert {len(body) for body in bodies} == {256}
+    assert {len(body) for body in bodies} == {100}
     assert [load.identify(None, body) for body in bodies] == [0, 1, 2]
     for body in (Load(3).body(0), load.again().body(0), b"short"):
         assert load.identify(None, body) < 0
@@ -39,6 +39,7 @@ def test_durations_are_what_they_say() -> None:
     ("arguments", "said"),
     [
         ({"count": 0}, "count is 0; it must be above 0"),
+        ({"count": 1, "size_bytes": 7}, "size_bytes is 7; it goes from 8"),
         ({"count": 1, "rate_msg_s": 0}, "rate_msg_s is 0"),
         ({"count": 1, "rate_msg_s": float("nan")}, "rate_msg_s is nan"),
     ],
