@@ -65,15 +65,16 @@ def test_a_task_has_its_outcome_and_its_times_from_the_workers_beginning(result:
         "work_ms": [1000, 3500, 500],
         "duration_s": [1, 1, 1],
     }
-    assert set(tasks.columns) == {*expected, "lag_ms"}
+    assert set(tasks.columns) == {*expected, "due_s", "lag_ms"}
     assert tasks[list(expected)].to_dict("list") == expected
-    assert tasks["lag_ms"].isna().all()
+    assert tasks[["due_s", "lag_ms"]].isna().all(axis=None)
 
 
 def test_a_replay_shows_how_late_each_task_was_published() -> None:
     replayed_ns = int((STARTED_S - 1.25) * NS)
     tasks = _result(*EVENTS, count=3, workers=2, replayed_ns=replayed_ns).frame("tasks")
 
+    assert list(tasks["due_s"]) == [-1.25] * 3
     assert list(tasks["lag_ms"]) == [250, 750, 2250]
 
 
