@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pika
 from pika import exceptions as amqp_errors
 
 from rmqlab import names
-from rmqlab.broker._connection import short_connection
+from rmqlab.broker._connection import RESOURCE_LOCKED, short_connection
 from rmqlab.broker._management import Management
 from rmqlab.broker._source import Endpoint
 
@@ -61,6 +61,7 @@ class Look:
     _management: Management | None
     _own: Callable[[], Collection[str]] | None
     _channel: Any = None
+    _locked: set[str] = field(default_factory=set)  # exclusive queues of other connections
 
     def queues(self, only: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
         """Return what the management API says of each queue, or only of these, by name.
@@ -103,10 +104,13 @@ class Look:
         for name in queues:
             if self._channel is None or not self._channel.is_open:
                 self._channel = self._connection.channel()
-            # Statistics lag behind, a passive declare does not.
-            with contextlib.suppress(amqp_errors.ChannelClosedByBroker):
+            try:
+                # Statistics lag behind, a passive declare does not.
                 method = self._channel.queue_declare(name, passive=True).method
                 found[name] = (method.message_count, method.consumer_count)
+            except amqp_errors.ChannelClosedByBroker as error:
+                if error.reply_code == RESOURCE_LOCKED:
+                    self._locked.add(name)
         return found
 
     def frame(self, only: Collection[str] | None = None) -> pd.DataFrame:
@@ -117,8 +121,8 @@ class Look:
         depths = self.depths(known)
         rows = []
         for name, each in known.items():
-            if name in depths or each.get("exclusive"):
-                # Of another connection's exclusive queue only the statistics are to be had.
+            if name in depths or name in self._locked:
+                # Of what is locked only the statistics are to be had.
                 ready, consumers = depths.get(name) or map(each.get, ("messages_ready", "consumers"))
                 unacked = each.get("messages_unacknowledged", 0 if each else None)
                 described = (each.get(key) for key in ("type", "durable", "exclusive"))

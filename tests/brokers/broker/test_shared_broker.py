@@ -31,7 +31,6 @@ from nbformat import v4
 from pika.channel import Channel
 
 from rmqlab import names, watch
-from rmqlab.amqp import Exchange, Queue, Topology
 from rmqlab.broker import Broker, Link, _claims, _external, start_broker
 from rmqlab.broker._address import Address
 from rmqlab.broker._management import Management
@@ -172,20 +171,21 @@ def test_a_lab_without_rights_does_not_start_where_an_exchange_is_taken(
     assert foreign.definitions() == before
 
 
-@pytest.mark.parametrize("kind", ["queue", "exclusive queue", "exchange"])
-def test_each_name_of_the_lessons_is_looked_for(as_user: ForeignBroker, kind: str) -> None:
-    name = (names.EXCHANGES if kind == "exchange" else names.QUEUES)[-1]
+@pytest.mark.parametrize(
+    ("kind", "name", "settings"),
+    [
+        ("queue", names.QUEUES[-1], {}),
+        ("queue", names.QUEUES[-1], {"exclusive": True}),
+        ("exchange", names.EXCHANGES[-1], {}),
+    ],
+)
+def test_each_name_of_the_lessons_is_looked_for(as_user: ForeignBroker, kind, name, settings) -> None:
     with as_user.stranger() as channel:
-        if kind == "exchange":
-            channel.exchange_declare(name)
-        else:
-            channel.queue_declare(name, exclusive=kind != "queue")
+        getattr(channel, f"{kind}_declare")(name, **settings)
 
-        with pytest.raises(
-            NameTakenError, match=rf"already has an? {kind.rsplit(maxsplit=1)[-1]} '{name}'.*Next: "
-        ):
+        with pytest.raises(NameTakenError, match=rf"already has an? {kind} '{name}'.*Next: "):
             start_broker()
-        assert kind == "exclusive queue" or name in as_user.names()
+        assert settings or name in as_user.names()
 
 
 def test_a_name_that_becomes_free_in_a_moment_is_waited_for(as_user: ForeignBroker, monkeypatch) -> None:
@@ -248,29 +248,25 @@ def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(
 @pytest.mark.parametrize(
     "touch",
     [
-        lambda channel, _: channel.queue_declare(names.TASKS, durable=True),
-        lambda channel, _: channel.queue_delete(names.TASKS),
-        lambda channel, _: channel.queue_purge(names.TASKS),
-        lambda channel, _: channel.exchange_declare(names.EVENTS, "fanout", durable=True),
-        lambda channel, _: channel.exchange_delete(names.EVENTS),
-        lambda _, broker: Topology(queues=(Queue(name=names.TASKS),)).declare(broker),
-        lambda _, broker: Topology(exchanges=(Exchange(name=names.EVENTS, type="fanout"),)).delete(broker),
+        lambda channel: channel.queue_declare(names.TASKS, durable=True),
+        lambda channel: channel.queue_delete(names.TASKS),
+        lambda channel: channel.queue_purge(names.TASKS),
+        lambda channel: channel.exchange_declare(names.EVENTS, "fanout", durable=True),
+        lambda channel: channel.exchange_delete(names.EVENTS),
     ],
 )
 def test_what_appeared_first_is_refused_and_not_touched(as_user: ForeignBroker, touch) -> None:
-    with start_broker() as broker:
-        with as_user.stranger() as channel:
-            channel.queue_declare(names.TASKS, durable=True)
-            channel.exchange_declare(names.EVENTS, "fanout", durable=True)
-            channel.queue_bind(names.TASKS, names.EVENTS)
-            channel.confirm_delivery()
-            channel.basic_publish("", names.TASKS, b"theirs")
+    with start_broker() as broker, channel_to(broker) as channel:
+        with as_user.stranger() as other:
+            other.queue_declare(names.TASKS, durable=True)
+            other.exchange_declare(names.EVENTS, "fanout", durable=True)
+            other.queue_bind(names.TASKS, names.EVENTS)
+            other.confirm_delivery()
+            other.basic_publish("", names.TASKS, b"theirs")
         before = as_user.definitions()
-        with channel_to(broker) as channel:
-            with pytest.raises(NameTakenError, match=r"that this lab did not make.*Next: "):
-                touch(channel, broker)
-            assert channel.is_open
-            assert channel.queue_declare(names.TASKS, passive=True).method.message_count == 1
+        with pytest.raises(NameTakenError, match=r"that this lab did not make.*Next: "):
+            touch(channel)
+        assert channel.queue_declare(names.TASKS, passive=True).method.message_count == 1
 
     assert as_user.definitions() == before
 
@@ -325,11 +321,6 @@ def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(
         channel.queue_declare(private, passive=True)
 
 
-def test_predefined_exchanges_are_declared_as_ever(lab: Broker, channel) -> None:
-    channel.exchange_declare("amq.topic", "topic", durable=True)
-    assert lab._source.resources()["claims"] == []
-
-
 def test_what_goes_over_a_link_is_the_same_broker(lab: Broker) -> None:
     with Link(lab) as link, channel_to(link.url) as channel:
         channel.queue_declare(names.TASKS, durable=True)
@@ -345,17 +336,15 @@ def test_another_virtual_host_is_none_of_the_labs_business(as_user: ForeignBroke
         channel.queue_delete("elsewhere")
 
 
-def test_other_settings_are_refused_by_the_broker_as_ever(channel) -> None:
+def test_what_is_predefined_and_what_cannot_be_made_is_not_claimed(lab: Broker, channel) -> None:
+    channel.exchange_declare("amq.topic", "topic", durable=True)
+    for wrong in ("many", object()):
+        with channel_to(lab) as other, pytest.raises(pika.exceptions.AMQPError):
+            other.queue_declare(names.TASKS, durable=True, arguments={"x-max-length": wrong})
+    assert lab._source.resources()["claims"] == []
     channel.queue_declare(names.TASKS, durable=True)
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
         channel.queue_declare(names.TASKS, durable=True, arguments={"x-max-priority": 1})
-
-
-@pytest.mark.parametrize("arguments", [{"x-max-length": "many"}, {"x-max-length": object()}])
-def test_what_cannot_be_made_is_not_claimed(lab: Broker, channel, arguments: dict[str, object]) -> None:
-    with pytest.raises(pika.exceptions.AMQPError):
-        channel.queue_declare(names.TASKS, durable=True, arguments=arguments)
-    assert lab._source.resources()["claims"] == []
 
 
 def test_a_permission_that_is_missing_halfway_leaves_nothing(channel, as_user: ForeignBroker) -> None:
@@ -468,9 +457,7 @@ def test_threads_declare_at_the_same_time(lab: Broker, as_user: ForeignBroker) -
 
 def test_brokers_of_one_process_share_what_they_made(as_user: ForeignBroker) -> None:
     originals = [getattr(Channel, name) for name in METHODS]
-    first = start_broker()
-    first.start()
-    with channel_to(first) as channel:
+    with start_broker() as first, channel_to(first) as channel:
         channel.queue_declare("first", durable=True)
         channel.queue_declare(names.TASKS, durable=True)
         with start_broker() as second, channel_to(second) as other:
@@ -482,8 +469,6 @@ def test_brokers_of_one_process_share_what_they_made(as_user: ForeignBroker) -> 
         assert as_user.names() == {"first"}
         assert [getattr(Channel, name) for name in METHODS] != originals
         channel.queue_declare("third", durable=True)
-    first.stop()
-    first.stop()
 
     assert as_user.names() == set()
     assert [getattr(Channel, name) for name in METHODS] == originals
@@ -531,20 +516,14 @@ def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(foreig
 # --- what it says, and shows --------------------------------------------------------------
 
 
-def test_a_shared_virtual_host_is_said(lab: Broker) -> None:
+def test_a_shared_virtual_host_is_said(lab: Broker, as_user: ForeignBroker) -> None:
     assert repr(lab).endswith(", shared virtual host 'shared'>")
+    for who in ("user", "administrator"):
+        code, out, err = run_command("broker", sys.executable, "-c", "", **as_user.environment(who))
+        assert code == 0
+        assert ("The virtual host 'shared' is shared with others." in out + err) == (who == "user")
     lab.stop()
     assert lab.shared_virtual_host is None
-
-
-@pytest.mark.parametrize(("who", "says"), [("user", True), ("administrator", False)])
-def test_the_command_says_that_the_virtual_host_is_shared(
-    foreign: ForeignBroker, who: str, says: bool
-) -> None:
-    code, out, err = run_command("broker", sys.executable, "-c", "", **foreign.environment(who))
-
-    assert code == 0
-    assert ("The virtual host 'shared' is shared with others." in out + err) == says
 
 
 @pytest.mark.parametrize("case", ["no tag", "management", "an administrator without an API"])
@@ -552,76 +531,46 @@ def test_only_the_labs_own_queues_are_shown(as_user: ForeignBroker, monkeypatch,
     as_user.let_in(tags={"no tag": "", "management": case}.get(case, "administrator"))
     if case == "management":
         monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", as_user.management_url)
-    with start_broker() as broker, channel_to(broker) as channel:
+    with start_broker() as broker, channel_to(broker) as channel, contextlib.closing(watch(broker)) as view:
         assert broker.parameters.virtual_host == SHARED
         with as_user.stranger() as other:
-            other.queue_declare("theirs", durable=True)
-            other.queue_declare("engine:unrouted", durable=True)
+            for name in ("theirs", "engine:unrouted"):
+                other.queue_declare(name, durable=True)
         assert len(broker.queues()) == 0
         channel.queue_declare(names.TASKS, durable=True)
         channel.queue_declare("mine", exclusive=True)
         assert list(broker.queues()["name"]) == [names.TASKS, "mine"]
         assert list(broker.wait_for_queue(names.TASKS, ready=0)["name"]) == [names.TASKS]
-    assert as_user.names() == {"theirs", "engine:unrouted"}
-
-
-@pytest.mark.parametrize("tag", ["", "management"])
-def test_a_live_view_shows_what_the_lab_makes_later_and_nothing_of_others(
-    as_user: ForeignBroker, monkeypatch, tag: str
-) -> None:
-    as_user.let_in(tags=tag)
-    if tag:
-        monkeypatch.setenv("RMQLAB_MANAGEMENT_URL", as_user.management_url)
-    with start_broker() as broker, channel_to(broker) as channel, contextlib.closing(watch(broker)) as view:
-        with as_user.stranger() as other:
-            other.queue_declare("theirs", durable=True)
-            other.queue_declare("engine:unrouted", durable=True)
-        channel.queue_declare(names.TASKS, durable=True)
         assert eventually(lambda: names.TASKS in view.picture)
-        assert "theirs" not in view.picture
-        assert "engine:unrouted" not in view.picture
+        assert not any(name in view.picture for name in ("theirs", "engine:unrouted"))
+    assert as_user.names() == {"theirs", "engine:unrouted"}
 
 
 # --- an administrator's virtual host ------------------------------------------------------
 
 
-def test_a_virtual_host_without_rights_in_it_is_deleted_again(
-    as_administrator: ForeignBroker, monkeypatch
-) -> None:
+def test_a_virtual_host_without_rights_in_it_is_deleted_again(as_administrator: ForeignBroker) -> None:
     before = as_administrator.definitions()
-    call = Management.call
+    create = Management.create_virtual_host
 
-    def refuse(self: Management, method: str, path: str, *arguments: Any, **named: Any) -> Any:
-        if path.startswith("/permissions"):
-            assert as_administrator.definitions() != before
-            raise ManagementError("no. Next: nothing")
-        return call(self, method, path, *arguments, **named)
+    def create_half(management: Management, name: str) -> None:
+        create(management, name)
+        assert as_administrator.definitions() != before
+        raise ManagementError("no. Next: nothing")
 
-    monkeypatch.setattr(Management, "call", refuse)
-    with pytest.raises(ManagementError):
+    with patch.object(Management, "create_virtual_host", create_half), pytest.raises(ManagementError):
         start_broker()
 
     assert as_administrator.definitions() == before
 
 
-# --- waiting ------------------------------------------------------------------------------
+# --- a broker that goes away ----------------------------------------------------------------
 
 
-def test_a_wait_opens_one_connection(lab: Broker) -> None:
-    with patch.object(pika, "BlockingConnection", wraps=pika.BlockingConnection) as connect:
-        with pytest.raises(BrokerError, match="does not exist"):
-            lab.wait_for_queue(names.TASKS, ready=1, timeout_s=0.3)
-
-    assert connect.call_count == 1
-
-
-@pytest.mark.parametrize(
-    "look", [lambda broker: broker.queues(), lambda broker: broker.wait_for_queue(names.TASKS, ready=0)]
-)
-def test_a_broker_that_is_gone_is_one_sentence(lab: Broker, as_user: ForeignBroker, look) -> None:
+def test_a_broker_that_is_gone_is_one_sentence(lab: Broker, as_user: ForeignBroker) -> None:
     as_user.let_in(password="changed")
     with pytest.raises(BrokerUnavailableError, match="Next: "):
-        look(lab)
+        lab.queues()
     as_user.let_in()
 
 
