@@ -12,7 +12,7 @@ import uuid
 import pika
 from pika.channel import Channel
 
-from rmqlab.amqp._recovery import Recovery, notify
+from rmqlab.amqp._recovery import Recovery
 from rmqlab.amqp._session import OPEN_TIMEOUT_S, STOP_LIMIT_S, BrokerTarget, Session
 from rmqlab.amqp._settle import Acks, ConsumeObserver, Settlement, ack_each
 from rmqlab.amqp._topology import Topology
@@ -37,16 +37,13 @@ class Consumer(Closing):
     message whose work was interrupted, and those behind it, went back to their queue.
 
     With a recovery it survives the loss of its connection, and the end of its queue where the
-    topology has it. What was not acknowledged comes again: work that was done by then is done
-    twice.
+    topology has it. What was not acknowledged comes again, and is done twice.
 
     Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster.
+        broker: a broker of `start_broker`, an AMQP URL, or those of several hosts of one cluster.
         queue: name of the queue; empty for the topology's queue that the broker names.
-        on_message: does the work of one message; an exception means that it failed. None
-            does nothing.
-        ack: `ack_each()`, `ack_every(n)` or `auto_ack()`; None is `ack_each()`.
+        on_message: does the work of one message; an exception means that it failed. None does nothing.
+        ack: when it acknowledges; None is `ack_each()`.
         on_failure: the outcome of a message whose work failed. `requeue` puts it back
             (`basic.nack`), and so does `reject-requeue` (`basic.reject`), which every version of
             RabbitMQ counts against a quorum queue's delivery limit. `reject` drops it, or
@@ -54,11 +51,10 @@ class Consumer(Closing):
             shows that the queue does. A `RejectError` rejects the message in any case.
         prefetch_count: how many unacknowledged messages the broker hands out at a time, 65,535 at
             most; 0 is no limit.
-        threaded: whether the work is done in a thread of its own, one message after
-            another, so that heartbeats are answered while it takes long.
+        threaded: whether the work is done in a thread, one message after another, so that
+            heartbeats are answered while it takes long.
         topology: what is declared first, on this consumer's connection.
-        recovery: how to go on when the connection is lost, or the broker ends the consumer;
-            None ends it.
+        recovery: how to go on when the connection or the queue is lost; None ends the consumer.
         observer: receives every delivery and its outcome.
         name: the connection's name, as the broker's management pages show it.
 
@@ -94,8 +90,7 @@ class Consumer(Closing):
         self._topology = topology
         self._prefetch_count = prefetch_count
         self._cancelled = False
-        self._consuming = False
-        self._consumer_tag = ""
+        self._consumer_tag = ""  # while it runs
         self._inbox: collections.deque[Message] = collections.deque()
         self._limit = math.inf
         self._settled = 0
@@ -150,7 +145,7 @@ class Consumer(Closing):
                 self._end(is_interrupted=True)
                 raise
             finally:
-                self._consuming = False
+                self._consumer_tag = ""
         return self._settled
 
     def stop(self) -> None:
@@ -179,7 +174,7 @@ class Consumer(Closing):
         self._declare()
         self._session.channel.add_on_cancel_callback(self._on_cancel)
         self._sync()
-        if self._consuming:
+        if self._consumer_tag:
             self._subscribe()
         return ""
 
@@ -205,19 +200,18 @@ class Consumer(Closing):
     def _recover_from(self, error: BrokerError) -> None:
         session = self._session
         if isinstance(error, ConsumerCancelledError) and session.recovery is not None:
-            notify(session.recovery, "cancelled", self.name, str(error))
+            session.notify("cancelled", str(error))
             # On the same channel: with its queue gone, nobody sends again what came before.
             with contextlib.suppress(BrokerError):
                 self._cancelled = False
                 self._declare()
                 self._subscribe()
-                notify(session.recovery, "recovered", self.name)
+                session.notify("recovered")
                 return
         session.recover(error, messages=self._settlement.unacked)
 
     def _begin(self) -> None:
         self._check()
-        self._consuming = True
         try:
             self._subscribe()
         except BrokerError as error:

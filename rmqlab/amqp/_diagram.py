@@ -44,7 +44,7 @@ def text(graph: Graph) -> str:
                 dash, head = ("--", "-->") if edge.kind == "binding" else ("..", "..>")
                 label = f"{dash} {_clean(edge.label)} " if edge.label else ""
                 out.append(f"    {label}{head} {_titled(edge.target)}")
-    return "\n".join(out) or "(an empty topology)"
+    return "\n".join(out)
 
 
 @dataclass(slots=True)
@@ -80,7 +80,6 @@ def place(graph: Graph) -> dict[Key, Box]:
         key: Box(node, [edge for edge in graph.edges if edge.target == key])
         for key, node in graph.nodes.items()
     }
-
     columns = [[boxes[key] for key in column] for column in _columns(graph)]
     for box in boxes.values():
         texts = 2 * PADDING + LINE_HEIGHT * (1 + len(box.node.lines))

@@ -31,24 +31,20 @@ class Publisher(Closing):
     thread; only `stop` may be called from another one. After Ctrl-C, at whatever moment, it can
     be used on: each message was published and counted, or neither.
 
-    With a recovery it survives the loss of its connection. No more messages are kept than may
-    be unconfirmed. A message whose confirm was lost with the connection is published twice.
-    Without confirms nothing is kept, and what was under way is lost.
+    With a recovery it survives the loss of its connection: what is unconfirmed is published again,
+    in its order, and so twice where only the confirm was lost. Without confirms nothing is kept,
+    and what was under way is lost.
 
     Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster.
+        broker: a broker of `start_broker`, an AMQP URL, or those of several hosts of one cluster.
         routing_key: default routing key of messages.
-        confirms: `fire_and_forget()`, `confirm_each()`, `confirm_batch(n)` or
-            `confirm_window(n)`; None is a window of 500.
+        confirms: how long it goes on without them; None is a window of 500.
         properties: default properties of messages; None is persistent.
         mandatory: whether the broker is to return what no queue wants.
         topology: what is declared first.
-        recovery: how to go on when the connection is lost; what is unconfirmed is published
-            again, in its order. None ends the publisher.
+        recovery: how to go on when the connection is lost; None ends the publisher.
         observer: receives the outcome of each message.
-        timeout_s: how long to wait for a confirm, or for a broker that blocks
-            publishers, in seconds.
+        timeout_s: how long to wait for a confirm, or for a broker that blocks publishers, in seconds.
         name: the connection's name, as the broker's management pages show it.
 
     Attributes:
@@ -145,10 +141,8 @@ class Publisher(Closing):
             The message's number in this publisher, from 0.
 
         Raises:
-            TimeLimitError: confirms did not come, or the broker blocked publishers, for
-                longer than the time limit.
-            ChannelClosedError: the broker refused: there is no such exchange, or the message
-                is too large.
+            TimeLimitError: no confirm came in time, or the broker blocked publishers for too long.
+            ChannelClosedError: there is no such exchange, or the message is too large.
             ConnectionLostError: the connection was lost, and there is no recovery.
             BrokerUnavailableError: it did not come back within the recovery's time limit.
             StoppedError: `stop` was called.
@@ -159,10 +153,9 @@ class Publisher(Closing):
         return number
 
     def publish_all(self, bodies: Iterable[bytes]) -> int:
-        """Publish many messages that are there, or are quickly made, many in one batch.
+        """Publish messages that are there, or are quickly made, many in one batch, which is faster.
 
-        That is faster than `publish`. All are sent when it returns; `flush` waits for those that
-        are not confirmed yet.
+        All are sent when it returns; `flush` waits for those that are not confirmed yet.
 
         Returns:
             How many there were.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from typing import Literal
 
 from rmqlab.broker._connection import NOT_FOUND
 from rmqlab.errors import (
@@ -22,11 +19,7 @@ from rmqlab.errors import (
     TopologyMismatchError,
 )
 
-logger = logging.getLogger("rmqlab.amqp")
-
 EventKind = Literal["lost", "cancelled", "retrying", "recovered", "given up", "blocked", "unblocked"]
-T = TypeVar("T")
-LEVELS: dict[EventKind, int] = {"retrying": logging.INFO, "given up": logging.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +27,9 @@ class ConnectionEvent:
     """A step in the life of a connection.
 
     Attributes:
-        kind: `lost` (the connection broke), `cancelled` (the broker ended the consumer, as its
-            queue is gone), `retrying` (an attempt to recover failed), `recovered`, `given up`,
-            `blocked` (the broker takes no messages for now), `unblocked`.
+        kind: `lost` (the connection broke), `cancelled` (the consumer's queue is gone), `retrying`
+            (an attempt failed), `recovered`, `given up`, `blocked` (the broker takes no messages for
+            now), `unblocked`.
         name: the connection's name.
         detail: the reason of a loss, or the count of what was published again.
         messages: identities of the messages that a consumer held unacknowledged when the connection
@@ -87,36 +80,6 @@ class Recovery:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
 
-    def retry(self, attempt: Callable[[], T], *, name: str, pause: Callable[[float], None]) -> T:
-        """Call `attempt` until it succeeds, with `pause` between two calls."""
-
-        def failed(state: RetryCallState) -> None:
-            error = state.outcome and state.outcome.exception()
-            notify(self, "retrying", name, f"attempt {state.attempt_number} failed: {error}")
-
-        retrying = Retrying(
-            sleep=pause,
-            wait=wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
-            stop=stop_after_delay(self.timeout_s),
-            retry=retry_if_exception(_may_pass),
-            before_sleep=failed,
-            reraise=True,
-        )
-        return retrying(attempt)
-
-
-def notify(
-    recovery: Recovery | None,
-    kind: EventKind,
-    name: str,
-    detail: str = "",
-    messages: tuple[str | None, ...] = (),
-) -> None:
-    """Log a step, and hand it to the recovery's `on_event`."""
-    logger.log(LEVELS.get(kind, logging.WARNING), "%s %s: %s", name, kind, detail or "-")
-    if recovery is not None and recovery.on_event is not None:
-        recovery.on_event(ConnectionEvent(kind, name, detail, messages))
-
 
 def can_recover(error: Exception) -> bool:
     """Return True if a new connection makes good what went wrong with an old one."""
@@ -126,7 +89,7 @@ def can_recover(error: Exception) -> bool:
     return isinstance(error, ConnectionLostError | ConsumerCancelledError)
 
 
-def _may_pass(error: BaseException) -> bool:
+def may_pass(error: BaseException) -> bool:
     """Return True if another attempt may do better."""
     if isinstance(error, ChannelClosedError):
         return error.reply_code == NOT_FOUND  # somebody may declare it, or its node come back

@@ -8,7 +8,7 @@ something: no thread of its own, and plain calls that return or raise.
 from __future__ import annotations
 
 import contextlib
-import math
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ from typing import Any, Self
 from pika import exceptions as amqp_errors
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from rmqlab.amqp._recovery import Recovery, can_recover, notify
+from rmqlab.amqp._recovery import ConnectionEvent, EventKind, Recovery, can_recover, may_pass
 from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import Broker
 from rmqlab.broker._broker import address_of
@@ -34,6 +35,9 @@ from rmqlab.errors import (
 )
 from rmqlab.interrupts import WAKE_EVERY_S, deferred
 
+logger = logging.getLogger("rmqlab.amqp")
+
+LEVELS: dict[EventKind, int] = {"retrying": logging.INFO, "given up": logging.ERROR}
 CLOSE_TIMEOUT_S = 3
 # Nobody is asked, or nobody answers: pika's loop turns a few times.
 DROP_TIMEOUT_S = 1
@@ -44,7 +48,6 @@ STOP_LIMIT_S = 3
 # Where there will be another attempt: a host that is just coming back may leave the first
 # without an answer, and TCP itself asks again after 1, 3 and 7 seconds only.
 ATTEMPT_TIMEOUT_S = 2
-
 
 BrokerTarget = Broker | str | Sequence[str]
 
@@ -79,7 +82,6 @@ class Session:
         self._failure: BrokerError | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
-        self._tick()
 
     def open(self) -> Self:
         """Open the first connection, or leave nothing open."""
@@ -94,7 +96,7 @@ class Session:
         """Open a new connection in place of one that is lost; raise the error if that is not to be."""
         if not self.is_dropped and (self.recovery is None or not can_recover(error)):
             raise error
-        notify(self.recovery, "lost", self.name, str(error), messages)
+        self.notify("lost", str(error), messages)
         try:
             detail = self._connect()
         except BaseException:
@@ -104,17 +106,36 @@ class Session:
             )
             raise
         self.is_dropped = False
-        notify(self.recovery, "recovered", self.name, detail)
+        self.notify("recovered", detail)
+
+    def notify(self, kind: EventKind, detail: str = "", messages: tuple[str | None, ...] = ()) -> None:
+        """Log a step, and hand it to the recovery's `on_event`."""
+        logger.log(LEVELS.get(kind, logging.WARNING), "%s %s: %s", self.name, kind, detail or "-")
+        if self.recovery is not None and self.recovery.on_event is not None:
+            self.recovery.on_event(ConnectionEvent(kind, self.name, detail, messages))
 
     def _connect(self) -> str:
-        if self.recovery is None:
+        recovery = self.recovery
+        if recovery is None:
             return reach(self._open, host=self._addresses[0].host, pause=self._pause)
+        retrying = Retrying(
+            sleep=self._pause,
+            wait=wait_random_exponential(multiplier=recovery.first_wait_s, max=recovery.longest_wait_s),
+            stop=stop_after_delay(recovery.timeout_s),
+            retry=retry_if_exception(may_pass),
+            before_sleep=self._on_failed_attempt,
+            reraise=True,
+        )
         try:
-            return self.recovery.retry(self._open, name=self.name, pause=self._pause)
+            return retrying(self._open)
         except BrokerError as error:
             if not isinstance(error, StoppedError):
-                notify(self.recovery, "given up", self.name, str(error))
+                self.notify("given up", str(error))
             raise
+
+    def _on_failed_attempt(self, state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        self.notify("retrying", f"attempt {state.attempt_number} failed: {error}")
 
     def _pause(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
@@ -186,19 +207,15 @@ class Session:
                 )
             self.process_events()
 
-    def process_events(self, wait_s: float = math.inf) -> None:
+    def process_events(self, wait_s: float = WAKE_EVERY_S) -> None:
         """Let the loop send and receive what there is; wait for it so many seconds, a tenth at most."""
-        alarm = self._loop.call_later(max(wait_s, 0), _nothing) if wait_s < WAKE_EVERY_S else None
+        # So often somebody has to look at the time and at interrupts.
+        alarm = self._loop.call_later(max(min(wait_s, WAKE_EVERY_S), 0), _nothing)
         self._loop.poll()
         self._loop.process_timeouts()
-        if alarm is not None:
-            self._loop.remove_timeout(alarm)
+        self._loop.remove_timeout(alarm)
         if deferred.is_pending and not self.is_ending:
             deferred.check()
-
-    def _tick(self) -> None:
-        """Wake a waiting `process_events` ten times a second, to look at the time and at interrupts."""
-        self._loop.call_later(WAKE_EVERY_S, self._tick)
 
     def wake(self) -> None:
         """Wake a waiting `process_events`, or end the next one at once. May be called from any thread."""
@@ -255,11 +272,11 @@ class Session:
 
     def _on_blocked(self, _: object, frame: Any) -> None:
         self.blocked = frame.method.reason or "no reason given"
-        notify(self.recovery, "blocked", self.name, self.blocked)
+        self.notify("blocked", self.blocked)
 
     def _on_unblocked(self, *_: object) -> None:
         self.blocked = ""
-        notify(self.recovery, "unblocked", self.name)
+        self.notify("unblocked")
 
     # A connection that ended late, or its channel, has nothing to say of the one in its place.
 

@@ -47,14 +47,12 @@ class ConsumeObserver(Protocol):
 
     def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
         """A message has arrived; a consumer's tags count from 1."""
-        ...
 
     def settled(self, tag: int, multiple: bool, outcome: Outcome) -> None:
         """The message has an outcome; with `multiple`, all up to it have.
 
         The broker was sent it just now, or with `auto_ack` needs none.
         """
-        ...
 
 
 class Settlement:

@@ -20,8 +20,7 @@ class EngineAPI(Publisher):
     It waits, flushes, stops and closes as a `Publisher`.
 
     Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster.
+        broker: a broker of `start_broker`, an AMQP URL, or those of several hosts of one cluster.
         topology: what is declared first.
         name: the connection's name, as the broker's management pages show it.
         options: further arguments of a `Publisher`: `confirms`, `mandatory`, `recovery`,

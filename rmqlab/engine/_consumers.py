@@ -25,8 +25,7 @@ class EngineWorker(Consumer):
     A body that is not a task is logged and rejected. It runs, stops and closes as a `Consumer`.
 
     Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster.
+        broker: a broker of `start_broker`, an AMQP URL, or those of several hosts of one cluster.
         execute: does the work of one task; an exception means that it failed, and is logged.
         name: name of the worker, in logs and on the broker's management pages.
         queue: name of the queue.
@@ -70,8 +69,7 @@ class EventSubscriber(Consumer):
     is away; subscribers that share a name share the events. It works as an `EngineWorker` else.
 
     Args:
-        broker: a broker of `start_broker`, an AMQP URL, or the URLs of several hosts of one
-            cluster.
+        broker: a broker of `start_broker`, an AMQP URL, or those of several hosts of one cluster.
         handle: is called with each event; an exception means that it failed, and is logged.
         name: name of the subscriber, in logs and on the broker's management pages.
         queue: name of its durable queue, such as `engine:events:billing`; None for one of
