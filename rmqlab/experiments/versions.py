@@ -96,10 +96,10 @@ def _queue(broker: OwnBroker, kind: str) -> Iterator[BlockingChannel]:
             channel.queue_delete(QUEUE)
 
 
-def _answer(broker: OwnBroker, call: Callable[[BlockingChannel], object]) -> str:
+def _answer(broker: OwnBroker, call: Callable[[BlockingChannel], object], *, kind: str = "") -> str:
     """Return `refused` if the broker closes the channel, or the connection, over a call."""
     try:
-        with _channel(broker) as channel:
+        with _queue(broker, kind) if kind else _channel(broker) as channel:
             call(channel)
     except (AMQPChannelError, AMQPConnectionError):
         return "refused"
@@ -155,26 +155,18 @@ def _prefetch_without_limit(broker: OwnBroker) -> str:
     return "no limit" if count == 2200 else f"{count} at a time"  # noqa: PLR2004
 
 
-def _largest_message(broker: OwnBroker) -> str:
-    with _queue(broker, "classic"):
-        return _answer(broker, lambda channel: channel.basic_publish("", QUEUE, b"." * 17 * MIB))
+def _publish_large(channel: BlockingChannel) -> None:
+    channel.basic_publish("", QUEUE, b"." * 17 * MIB)
 
 
-def _transient_queue(broker: OwnBroker) -> str:
-    def declare(channel: BlockingChannel) -> None:
-        channel.queue_declare(QUEUE, durable=False, exclusive=False)
-        channel.queue_delete(QUEUE)
-
-    return _answer(broker, declare)
+def _declare_transient(channel: BlockingChannel) -> None:
+    channel.queue_declare(QUEUE, durable=False, exclusive=False)
+    channel.queue_delete(QUEUE)
 
 
-def _global_prefetch(broker: OwnBroker) -> str:
-    def consume(channel: BlockingChannel) -> None:
-        channel.basic_qos(prefetch_count=1, global_qos=True)
-        channel.basic_consume(QUEUE, lambda *_: None)
-
-    with _queue(broker, "quorum"):
-        return _answer(broker, consume)
+def _consume_with_global_prefetch(channel: BlockingChannel) -> None:
+    channel.basic_qos(prefetch_count=1, global_qos=True)
+    channel.basic_consume(QUEUE, lambda *_: None)
 
 
 def _transient_exchange(broker: OwnBroker) -> str:
@@ -220,9 +212,11 @@ QUICK: dict[str, Callable[[OwnBroker], str]] = {
     "reject and requeue, quorum queue": lambda broker: _give_back(broker, "quorum", "basic_reject"),
     "place of a requeued message, quorum queue": _place_of_requeued,
     "priorities of a quorum queue": _priorities,
-    "a message of 17 MiB": _largest_message,
-    "a queue neither durable nor exclusive": _transient_queue,
-    "a prefetch for the whole channel, quorum queue": _global_prefetch,
+    "a message of 17 MiB": lambda broker: _answer(broker, _publish_large, kind="classic"),
+    "a queue neither durable nor exclusive": lambda broker: _answer(broker, _declare_transient),
+    "a prefetch for the whole channel, quorum queue": lambda broker: _answer(
+        broker, _consume_with_global_prefetch, kind="quorum"
+    ),
 }
 # The same, with a restart or a long wait.
 SLOW: dict[str, Callable[[OwnBroker], str]] = {

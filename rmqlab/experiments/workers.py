@@ -112,9 +112,8 @@ class Run:
     def scene(self) -> Scene:
         """Return the run as a replay shows it."""
         workers = [f"worker-{number}" for number, _ in enumerate(self.config.queues, start=1)]
-        exchanges: dict[str, None] = {}  # those by which a task may have come, in order
-        if self.config.publish is not publish_task:
-            exchanges = dict.fromkeys(binding.exchange for binding in self.config.topology.bindings)
+        bindings = () if self.config.publish is publish_task else self.config.topology.bindings
+        exchanges = dict.fromkeys(binding.exchange for binding in bindings)  # besides the default one
         return Scene(
             self.ledger,
             dict(zip(workers, self.config.queues, strict=True)),
@@ -147,27 +146,24 @@ def run_workload(
         progress: whether to show a progress bar.
 
     Returns:
-        One row a run: its name, workers, prefetch, published, received (deliveries), acked,
-        rejected, redelivered, makespan_s (from the workers' beginning to the last task's end),
-        ideal_s (the work over the workers, or the longest task if that takes longer), rate_msg_s
-        (acked over makespan_s), efficiency (ideal_s over makespan_s), overhead_ms (of a worker's
-        time, what each task took beyond its work), busy_core_s (of all of this machine's cores),
-        lag_p99_ms (99 of 100 tasks were published no later than so long after they were due; NaN
-        without a replay), jain (Jain's index of the tasks that each worker did), jain_busy (of the
-        time that each had a task), idle_share (part of the workers' time without a task).
+        One row a run, whose counts, times and indexes are those of a `Report`: its name, workers,
+        prefetch, published, received, acked, rejected, redelivered, makespan_s, ideal_s (the work over
+        the workers, or the longest task if that takes longer), rate_msg_s (acked over makespan_s),
+        efficiency (ideal_s over makespan_s), overhead_ms (of a worker's time, what each task took
+        beyond its work), busy_core_s (of all of this machine's cores), lag_p99_ms (99 of 100 tasks
+        were late by no more; NaN without a replay), jain, jain_busy, idle_share.
 
-        Its frames have the run's name in each row, and times in seconds from the workers' beginning.
-        `tasks` has a row a task: message (its number), engine_id, worker (the last to have it),
-        due_s (NaN without a replay), published_s, delivered_s (first), settled_s (last), lag_ms (from
-        due to published), wait_ms (from published, or the workers' beginning if that is later, to delivered),
-        work_ms (delivered to settled), duration_s (of its work), outcome, deliveries. `depth` has a
-        row a change: workers, time_s, ready (in the queue), unacked. `deliveries` has a row a
-        delivery, as `Report.deliveries`. `workers` has a row a worker: worker, tasks (that it
-        acknowledged), and the further columns of `Report.consumers`.
+        Its frames have the run's name in each row, and times in seconds from the workers' beginning:
+
+        - tasks, a row a task: message (its number), engine_id, worker (the last to have it),
+          published_s, delivered_s (first), settled_s (last), lag_ms (NaN without a replay), wait_ms,
+          work_ms, duration_s (of its work), outcome, deliveries
+        - depth, a row a change: workers, time_s, ready (in the queue), unacked
+        - deliveries, as `Report.deliveries`
+        - workers, a row a worker: worker, tasks (that it acknowledged), and as `Report.consumers`
 
         Its figure shows makespan and efficiency by number of workers. Further figures: `depth`,
         `gantt`, `sharing` (by prefetch), `outcomes` (of each task), `poison` (failing tasks).
-        Its recorded runs have their names.
 
     Raises:
         BrokerError: a worker failed, or the time limit passed before the end.
@@ -348,23 +344,23 @@ def _tasks(run: Run, report: Report) -> pd.DataFrame:
     since_s = math.nan if run.replayed_ns is None else (run.replayed_ns - run.started_ns) / NS_PER_S
     times_ns = seen[["published_ns", "delivered_ns", "settled_ns"]]
     times_s = (times_ns.where(times_ns > 0) - run.started_ns) / NS_PER_S
-    tasks = pd.DataFrame(
-        {
-            "engine_id": [job.task.engine_id for job in jobs],
-            "worker": names[seen["consumer"].where(seen["deliveries"] > 0, -1)],
-            "due_s": [since_s + job.arrival_s for job in jobs],
-            "published_s": times_s["published_ns"],
-            "delivered_s": times_s["delivered_ns"],
-            "settled_s": times_s["settled_ns"],
-            "outcome": OUTCOME_WORDS[seen["outcome"]],
-            "deliveries": seen["deliveries"].astype(np.int64),
-        }
-    )
-    tasks["lag_ms"] = (tasks["published_s"] - tasks["due_s"]) * 1000
-    tasks["wait_ms"] = (tasks["delivered_s"] - tasks["published_s"].clip(lower=0)) * 1000
-    tasks["work_ms"] = (tasks["settled_s"] - tasks["delivered_s"]) * 1000
-    tasks["duration_s"] = [job.duration_s for job in jobs]
-    return tasks.rename_axis("message").reset_index()
+    published_s, delivered_s, settled_s = (times_s[name] for name in times_s)
+    due_s = since_s + np.array([job.arrival_s for job in jobs])
+    tasks = {
+        "engine_id": [job.task.engine_id for job in jobs],
+        "worker": names[seen["consumer"].where(seen["deliveries"] > 0, -1)],
+        "due_s": due_s,
+        "published_s": published_s,
+        "delivered_s": delivered_s,
+        "settled_s": settled_s,
+        "outcome": OUTCOME_WORDS[seen["outcome"]],
+        "deliveries": seen["deliveries"].astype(np.int64),
+        "lag_ms": (published_s - due_s) * 1000,
+        "wait_ms": (delivered_s - published_s.clip(lower=0)) * 1000,
+        "work_ms": (settled_s - delivered_s) * 1000,
+        "duration_s": [job.duration_s for job in jobs],
+    }
+    return pd.DataFrame(tasks).rename_axis("message").reset_index()
 
 
 def _depth(run: Run, report: Report) -> pd.DataFrame:

@@ -111,14 +111,13 @@ def load_workload(*, work_s: float = 8.0, day_s: float = 10.0) -> Workload:
     flights = pd.read_csv(ENGINE_TASKS, keep_default_na=False)
     arrival_min = flights["arrival_min"] - flights["arrival_min"].min()
     seconds_per_min = work_s / flights["duration_min"].sum()
-    flights["arrival_s"] = arrival_min / arrival_min.max() * day_s
-    flights["duration_s"] = flights["duration_min"] * seconds_per_min
+    arrivals_s = (arrival_min / arrival_min.max() * day_s).tolist()
+    flights["recording_min"] = flights["duration_min"]
+    fields = ["flight", "origin", "destination", "delay_min", "recording_min"]
     jobs = []
-    for flight in flights.to_dict("records"):
-        data = {name: flight[name] for name in ("flight", "origin", "destination", "delay_min")}
-        data["recording_min"] = flight["duration_min"]
-        task = Task(flight["engine_id"], flight["action"], data)
-        jobs.append(Job(task, flight["arrival_s"], flight["duration_s"]))
+    for flight, arrival_s in zip(flights.to_dict("records"), arrivals_s, strict=True):
+        task = Task(flight["engine_id"], flight["action"], {name: flight[name] for name in fields})
+        jobs.append(Job(task, arrival_s, flight["recording_min"] * seconds_per_min))
     return Workload(tuple(jobs), float(seconds_per_min))
 
 

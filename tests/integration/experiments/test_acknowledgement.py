@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from helpers import QUEUE
 from rmqlab.amqp import Consumer, Crash, Publisher, Recovery, ack_each, ack_every
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError
-from rmqlab.experiments import AckBatchesConfig, measure_ack_batches
+from rmqlab.experiments import AckBatchesConfig, crash_before, measure_ack_batches
 from rmqlab.measure import Ledger, Load, publish_load
 
 COUNT = 30
@@ -29,33 +28,28 @@ def load(broker: Broker, queue: str) -> Load:
     return load
 
 
-def _work(load: Load, crash_with: int | None, done: list[int]) -> Callable[..., None]:
-    def work(_: Any, properties: Any, body: bytes) -> None:
-        number = load.identify(properties, body)
-        if number == crash_with:
-            raise Crash
-        done.append(number)
-
-    return work
-
-
-@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize("options", [{}, {"threaded": True}, {"recovery": Recovery()}], ids=str)
 @pytest.mark.parametrize(("ack", "acked"), [(ack_each(), 20), (ack_every(7), 14), (ack_every(100), 0)])
-def test_what_was_not_acknowledged_is_delivered_again(broker, load, threaded, ack, acked) -> None:
+def test_what_was_not_acknowledged_is_delivered_again(broker, load, options, ack, acked) -> None:
     ledger, done = Ledger(), []
     publishing = ledger.publisher()
     for number in range(COUNT):
         publishing.published(number)
     first, second = (ledger.consumer(name, identify=load.identify) for name in ("first", "second"))
-    options = {"ack": ack, "prefetch_count": 100, "threaded": threaded}
-    with Consumer(broker, QUEUE, _work(load, 20, done), observer=first, **options) as consumer:
+
+    def work(message: tuple[Any, ...]) -> None:
+        done.append(load.identify(*message[1:]))
+
+    crash = crash_before(work, 21)
+    options = {"ack": ack, "prefetch_count": 100, "observer": first, **options}
+    with Consumer(broker, QUEUE, lambda *message: crash(message), **options) as consumer:
         with pytest.raises(Crash):
             consumer.run(for_s=30)
 
     assert done == list(range(20))
     assert ledger.totals().acked == acked
     broker.wait_for_queue(QUEUE, ready=COUNT - acked, consumers=0)
-    with Consumer(broker, QUEUE, _work(load, None, done), ack=ack_each(), observer=second) as consumer:
+    with Consumer(broker, QUEUE, lambda *message: work(message), observer=second) as consumer:
         consumer.run(count=COUNT - acked, for_s=30)
     assert done[20:] == list(range(acked, COUNT))
     totals = ledger.totals()
@@ -81,13 +75,6 @@ def test_what_failed_before_the_crash_was_settled_and_closing_is_quick(
     consumer.close()
     assert time.monotonic() - started_s < 5
     broker.wait_for_queue(QUEUE, ready=COUNT - 5, consumers=0)
-
-
-def test_a_consumer_that_would_recover_does_not_recover_from_its_own_crash(broker, load) -> None:
-    with Consumer(broker, QUEUE, _work(load, 3, []), recovery=Recovery()) as consumer, pytest.raises(Crash):
-        consumer.run(for_s=30)
-
-    broker.wait_for_queue(QUEUE, ready=COUNT - 3, consumers=0)
 
 
 def test_a_crash_repeats_less_than_one_acknowledgement_covers(broker) -> None:

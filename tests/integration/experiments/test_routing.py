@@ -8,8 +8,8 @@ from rmqlab import names
 from rmqlab.amqp import Binding, Exchange, Queue, Topology
 from rmqlab.broker import Broker
 from rmqlab.engine import TOPOLOGY, EngineAPI, Task
-from rmqlab.experiments import Workload, WorkloadConfig, compare_waits, run_workload
-from rmqlab.experiments.workload import Job
+from rmqlab.experiments import WorkloadConfig, make_workload, run_workload
+from rmqlab.measure import ConstantDuration
 
 TASK = Task("engine-123", "process", {"param": "value"})
 OWN = "engine:tasks:high-priority"
@@ -18,31 +18,13 @@ OWN_QUEUE = Topology(
     queues=[Queue(name=names.TASKS), Queue(name=OWN)],
     bindings=[Binding(exchange=names.ROUTING, queue=OWN, routing_key=names.HIGH_PRIORITY)],
 )
-# Thirty tasks of 5 ms, of which every third is of high priority.
-WORKLOAD = Workload(
-    tuple(
-        Job(Task("e", "high" if number % 3 == 2 else "normal", {"recording_min": 0.005}), 0.0, 0.005)
-        for number in range(30)
-    ),
-    1.0,
-)
+WORKLOAD = make_workload(30, ConstantDuration(0.005))
 
 
 @pytest.fixture(autouse=True)
 def _no_queue_stays(broker: Broker) -> None:
     for topology in (TOPOLOGY, OWN_QUEUE):
         topology.delete(broker)
-
-
-def _is_high(task: Task) -> bool:
-    return task.action == "high"
-
-
-def _by_key(api: EngineAPI, task: Task, message_id: str) -> None:
-    if _is_high(task):
-        api.route_task(task, names.HIGH_PRIORITY, message_id=message_id)
-    else:
-        api.publish_task(task, message_id=message_id)
 
 
 def test_the_applications_key_leads_to_the_queue_of_all_tasks(broker, channel) -> None:
@@ -73,14 +55,20 @@ def test_each_worker_takes_from_the_queue_it_is_named_for_and_nothing_that_was_l
         for queue in (names.TASKS, OWN):
             api.publish_task(Task("left", "over"), queue=queue, message_id="0")
 
-    workers = [names.TASKS, OWN, names.TASKS]
-    config = WorkloadConfig(workload=WORKLOAD, workers=workers, publish=_by_key, topology=OWN_QUEUE)
-    runs = run_workload(broker, {"own": config}, by="design", progress=False)
+    def publish(api: EngineAPI, task: Task, message_id: str) -> None:
+        if message_id.endswith("0"):
+            api.route_task(task, names.HIGH_PRIORITY, message_id=message_id)
+        else:
+            api.publish_task(task, message_id=message_id)
 
-    waits = compare_waits(runs, WORKLOAD, _is_high).frame("waits")
-    assert set(waits.loc[waits["priority"] == "high", "worker"]) == {"worker-2"}
-    assert set(waits.loc[waits["priority"] == "normal", "worker"]) <= {"worker-1", "worker-3"}
-    assert runs.rows[["workers", "received", "acked"]].iloc[0].to_list() == [3, 30, 30]
+    workers = [names.TASKS, OWN, names.TASKS]
+    config = WorkloadConfig(workload=WORKLOAD, workers=workers, publish=publish, topology=OWN_QUEUE)
+    result = run_workload(broker, config, progress=False)
+
+    workers_of = result.frame("tasks")["worker"]
+    assert set(workers_of[::10]) == {"worker-2"}
+    assert set(workers_of.drop(workers_of.index[::10])) <= {"worker-1", "worker-3"}
+    assert result.rows[["workers", "received", "acked"]].iloc[0].to_list() == [3, 30, 30]
 
 
 @pytest.mark.parametrize("replay", [False, True])
