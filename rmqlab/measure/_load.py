@@ -75,8 +75,7 @@ class Load:
         rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
         durations: how long their work takes: `ConstantDuration(duration_s)`,
             `ParetoDuration(mean_s)`, or anything like these.
-        run: what its messages carry to be told from those of other loads; new for each
-            load, unless given.
+        run: what its messages carry to be told from those of other loads; new for each load.
 
     Raises:
         ValueError: an argument is out of range.
@@ -85,7 +84,7 @@ class Load:
     count: int
     rate_msg_s: float | None = None
     durations: Durations = ConstantDuration()
-    run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
+    run: int = field(default_factory=lambda: secrets.randbits(32), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("count", "rate_msg_s"):
@@ -113,7 +112,7 @@ class Load:
 
     def again(self) -> Load:
         """Return the same load for another run, whose messages can be told from this one's."""
-        return dataclasses.replace(self, run=secrets.randbits(32))
+        return dataclasses.replace(self)
 
 
 def publish_load(
