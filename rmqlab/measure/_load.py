@@ -67,15 +67,13 @@ class ParetoDuration:
 class Load:
     """Messages to publish, whose work is the same each time.
 
-    A body has 256 bytes. The first 8 are the message's number and what tells this load's messages from
-    others; the rest is zeros.
+    A body has 256 bytes. The first 8 are the message's number and its run; the rest is zeros.
 
     Attributes:
         count: how many messages, which are numbered from 0.
         rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
-        durations: how long their work takes: `ConstantDuration(duration_s)`,
-            `ParetoDuration(mean_s)`, or anything like these.
-        run: what its messages carry to be told from those of other loads; new for each load.
+        durations: how long their work takes: `ConstantDuration`, `ParetoDuration`, or anything like these.
+        run: what tells its messages from those of other loads; new for each load.
 
     Raises:
         ValueError: an argument is out of range.
@@ -125,8 +123,7 @@ def publish_load(
     Args:
         publisher: publishes the messages.
         load: the messages.
-        until: asked before each message; when it says so, the rest is not published. None
-            publishes all.
+        until: asked before each message; when it says so, the rest is not published.
         progress: whether to show a progress bar.
 
     Returns:
