@@ -23,9 +23,8 @@ def run_grid(
 ) -> pd.DataFrame:
     """Run something once for each combination of parameters.
 
-    Repeats are interleaved: all cells once, then all of them again, so that a machine that
-    slows down disturbs no cell more than the others. A cell that fails is logged
-    and does not end the grid.
+    All cells run once, then all of them again, so that a machine that slows down disturbs all of them
+    alike. A cell that fails is logged and does not end the grid.
 
     Args:
         run: is called with one value of each parameter by name.
@@ -58,9 +57,8 @@ def summarize_repeats(frame: pd.DataFrame, by: str | list[str], values: Sequence
         values: the columns to summarize; runs without a value there are left out.
 
     Returns:
-        One row for each combination of `by`: these, runs (how many had a value of the first), and
-        for each value its median under its own name, and its smallest and largest as `…_low` and
-        `…_high`.
+        One row for each combination of `by`: these, runs (how many had a value of the first), and for
+        each value its median under its own name, its smallest as `…_low` and its largest as `…_high`.
 
     Raises:
         KeyError: there is no such column.

@@ -25,9 +25,8 @@ class Ledger:
             ...
         ledger.totals()
 
-    A message takes 17 bytes for its publishing and 26 for each of its deliveries, and in
-    the account of a run 48 and 28. A ledger may be asked at any time, also while recorders
-    write.
+    It may be asked at any time, also while recorders write. A message takes 17 bytes for its publishing
+    and 26 for each delivery, and in the account of a run 48 and 28.
 
     Args:
         clock: returns the time in nanoseconds; `time.perf_counter_ns` is one for all processes of

@@ -66,17 +66,14 @@ class ParetoDuration:
 class Load:
     """Messages to publish, whose work is the same each time.
 
-    The first 8 bytes of a body are the message's number and what tells this load's messages
-    from others; the rest is zeros.
+    The first 8 bytes of a body are the message's number and its run; the rest is zeros.
 
     Attributes:
         count: how many messages, which are numbered from 0.
         size_bytes: size of a body, in bytes, from 8.
         rate_msg_s: messages per second, at equal intervals; None is as fast as the publisher can.
-        durations: how long their work takes: `ConstantDuration(duration_s)`,
-            `ParetoDuration(mean_s)`, or anything like these.
-        run: what its messages carry to be told from those of other loads; new for each
-            load, unless given.
+        durations: how long their work takes: `ConstantDuration`, `ParetoDuration`, or anything like these.
+        run: what tells its messages from those of other loads; new for each load.
 
     Raises:
         ValueError: an argument is out of range.
@@ -86,7 +83,7 @@ class Load:
     size_bytes: int = 256
     rate_msg_s: float | None = None
     durations: Durations = ConstantDuration()
-    run: int = field(default_factory=lambda: secrets.randbits(32), repr=False, compare=False)
+    run: int = field(default_factory=lambda: secrets.randbits(32), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("count", "rate_msg_s"):
@@ -116,7 +113,7 @@ class Load:
 
     def again(self) -> Load:
         """Return the same load for another run, whose messages can be told from this one's."""
-        return dataclasses.replace(self, run=secrets.randbits(32))
+        return dataclasses.replace(self)
 
 
 def publish_load(
@@ -129,8 +126,7 @@ def publish_load(
     Args:
         publisher: publishes the messages.
         load: the messages.
-        until: asked before each message; when it says so, the rest is not published. None
-            publishes all.
+        until: asked before each message; when it says so, the rest is not published.
         progress: whether to show a progress bar.
 
     Returns:

@@ -29,22 +29,20 @@ def compare_to_reference(
 ) -> pd.DataFrame:
     """Lay numbers beside those of the reference run that the repository stores.
 
-    With `RMQLAB_KEEP_REFERENCE=1` in the environment, the numbers become the next reference run,
-    after they were compared with the earlier one: that is what `make reference` does.
+    With `RMQLAB_KEEP_REFERENCE=1` in the environment, as `make reference` sets it, the numbers become the
+    next reference run, after they were compared with the earlier one.
 
     Args:
         frame: one row a run, or whatever was measured.
-        name: name of the reference run, such as `05_prefetch`, which is stored in
-            `data/reference/05_prefetch.csv`.
+        name: name of the reference run: `06_prefetch` is stored in `data/reference/06_prefetch.csv`.
         by: the column, or columns, that say which row is which.
         values: the column, or columns, of what was measured.
-        broker: what it was measured with, for a new reference run of a frame without the
-            column `rabbitmq`.
+        broker: what it was measured with, if the frame has no column `rabbitmq`.
 
     Returns:
-        One row a row of the frame: the columns `by`, and for each of `values` the column
-        itself and that of the reference run as `…_reference`, which is NaN where there is
-        none. Numbers are rounded to three digits, whole ones are not.
+        One row a row of the frame: the columns `by`, and for each of `values` the column itself and
+        that of the reference run as `…_reference`, NaN where there is none. Numbers are rounded to
+        three digits, whole ones are not.
 
     Raises:
         ValueError: several rows of a new reference run have the same `by`.

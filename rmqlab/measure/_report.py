@@ -132,16 +132,11 @@ class Report:
             median_ms, p75_ms, p95_ms, p99_ms, max_ms. NaN where there is none.
         """
         messages = self.account.messages
-        published_ns = messages["published_ns"]
-        rows = []
-        for name, field_name in (("consumer", "delivered_ns"), ("confirm", "confirmed_ns")):
-            until_ns = messages[field_name]
-            times_ms = pd.Series((until_ns - published_ns)[until_ns > 0] / NS_PER_MS)
-            values = times_ms.quantile(list(QUANTILES.values()))
-            rows.append(
-                {"latency": name, "messages": len(times_ms)} | dict(zip(QUANTILES, values, strict=True))
-            )
-        return pd.DataFrame(rows)
+        until_ns = pd.DataFrame({"consumer": messages["delivered_ns"], "confirm": messages["confirmed_ns"]})
+        times_ms = until_ns.where(until_ns > 0).sub(messages["published_ns"], axis=0) / NS_PER_MS
+        frame = times_ms.quantile(list(QUANTILES.values())).set_axis(list(QUANTILES)).T
+        frame.insert(0, "messages", times_ms.count())
+        return frame.rename_axis("latency").reset_index()
 
     def deliveries(self) -> pd.DataFrame:
         """Return each delivery: which consumer had which message, and when, as for a Gantt chart.
@@ -177,26 +172,26 @@ class Report:
             (flagged), acked, rejected (deliveries), busy_s, utilization (busy_s as part of the time
             from anybody's first delivery to the last event of any).
         """
-        deliveries, count = self.account.deliveries, len(self.account.consumers)
-        who, outcome = deliveries["consumer"], deliveries["outcome"]
-
-        def per_consumer(which: npt.NDArray[Any]) -> Int64s:
-            return np.bincount(who[which], minlength=count)
-
-        busy_s = pd.Series(_busy_ns(deliveries, count) / NS_PER_S)
-        last_ns = max(deliveries["delivered_ns"].max(initial=0), deliveries["settled_ns"].max(initial=0))
-        span_s = (last_ns - deliveries["delivered_ns"].min(initial=last_ns)) / NS_PER_S
-        return pd.DataFrame(
+        deliveries = self.account.deliveries
+        settled = deliveries[deliveries["settled_ns"] > 0]
+        times_ns = np.concatenate([deliveries["delivered_ns"], settled["settled_ns"]])
+        span_s = np.ptp(times_ns) / NS_PER_S if len(times_ns) else 0.0
+        # A consumer is busy with what it settled in the end.
+        busy_ns = np.zeros(len(deliveries), np.int64)
+        busy_ns[deliveries["settled_ns"] > 0] = settled["settled_ns"] - _begun_ns(settled)
+        each = pd.DataFrame(
             {
-                "consumer": np.array(self.account.consumers, dtype=object),
-                "received": np.bincount(who, minlength=count),
-                "redelivered": per_consumer(deliveries["redelivered"] > 0),
-                "acked": per_consumer(outcome == ACKED),
-                "rejected": per_consumer(outcome == REJECTED),
-                "busy_s": busy_s,
-                "utilization": busy_s / span_s,
+                "received": np.ones(len(deliveries), np.int64),
+                "redelivered": deliveries["redelivered"] > 0,
+                "acked": deliveries["outcome"] == ACKED,
+                "rejected": deliveries["outcome"] == REJECTED,
+                "busy_s": busy_ns / NS_PER_S,
             }
         )
+        names = pd.RangeIndex(len(self.account.consumers))
+        each = each.groupby(deliveries["consumer"]).sum().reindex(names, fill_value=0)
+        each.insert(0, "consumer", np.array(self.account.consumers, dtype=object))
+        return each.assign(utilization=each["busy_s"] / span_s)
 
     def fairness(self) -> pd.DataFrame:
         """Return how evenly the messages were shared.
@@ -256,11 +251,3 @@ def _begun_ns(deliveries: Table) -> Int64s:
         begun_ns[mine[1:]] = np.maximum(begun_ns[mine[1:]], before_ns)
     # One that was settled before an earlier one was not begun after that.
     return np.where(settled_ns > 0, np.minimum(begun_ns, settled_ns), begun_ns)
-
-
-def _busy_ns(deliveries: Table, consumers: int) -> Int64s:
-    """Return for each consumer how long it had something in hand that it settled in the end."""
-    settled = deliveries[deliveries["settled_ns"] > 0]
-    busy_ns = np.zeros(consumers, np.int64)
-    np.add.at(busy_ns, settled["consumer"], settled["settled_ns"] - _begun_ns(settled))
-    return busy_ns

@@ -26,11 +26,11 @@ from rmqlab.interrupts import deferred
 from rmqlab.measure import provenance
 from rmqlab.measure._bar import bar_of
 
-# For each client: its library, which a module here uses, and how many messages it leaves unconfirmed.
+# For each client: its module, which has the name of its library, and how many messages it leaves unconfirmed.
 CLIENTS = {
     "rmqlab": ("rmqlab", 1),
     "rmqlab, window 100": ("rmqlab", 100),
-    "aio-pika": ("aio-pika", 1),
+    "aio-pika": ("aio_pika", 1),
     "kombu": ("kombu", 1),
 }
 QUEUE_TYPES = ("classic", "quorum")
@@ -111,9 +111,7 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
     """
     broker = require_own(broker, given_to="break_everything")
     config = config or FaultsConfig.quick()
-    # Before threads do.
-    libraries = {CLIENTS[name][0] for name in config.clients}
-    modules = {name: import_module(f"{__package__}.{name.replace('-', '_')}") for name in libraries}
+    modules = {name: import_module(f"{__package__}.{CLIENTS[name][0]}") for name in config.clients}
     environment = provenance(broker)
     repeats = range(1, config.repeats + 1)
     cells = list(itertools.product(config.faults, config.clients, config.queue_types, repeats))
@@ -133,7 +131,7 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
             fault, client, queue_type, repeat = cell
             bar.set_description(f"{fault}: {client}")
             library, window = CLIENTS[client]
-            trial = run_trial(broker, modules[library], FAULTS[fault], queue_type, window=window)
+            trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
             which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
             rows[cell] = {**which, **trial, "version": version(library)}
             _keep(config.csv, to_frame().assign(**environment))

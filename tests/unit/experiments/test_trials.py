@@ -81,16 +81,9 @@ def test_a_fault_without_length_is_timed_by_the_longest_silence() -> None:
 
 def test_the_figure_says_what_was_lost_and_who_did_not_recover() -> None:
     rows = pd.DataFrame([TRIAL | {"fault": "kill", "client": name} for name in ("rmqlab", "kombu")])
-    good = plot_faults(rows)
+    good = plot_faults(rows.assign(duplicated=0))
     rows.loc[1, ["lost_confirmed", "recover_consume_s", "recover_publish_s"]] = [3, math.nan, math.nan]
     bad = plot_faults(rows)
 
     assert [axes.get_title(loc="left") for axes in good.axes] == ["All recover within 0.2 s", "0 lost"]
     assert [axes.get_title(loc="left") for axes in bad.axes] == ["1 of 2 do not recover", "3 lost"]
-
-
-def test_trials_in_which_nothing_is_repeated_or_lost_are_drawn(use_trial: Callable[[Trial], None]) -> None:
-    use_trial(lambda *_, **__: {**TRIAL, "duplicated": 0})
-    figure = break_everything(BROKER, FaultsConfig.quick()).plot()
-
-    assert figure.axes[1].get_title(loc="left") == "0 lost"

@@ -115,17 +115,10 @@ def test_a_run_whose_rows_are_alike_is_not_kept(folder: Path, keep: None) -> Non
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b'a,b\n"1', b"\xff\xfe\x00"])
-def test_a_file_that_is_broken_says_what_to_do(folder: Path, content: bytes) -> None:
-    (folder / "broken.csv").write_bytes(content)
+@pytest.mark.parametrize("content", [None, b"", b'a,b\n"1', b"\xff\xfe\x00"])
+def test_a_file_that_is_broken_or_missing_says_what_to_do(folder: Path, content: bytes | None) -> None:
+    if content is not None:
+        (folder / "broken.csv").write_bytes(content)
 
     with pytest.raises(DataError, match=r"broken\.csv cannot be read .*Next: get the file"):
-        compare_to_reference(MINE, "broken", by="prefetch", values="jain")
-
-
-def test_a_whole_reference_run_is_read_and_a_missing_one_is_an_error(folder: Path) -> None:
-    (folder / "some.csv").write_text("variant,ratio\nfast,2.5\n", encoding="utf-8")
-
-    assert read_reference("some").to_dict("list") == {"variant": ["fast"], "ratio": [2.5]}
-    with pytest.raises(DataError, match=r"no_such_run\.csv cannot be read.*Next: "):
-        read_reference("no_such_run")
+        read_reference("broken")
