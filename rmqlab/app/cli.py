@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator
@@ -90,18 +89,15 @@ def doctor() -> None:
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def broker(
-    command: Annotated[list[str] | None, typer.Argument(help="A command to run with AMQP_URL set.")] = None,
+    command: Annotated[list[str], typer.Argument(help="A command to run with AMQP_URL set.")],
 ) -> None:
-    """Start a broker, for a command or until Ctrl-C.
+    """Start a broker for a command, and stop it when the command ends.
 
-    `rmqlab broker python my_program.py` runs the program with AMQP_URL naming the broker,
-    and stops the broker when it ends. Without a command, the URL is written to a file that
-    only you can read.
+    `rmqlab broker python my_program.py` runs the program with AMQP_URL naming the broker, and
+    `rmqlab broker bash` a shell in which to run several.
     """
     with _start_broker() as running:
-        if command:
-            raise typer.Exit(_run_command(command, running))
-        _wait_for_interrupt(running)
+        raise typer.Exit(_run_command(command, running))
 
 
 @app.command()
@@ -149,7 +145,7 @@ def run(
     from rmqlab.measure import provenance
 
     paths = lessons.find_lessons(notebooks or [])
-    counts = {path: lessons.count_code_cells(lessons.read_lesson(path)) for path in paths}
+    counts = {path: len(lessons.code_cells(lessons.read_lesson(path))) for path in paths}
     executions = []
     with _start_broker() as running, Progress(*PROGRESS, console=err) as progress:
         os.environ.update(running.environment())  # for the kernels
@@ -268,23 +264,6 @@ def _broker_in_thread() -> Iterator[Future[dict[str, str]]]:
             environment.exception(START_TIMEOUT_S)
         for broker in brokers:
             broker.stop()
-
-
-def _wait_for_interrupt(running: Broker) -> None:
-    """Print how to use the broker, and wait. The URL holds a password, so it is not shown."""
-    with tempfile.TemporaryDirectory(prefix="rmqlab-url-") as folder:
-        file = Path(folder) / "amqp_url"
-        file.touch(mode=0o600)
-        file.write_text(running.url + "\n")
-        out.print("In another terminal:")
-        if sys.platform == "win32":
-            out.print(f'  $env:AMQP_URL = Get-Content "{file}"')
-        else:
-            out.print(f'  export AMQP_URL="$(cat {file})"')
-        if running.management_url:
-            out.print(f"Its pages are at {running.management_url}, with that URL's credentials.")
-        out.print("Ctrl-C stops it.")
-        wait_for(threading.Event().wait)
 
 
 def _run_command(command: list[str], running: Broker) -> int:

@@ -67,9 +67,9 @@ def read_lesson(path: Path) -> NotebookNode:
         raise LessonError(f"{path.name} is not a notebook ({error}). Next: name an .ipynb file") from error
 
 
-def count_code_cells(notebook: NotebookNode) -> int:
-    """Count the cells that will be executed."""
-    return sum(cell.cell_type == "code" for cell in notebook.cells)
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the cells that will be executed."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
@@ -80,9 +80,8 @@ def execute(path: Path, on_cell: Callable[[], None]) -> Execution:
         on_cell: is called after each code cell.
     """
     notebook = read_lesson(path)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":  # what a failure leaves out must not show its old outputs
-            cell.execution_count, cell.outputs = None, []
+    for cell in code_cells(notebook):  # what a failure leaves out must not show its old outputs
+        cell.execution_count, cell.outputs = None, []
     started = time.perf_counter()
     error = _error_of(notebook, path, on_cell)
     if error and _count_executed(notebook) == 0 and LOST_KERNEL in error:
@@ -157,13 +156,12 @@ def write_report(executions: list[Execution], folder: Path) -> Path:
         jquery_url="",
         mermaid_js_url=NO_MERMAID,
     )
-    for each in executions:
-        body, _ = exporter.from_notebook_node(each.notebook, {"metadata": {"path": str(each.path.parent)}})
-        (folder / f"{each.path.stem}.html").write_text(body, encoding="utf-8")
-    index = folder / "index.html"
-    body, _ = exporter.from_notebook_node(_index(executions), {"metadata": {"name": "rmqlab"}})
-    index.write_text(body, encoding="utf-8")
-    return index
+    pages = [(each.path, each.notebook) for each in executions]
+    for path, notebook in (*pages, (folder / "index", _index(executions))):
+        resources = {"metadata": {"name": path.stem, "path": str(path.parent)}}
+        body, _ = exporter.from_notebook_node(notebook, resources)
+        (folder / f"{path.stem}.html").write_text(body, encoding="utf-8")
+    return folder / "index.html"
 
 
 def write_notebook(execution: Execution, path: Path) -> None:
@@ -182,7 +180,7 @@ def _describe_figures(cell: NotebookNode, following: list[NotebookNode]) -> None
 
 
 def _count_executed(notebook: NotebookNode) -> int:
-    return sum(cell.cell_type == "code" and bool(cell.execution_count) for cell in notebook.cells)
+    return sum(bool(cell.execution_count) for cell in code_cells(notebook))
 
 
 def _index(executions: list[Execution]) -> NotebookNode:

@@ -61,12 +61,12 @@ def serve_page(progress: Progress, name: str, port: int) -> Iterator[str]:
         raise ClassroomError(f"Port {port} is taken. Next: name another one with --port") from error
     thread = threading.Thread(target=server.serve_forever, name="rmqlab-screen")
     thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with server:
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _follow(room: Room, progress: Progress, ended: threading.Event) -> None:

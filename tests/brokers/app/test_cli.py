@@ -112,53 +112,29 @@ def test_broker_names_a_command_that_does_not_exist(broker: Broker) -> None:
     _assert_fails(code, err, "'nonexistent-command' cannot be run")
 
 
-def test_broker_without_a_command_shows_where_its_url_is(broker: Broker, tmp_path: Path) -> None:
-    with _running("broker", TMPDIR=str(tmp_path), **broker.environment()) as process:
-        shown = read_until(process.stdout, "Ctrl-C")
-        (file,) = tmp_path.glob("*/amqp_url")
-        url, mode = file.read_text(), file.stat().st_mode & 0o777
-        process.terminate()
-        rest, err = process.communicate(timeout=30)
-
-    assert process.returncode == 128 + 15
-    assert url.startswith("amqp://")
-    assert mode == 0o600
-    assert str(file) in shown
-    assert broker.parameters.credentials.password not in shown + rest + err
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("printed", [False, True], ids=["not informed", "printed by SIGHUP"])
-def test_broker_ends_well_when_its_terminal_is_closed(broker: Broker, tmp_path: Path, printed: bool) -> None:
+@pytest.mark.parametrize(
+    ("hangup", "signaled", "code"),
+    [("-", False, 128 + 15), ("-", True, 128 + 15), ("", False, 7)],
+    ids=["not informed", "informed by SIGHUP", "with SIGHUP ignored"],
+)
+def test_a_command_ends_with_its_terminal_unless_it_is_to_stay(
+    broker: Broker, hangup: str, signaled: bool, code: int
+) -> None:
     # The kernel tells the leader of a session only; that may be `make`, which then waits for us.
-    ours, theirs = os.openpty()
-    settings = {"TMPDIR": str(tmp_path)} | broker.environment()
-    with _running("broker", stdin=theirs, **settings) as process:
-        os.close(theirs)
-        read_until(process.stdout, "Ctrl-C")
-        os.close(ours)
-        if printed:
-            process.send_signal(signal.SIGHUP)
-        _, err = process.communicate(timeout=30)
-
-    assert process.returncode == 128 + 15
-    assert "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("stays", [False, True], ids=["as it is", "with SIGHUP ignored"])
-def test_a_command_ends_with_its_terminal_unless_it_is_to_stay(broker: Broker, stays: bool) -> None:
     # `cat` ends with the terminal; three looks at the terminal later, we know who stayed.
-    shell = f"trap '{'' if stays else '-'}' HUP; exec \"$@\""
+    under = ("sh", "-c", f"trap '{hangup}' HUP; exec \"$@\"", "-")
     command = ("broker", "sh", "-c", "echo here; cat; sleep 3; exit 7")
     ours, theirs = os.openpty()
-    with _running(*command, under=("sh", "-c", shell, "-"), stdin=theirs, **broker.environment()) as process:
+    with _running(*command, under=under, stdin=theirs, **broker.environment()) as process:
         os.close(theirs)
         read_until(process.stdout, "here")
         os.close(ours)
-        process.communicate(timeout=30)
+        if signaled:
+            process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=30)
 
-    assert process.returncode == (7 if stays else 128 + 15)
+    assert process.returncode == code
+    assert "Traceback" not in err
 
 
 def test_the_lab_runs_a_kernel_without_a_warning_and_ends_well(broker: Broker, tmp_path: Path) -> None:
