@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
 
 import docker
 from docker import APIClient, DockerClient
@@ -22,13 +21,9 @@ from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
-if TYPE_CHECKING:
-    from testcontainers.core.docker_client import DockerClient as TestcontainersClient
-
 logger = logging.getLogger("rmqlab.broker")
 
 DEFAULT_IMAGE = "rabbitmq:4.3-management"
-AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
 LOOPBACK, EVERYWHERE = "127.0.0.1", ""
 ENGINE_TIMEOUT_S = 5  # for a question to the engine
 PULL_TIMEOUT_S = 600  # without a sign of life
@@ -41,7 +36,7 @@ NO_ENGINE_FIX = (
 )
 
 IMAGE_FIX = (
-    "correct RMQLAB_IMAGE, or pull it by hand where there is a network; "
+    "correct RMQLAB_IMAGE, or see what docker run says of this image; "
     "or set RMQLAB_BROKER=node to use an installed RabbitMQ"
 )
 
@@ -72,7 +67,10 @@ class Container(Server):
             ) from None  # its text may hold a password
         with contextlib.closing(client):
             try:
-                state = "is here" if _find_image(client) else "is to be pulled first"
+                client.images.get(image())
+                state = "is here"
+            except ImageNotFound:
+                state = "is to be pulled first"
             except APIError as error:
                 raise BrokerUnavailableError(
                     f"The engine cannot use {image()!r} ({_reason(error)}). Next: {IMAGE_FIX}"
@@ -87,8 +85,8 @@ class Container(Server):
     def start(self) -> Endpoint:
         from testcontainers.core.docker_client import DockerClient
 
-        _provide_image()
-        engine = DockerClient()
+        logger.info("starting a container: %s", self.detail)
+        engine = DockerClient(timeout=PULL_TIMEOUT_S)
         with contextlib.closing(engine.client):
             host = engine.host()
             if _is_this_machine(host):
@@ -96,7 +94,26 @@ class Container(Server):
             else:  # which ports are free there cannot be known: the next attempt takes others
                 bound_to, ports = EVERYWHERE, secrets.SystemRandom().sample(_source.PORTS, 2)
             self._address = Address("amqp", host, ports[0], "rmqlab", secrets.token_urlsafe(16))
-            self._create(engine, {AMQP_PORT: (bound_to, ports[0]), MANAGEMENT_PORT: (bound_to, ports[1])})
+            # A `RabbitMqContainer` would start Ryuk as well, and takes no address to bind a port to.
+            try:
+                engine.run(
+                    image(),
+                    detach=True,
+                    name=self._name,
+                    hostname="rmqlab",
+                    labels={"org.rmqlab": "broker"},
+                    environment={
+                        "RABBITMQ_DEFAULT_USER": self._address.username,
+                        "RABBITMQ_DEFAULT_PASS": self._address.password,
+                        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": QUICK_STATISTICS,
+                    },
+                    # Of our choice, so that the URL outlives a restart.
+                    ports={"5672/tcp": (bound_to, ports[0]), "15672/tcp": (bound_to, ports[1])},
+                )
+            except (DockerException, OSError) as error:
+                raise BrokerEndedError(
+                    f"The container engine does not start {image()} ({_reason(error)}). Next: {IMAGE_FIX}"
+                ) from error
         management_url = f"http://{self._address.host_in_url}:{ports[1]}"
         return Endpoint(self._address, management_url, self.wait_until_ready().version)
 
@@ -154,30 +171,6 @@ class Container(Server):
                 if error.status_code != HTTPStatus.CONFLICT:  # another call removes it just now
                     raise
 
-    def _create(self, engine: TestcontainersClient, ports: dict[int, tuple[str, int]]) -> None:
-        """Create and start the container; its ports are of our choice, so that the URL outlives a restart."""
-        # A `RabbitMqContainer` would start Ryuk as well, and takes no address to bind a port to.
-        settings = {
-            "RABBITMQ_DEFAULT_USER": self._address.username,
-            "RABBITMQ_DEFAULT_PASS": self._address.password,
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": QUICK_STATISTICS,
-        }
-        try:
-            engine.run(
-                image(),
-                detach=True,
-                name=self._name,
-                hostname="rmqlab",
-                labels={"org.rmqlab": "broker"},
-                environment=settings,
-                ports={f"{inside}/tcp": outside for inside, outside in ports.items()},
-            )
-        except DockerException as error:
-            raise BrokerEndedError(
-                f"The container engine does not start {image()} ({_reason(error)}). "
-                "Next: try docker run with this image, and see what it says"
-            ) from error
-
     def _status(self) -> str | None:
         """Return the state of the container; None where there is none."""
         with self._engine() as engine:
@@ -226,28 +219,6 @@ def _client(*, timeout_s: int) -> DockerClient:
     client.ping()
     _api_versions[place] = client.api.api_version
     return client
-
-
-def _find_image(client: DockerClient) -> Any:
-    """Return the image, if the engine has it."""
-    try:
-        return client.images.get(image())
-    except ImageNotFound:
-        return None
-
-
-def _provide_image() -> None:
-    with contextlib.closing(_client(timeout_s=PULL_TIMEOUT_S)) as client:
-        if _find_image(client):
-            return
-        logger.info("pulling the image %s, which can take a minute", image())
-        try:
-            client.images.pull(image())
-        except APIError as error:
-            raise BrokerUnavailableError(
-                f"The image {image()} is neither here nor can it be pulled ({_reason(error)}). "
-                f"Next: {IMAGE_FIX}"
-            ) from error
 
 
 def _reason(error: Exception) -> str:

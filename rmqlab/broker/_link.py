@@ -1,8 +1,4 @@
-"""A link to a broker that is as long as one wishes, and that can be cut: TCP with latency.
-
-What it costs to wait for an answer shows only over a distance; and only a network between two
-programs loses its way without a word to either.
-"""
+"""A link to a broker that is as long as one wishes, and that can be cut: TCP with latency."""
 
 from __future__ import annotations
 
@@ -105,22 +101,17 @@ class Link(Closing):
     def partitioned(self) -> Fault:
         """Return a context manager: during its block the network is cut, without a word to either side.
 
-        No byte passes, in neither direction, and nobody is told: no connection is closed, and
-        writing goes on until the system's buffers are full. New connections are taken, and get
-        no answer. What was on its way is held and arrives after the block, and so does the end
-        of a connection that one side has given up meanwhile. So it is with TCP, which sends
-        again what was not acknowledged: a short cut is a delay, and a long one is noticed by
-        heartbeats alone. Two things are not as on a real network: there a new connection would
-        not even be taken, and what was held arrives up to as long again after the cut, as TCP
-        doubles the time between its attempts.
+        No byte passes, and nobody is told: no connection is closed, and writing goes on until the
+        system's buffers are full. New connections are taken, and get no answer. What was on its
+        way arrives after the block, and so does the end of a connection that one side has given up
+        meanwhile. So a short cut is a delay, and a long one is noticed by heartbeats alone. On a
+        real network a new connection would not even be taken, and what was held arrives up to as
+        long again after the cut, as TCP doubles the time between its attempts.
 
             with link.partitioned() as outage:
                 ...
 
         Blocks do not nest: the first one to end makes the link whole.
-
-        Returns:
-            What cuts the link in a `with` statement, and gives the `Outage` as its target.
 
         Raises:
             BrokerError: the link is closed; when the block is entered.

@@ -14,8 +14,8 @@ from typing import Any
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo, probe
-from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
-from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
+from rmqlab.broker._management import Management
+from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
 
 START_TIMEOUT_S = 90
 LOOK_EVERY_S = 0.1
@@ -52,9 +52,8 @@ class Endpoint:
     version: str
 
     def management(self) -> Management:
-        """Return a client of the management API; raises ManagementError where there is none."""
-        if self.management_url is None:
-            raise ManagementError(f"This broker has no management API. Next: {NO_MANAGEMENT_FIX}")
+        """Return a client of the management API, which a broker of others need not have."""
+        assert self.management_url
         return Management(self.management_url, self.address)
 
 
