@@ -82,6 +82,7 @@ class Session:
         self._failure: BrokerError | None = None
         self._loop: Any = IOLoop()
         self._loop.activate_poller()
+        self._tick()
 
     def open(self) -> Self:
         """Open the first connection, or leave nothing open."""
@@ -209,13 +210,17 @@ class Session:
 
     def process_events(self, wait_s: float = WAKE_EVERY_S) -> None:
         """Let the loop send and receive what there is; wait for it so many seconds, a tenth at most."""
-        # So often somebody has to look at the time and at interrupts.
-        alarm = self._loop.call_later(max(min(wait_s, WAKE_EVERY_S), 0), _nothing)
+        alarm = self._loop.call_later(max(wait_s, 0), _nothing) if wait_s < WAKE_EVERY_S else None
         self._loop.poll()
         self._loop.process_timeouts()
-        self._loop.remove_timeout(alarm)
+        if alarm is not None:
+            self._loop.remove_timeout(alarm)
         if deferred.is_pending and not self.is_ending:
             deferred.check()
+
+    def _tick(self) -> None:
+        """Wake a waiting `process_events` ten times a second, to look at the time and at interrupts."""
+        self._loop.call_later(WAKE_EVERY_S, self._tick)
 
     def wake(self) -> None:
         """Wake a waiting `process_events`, or end the next one at once. May be called from any thread."""
