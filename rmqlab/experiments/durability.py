@@ -25,6 +25,7 @@ from rmqlab.experiments._config import Config
 from rmqlab.experiments._pool import WorkerPool
 from rmqlab.experiments._result import Result
 from rmqlab.figures import COLORS, name_rows, new_figure
+from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger, Load, provenance, publish_load
 from rmqlab.measure._bar import bar_of
 from rmqlab.measure._snapshots import NACKED, RETURNED
@@ -192,23 +193,23 @@ class _Flow:
     def _take(self) -> list[int]:
         """Take all messages out, one by one: the broker says itself when there is none left."""
         numbers: list[int] = []
-        deadline_s = time.monotonic() + READY_TIMEOUT_S
-        while True:
+
+        def take_all() -> bool:
             try:
                 with connect(self.broker) as connection:
                     channel = connection.channel()
                     while (got := channel.basic_get(self.queue.name, auto_ack=True))[0] is not None:
                         numbers.append(self.load.identify(got[1], got[2]))
-                return numbers
             except (ChannelClosedByBroker, ConnectionClosedByBroker) as error:
-                if NO_QUEUE in error.reply_text:
-                    return numbers
-                if time.monotonic() > deadline_s:
-                    raise BrokerError(
-                        f"The queue {self.queue.name!r} is not back after {READY_TIMEOUT_S} s "
-                        f"({error.reply_text}). Next: see the broker's log"
-                    ) from error
-                time.sleep(LOOK_EVERY_S)
+                return NO_QUEUE in error.reply_text
+            return True
+
+        if not wait_until(take_all, READY_TIMEOUT_S, every_s=LOOK_EVERY_S):
+            raise BrokerError(
+                f"The queue {self.queue.name!r} is not back after {READY_TIMEOUT_S} s. "
+                "Next: see the broker's log"
+            )
+        return numbers
 
 
 def plot_durability(rows: pd.DataFrame) -> Figure:

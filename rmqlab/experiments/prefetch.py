@@ -24,6 +24,7 @@ from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
 IDLE_S = 5.0
+ROUND_TRIPS = 20
 DELAY_COLORS = (COLORS[0], COLORS[1], COLORS[5])
 
 
@@ -45,15 +46,15 @@ class PrefetchConfig(Config):
     FULL: ClassVar = {"load": Load(600, durations=ConstantDuration(0.001)), "repeats": 5}
 
 
-def round_trip_ms(broker: Broker | Link | str, *, calls: int = 20) -> float:
+def round_trip_ms(broker: Broker | Link | str) -> float:
     """Measure how long a question to the broker and its answer are on their way.
 
     Args:
         broker: a broker of `start_broker`, a link to one, or an AMQP URL.
-        calls: how many questions; each is a `basic_qos`, which the broker answers at once.
 
     Returns:
-        The shortest time, in milliseconds.
+        The shortest time of several, in milliseconds; each question is a `basic_qos`, which the
+        broker answers at once.
 
     Raises:
         BrokerUnavailableError: no connection could be opened.
@@ -61,7 +62,7 @@ def round_trip_ms(broker: Broker | Link | str, *, calls: int = 20) -> float:
     with contextlib.closing(connect(broker.url if isinstance(broker, Link) else broker)) as connection:
         channel = connection.channel()
         times_s = []
-        for _ in range(calls):
+        for _ in range(ROUND_TRIPS):
             asked_s = time.perf_counter()
             channel.basic_qos(prefetch_count=1)
             times_s.append(time.perf_counter() - asked_s)

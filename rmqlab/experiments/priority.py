@@ -37,7 +37,7 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
         normal_p95_ms (95 of 100 normal tasks wait no longer), makespan_s.
 
         `waits` has a row a task and design: design, message (its number), priority (`high` or
-        `normal`), worker, published_s and settled_s (from the workers' beginning), until_work_ms
+        `normal`), published_s and settled_s (from the workers' beginning), until_work_ms
         (from its publishing, or from the workers' beginning if that is later, until it was settled,
         less the time of its work), matched_normal_ms (of a task of high priority).
 
@@ -48,7 +48,7 @@ def compare_waits(runs: Result, workload: Workload, is_high: Callable[[Task], bo
     high = tasks["message"].map(lambda message: is_high_task[message]).astype(bool)
     begun_s = tasks["settled_s"] - tasks["duration_s"]
     until_work_ms = (begun_s - tasks["published_s"].clip(lower=0)) * 1000
-    waits = tasks[["design", "message", "worker", "published_s", "settled_s"]].assign(
+    waits = tasks[["design", "message", "published_s", "settled_s"]].assign(
         priority=np.where(high, HIGH, NORMAL),
         until_work_ms=until_work_ms,
         # Messages are in the order of their publishing: fill from the last normal one.

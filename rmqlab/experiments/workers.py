@@ -33,6 +33,7 @@ from rmqlab.experiments.workers_figures import (
     plot_speedup,
 )
 from rmqlab.experiments.workload import Workload
+from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
 from rmqlab.measure._bar import bar_of
 from rmqlab.measure._machine import busy_core_s
@@ -249,30 +250,31 @@ def _wait(
     config, ledger = run.config, run.ledger
     tasks, received, shown = len(config.workload), 0, bar.n
     until = config.until or (lambda ledger: ledger.done >= tasks)
-    started_s = quiet_since_s = time.monotonic()
-    while not until(ledger):
+    quiet_since_s = time.monotonic()
+
+    def has_ended() -> bool:
+        nonlocal received, quiet_since_s
+        is_done = until(ledger)
         bar.update(shown + ledger.done - bar.n)
+        if is_done:
+            return True
         pool.check()
         if publisher and publisher.done():
             publisher.result()
-        now_s = time.monotonic()
-        if config.for_s is not None and now_s - started_s >= config.for_s:
-            break
         is_publishing = publisher is not None and not publisher.done()
         is_working = any(
             each.unsettled_count for number, each in enumerate(consuming) if number not in pool.crashed
         )
         if not pool.crashed or is_publishing or is_working or ledger.received > received:
-            quiet_since_s, received = now_s, ledger.received
-        elif now_s - quiet_since_s >= QUIET_S:
-            break
-        if now_s - started_s > config.timeout_s:
-            raise BrokerError(
-                f"Only {ledger.done} of {tasks} tasks were done within the time limit. "
-                "Next: give more workers, fewer tasks or a longer timeout_s"
-            )
-        time.sleep(LOOK_EVERY_S)
-    bar.update(shown + ledger.done - bar.n)
+            quiet_since_s, received = time.monotonic(), ledger.received
+        return time.monotonic() - quiet_since_s >= QUIET_S
+
+    limit_s = config.timeout_s if config.for_s is None else config.for_s
+    if not wait_until(has_ended, limit_s, every_s=LOOK_EVERY_S) and config.for_s is None:
+        raise BrokerError(
+            f"Only {ledger.done} of {tasks} tasks were done within the time limit. "
+            "Next: give more workers, fewer tasks or a longer timeout_s"
+        )
 
 
 def result_of(runs: Mapping[Any, Run], by: str, provenance: Mapping[str, Any]) -> Result:

@@ -22,7 +22,7 @@ TASKS = [
 
 def _compare(*tasks: tuple[str, float, float], designs: tuple[str, ...] = ("one",)) -> Result:
     frame = pd.DataFrame(tasks, columns=["priority", "published_s", "settled_s"])
-    frame = frame.drop(columns="priority").assign(message=frame.index, worker="w", duration_s=0.01)
+    frame = frame.drop(columns="priority").assign(message=frame.index, duration_s=0.01)
     details = {"tasks": pd.concat([frame.assign(design=design) for design in designs], ignore_index=True)}
     workload = Workload(tuple(Job(Task("e", priority), 0, 0.01) for priority, _, _ in tasks), 1.0)
     runs = Result(pd.DataFrame({"design": designs}), lambda _: None, {}, details)
