@@ -235,7 +235,8 @@ class Link(Closing):
                 if not data:
                     target.write_eof()
                     return
-                target.write(data)
+                if not target.is_closing():  # asyncio would warn on stderr of each write to one that is gone
+                    target.write(data)
 
         try:
             async with asyncio.TaskGroup() as tasks:
