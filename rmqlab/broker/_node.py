@@ -103,13 +103,11 @@ class Node(Server):
     def _control(self, *arguments: str) -> tuple[int, str]:
         with tempfile.TemporaryFile() as output:
             process = self._call(self._script.with_name("rabbitmqctl"), output, *arguments)
-            try:
-                code = process.wait(CONTROL_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(CONTROL_TIMEOUT_S)
+            process.kill()
             output.seek(0)
-            return code, output.read().decode(errors="replace")
+            return process.wait(), output.read().decode(errors="replace")
 
     @staticmethod
     def cleanup(resources: Resources) -> None:

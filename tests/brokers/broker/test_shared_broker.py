@@ -58,6 +58,14 @@ with start_broker() as broker:
 """
 
 
+@contextlib.contextmanager
+def _lab(foreign: ForeignBroker, program: str = OWNER) -> Iterator[subprocess.Popen[str]]:
+    """A user's lab in another process, once it has made its things."""
+    with _process("-c", program, **foreign.environment("user")) as process:
+        read_until(process.stdout, "ready")
+        yield process
+
+
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_external, "TAKEN_TIMEOUT_S", 0)
@@ -226,8 +234,7 @@ _claims.make = make_and_die
 def test_what_others_make_meanwhile_stays_with_the_exchange_they_bound_to(
     foreign: ForeignBroker, end: str
 ) -> None:
-    with _process("-c", OWNER, **foreign.environment("user")) as process:
-        read_until(process.stdout, "ready")
+    with _lab(foreign) as process:
         with foreign.stranger() as channel:
             channel.exchange_declare(names.ROUTING, "direct", durable=True)
             channel.queue_declare("engine:unrouted", durable=True)
@@ -298,11 +305,14 @@ def test_a_name_can_be_made_deleted_and_made_again(channel, as_user: ForeignBrok
     assert as_user.names() == {names.TASKS}
 
 
-def test_own_exchanges_that_are_bound_to_each_other_go(channel) -> None:
-    for name in ("a", "b", "c"):
-        channel.exchange_declare(name, "fanout", durable=True)
-    channel.exchange_bind("b", "a")
-    channel.exchange_bind("c", "b")
+def test_own_exchanges_that_are_bound_to_each_other_go_also_if_made_over_a_link(
+    lab: Broker,
+) -> None:
+    with Link(lab) as link, channel_to(link.url) as channel:
+        for name in ("a", "b", "c"):
+            channel.exchange_declare(name, "fanout", durable=True)
+        channel.exchange_bind("b", "a")
+        channel.exchange_bind("c", "b")
 
 
 def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(
@@ -319,11 +329,6 @@ def test_an_exclusive_queue_of_an_open_connection_goes_with_its_exchange(
     assert as_user.names() == set()
     with pytest.raises(pika.exceptions.AMQPConnectionError):
         channel.queue_declare(private, passive=True)
-
-
-def test_what_goes_over_a_link_is_the_same_broker(lab: Broker) -> None:
-    with Link(lab) as link, channel_to(link.url) as channel:
-        channel.queue_declare(names.TASKS, durable=True)
 
 
 def test_another_virtual_host_is_none_of_the_labs_business(as_user: ForeignBroker, host: Broker) -> None:
@@ -347,25 +352,15 @@ def test_what_is_predefined_and_what_cannot_be_made_is_not_claimed(lab: Broker, 
         channel.queue_declare(names.TASKS, durable=True, arguments={"x-max-priority": 1})
 
 
-def test_a_permission_that_is_missing_halfway_leaves_nothing(channel, as_user: ForeignBroker) -> None:
-    as_user.permit(configure=f"^{names.TASKS}")
-    channel.queue_declare(names.TASKS, durable=True)
-    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
-        channel.exchange_declare(names.EVENTS, "fanout")
-    assert as_user.names() == {names.TASKS}
-
-
-def test_a_name_that_the_user_may_not_even_look_at_is_not_said_to_be_taken(
-    lab: Broker, as_user: ForeignBroker, monkeypatch
+@pytest.mark.parametrize("version", ["3.10", "4.3"])
+def test_a_name_that_the_user_has_no_right_to_is_neither_claimed_nor_said_to_be_taken(
+    lab: Broker, as_user: ForeignBroker, monkeypatch, version: str
 ) -> None:
     as_user.permit(configure=f"^{names.TASKS}")
-    look = _claims.look
-
-    def refuse(connection: pika.BlockingConnection, kind: str, name: str) -> int:
-        """Answer as RabbitMQ 4.3 does to a user with no right at all to a name."""
-        return 403 if name == names.EVENTS else look(connection, kind, name)
-
-    monkeypatch.setattr(_claims, "look", refuse)
+    if version == "4.3":  # it refuses even the look
+        look = _claims.look
+        refuse = lambda *name: 403 if names.EVENTS in name else look(*name)  # noqa: E731
+        monkeypatch.setattr(_claims, "look", refuse)
     for call in ("exchange_declare", "exchange_delete"):
         with channel_to(lab) as channel:
             with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
@@ -422,12 +417,8 @@ with start_broker() as broker:
 
 
 def test_of_two_labs_exactly_one_makes_each_name(foreign: ForeignBroker) -> None:
-    won = []
-    with contextlib.ExitStack() as stack:
-        settings = foreign.environment("user")
-        labs = [stack.enter_context(_process("-c", RACER, **settings)) for _ in range(2)]
-        for lab in labs:
-            read_until(lab.stdout, "ready")
+    with _lab(foreign, RACER) as one, _lab(foreign, RACER) as other:
+        labs = (one, other)
         for lab in labs:
             lab.stdin.write("go\n")
             lab.stdin.flush()
@@ -480,37 +471,34 @@ FORKING = OWNER.replace(
     import os, pika, time
     child = os.fork()
     if child == 0:
-        {}
+        pika.BlockingConnection(broker.parameters).channel().queue_declare("child", durable=True)
+        time.sleep(CHILD_S)
         sys.exit()
-    {}
+    if not CHILD_S:
+        os.waitpid(child, 0)
     print(child, flush=True)
     print("ready\"""",
 )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_leaves_the_labs_things_alone(foreign: ForeignBroker) -> None:
-    declare = 'pika.BlockingConnection(broker.parameters).channel().queue_declare("child", durable=True)'
-    program = FORKING.format(declare, "os.waitpid(child, 0)")
-    with _process("-c", program, **foreign.environment("user")) as process:
-        read_until(process.stdout, "ready")
-        assert {names.TASKS, names.EVENTS, "child"} <= foreign.names()
-        process.communicate(timeout=60)
-
-    assert process.returncode == 0
-    assert foreign.names() == {"child"}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_killed_labs_child_that_holds_the_pipe_does_not_keep_its_things(foreign: ForeignBroker) -> None:
-    with _process("-c", FORKING.format("time.sleep(30)", ""), **foreign.environment("user")) as process:
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_a_forked_child_leaves_the_labs_things_alone_and_keeps_none(foreign: ForeignBroker, end: str) -> None:
+    child_s = 0 if end == "stopped" else 30  # in which it holds the pipe to the reaper
+    with _process("-c", FORKING.replace("CHILD_S", str(child_s)), **foreign.environment("user")) as process:
         child = int(process.stdout.readline())
         read_until(process.stdout, "ready")
-        process.kill()
-        try:
-            assert eventually(lambda: names.TASKS not in foreign.names())
-        finally:
-            os.kill(child, signal.SIGKILL)
+        assert eventually(lambda: {names.TASKS, names.EVENTS, "child"} <= foreign.names())
+        if end == "stopped":
+            process.communicate(timeout=60)
+            assert process.returncode == 0
+            assert foreign.names() == {"child"}
+        else:
+            process.kill()
+            try:
+                assert eventually(lambda: names.TASKS not in foreign.names())
+            finally:
+                os.kill(child, signal.SIGKILL)
 
 
 # --- what it says, and shows --------------------------------------------------------------
