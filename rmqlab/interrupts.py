@@ -10,6 +10,7 @@ Source: https://docs.python.org/3/library/signal.html#signals-and-threads
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import signal
 import subprocess
 import threading
@@ -19,19 +20,14 @@ from concurrent.futures import Future, wait
 from types import FrameType
 from typing import Any, TypeVar
 
-try:
-    import _signal  # type: ignore[import-not-found]
-except ImportError:  # another Python than CPython
-    _signal = signal
-
 WAKE_EVERY_S = 0.1
 
 T = TypeVar("T")
 
 # The functions themselves, without the wrappers that look each handler up in an enumeration: a
 # publisher calls them twice a message, and the wrappers take 14 microseconds for it.
-_get_handler: Callable[[int], Any] = getattr(_signal, "getsignal", signal.getsignal)
-_set_handler: Callable[[int, Any], Any] = getattr(_signal, "signal", signal.signal)
+_get_handler: Callable[[int], Any] = _signal.getsignal
+_set_handler: Callable[[int, Any], Any] = _signal.signal
 
 
 class Deferral:
@@ -140,12 +136,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, *, every_s: floa
 
 
 def wait_for(look: Callable[[float], bool]) -> None:
-    """Wait until something is so.
-
-    Args:
-        look: waits for it, for so many seconds, and says whether it is so: such as the `wait`
-            of a `threading.Event`.
-    """
+    """Wait until `look` is True: it waits for so many seconds, as the `wait` of a `threading.Event`."""
     while not look(WAKE_EVERY_S):
         pass
 

@@ -128,7 +128,6 @@ class Consumer(Closing):
         idle_s = math.inf if idle_s is None else idle_s
         with deferred:
             try:
-                self._begin()
                 self._consume(end_s, idle_s)
                 self._end()
             except StoppedError:  # while there was no connection, so that there is nothing to end
@@ -168,7 +167,6 @@ class Consumer(Closing):
     def _set_up(self) -> str:
         """Prepare a new channel, and go on consuming where that had begun."""
         # What was not acknowledged on the one before comes again.
-        self._cancelled = False
         self._inbox.clear()
         self._settlement.forget()
         self._declare()
@@ -203,21 +201,17 @@ class Consumer(Closing):
             session.notify("cancelled", str(error))
             # On the same channel: with its queue gone, nobody sends again what came before.
             with contextlib.suppress(BrokerError):
-                self._cancelled = False
                 self._declare()
                 self._subscribe()
                 session.notify("recovered")
                 return
         session.recover(error, messages=self._settlement.unacked)
 
-    def _begin(self) -> None:
-        self._check()
+    def _consume(self, end_s: float, idle_s: float) -> None:
         try:
             self._subscribe()
         except BrokerError as error:
             self._recover_from(error)
-
-    def _consume(self, end_s: float, idle_s: float) -> None:
         last_s = time.monotonic()
         while not self._is_over():
             self._check()
@@ -235,6 +229,7 @@ class Consumer(Closing):
     def _subscribe(self) -> None:
         # A tag of our own, so that it is known even if the broker's answer is not waited for.
         self._consumer_tag = uuid.uuid4().hex
+        self._cancelled = False
         self._session.call(
             self._session.channel.basic_consume,
             queue=self.queue,

@@ -37,7 +37,6 @@ OFTEN = pytest.mark.parametrize(
     "times", [pytest.param(8, id="few"), pytest.param(200, id="many", marks=pytest.mark.rehearsal)]
 )
 
-
 pytestmark = pytest.mark.usefixtures("interrupts_as_in_a_terminal")
 
 

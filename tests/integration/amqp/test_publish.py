@@ -85,7 +85,7 @@ def test_messages_are_persistent_unless_told_otherwise(broker, channel, queue) -
     assert channel.basic_get(queue, auto_ack=True)[1].message_id == "m"
 
 
-@pytest.mark.parametrize("confirms", STRATEGIES, ids=str)
+@pytest.mark.parametrize("confirms", [fire_and_forget(), confirm_window(50)], ids=str)
 def test_a_message_is_on_its_way_when_publish_returns(broker, queue, confirms: Confirms) -> None:
     with Publisher(broker, routing_key=queue, confirms=confirms) as publisher:
         publisher.publish(b"alone")
@@ -161,16 +161,6 @@ def test_confirms_that_do_not_come_end_at_the_time_limit(broker, queue) -> None:
             with pytest.raises(TimeLimitError, match=r"publisher waited 0.2 s for confirms.*Next: "):
                 publisher.flush()
             publisher.stop()
-
-
-def test_waiting_keeps_what_was_published(broker, channel, queue) -> None:
-    with Publisher(broker, routing_key=queue) as publisher:
-        publisher.publish(b"before")
-        publisher.wait(0.05)
-        assert publisher.confirmed == 1
-        publisher.publish(b"after")
-
-    assert take_all(channel, queue) == [b"before", b"after"]
 
 
 @pytest.mark.parametrize("make", [confirm_window, confirm_batch])

@@ -35,20 +35,6 @@ def test_a_task_is_published_as_persistent_json_with_an_identity(broker, tasks) 
     assert properties.content_type == "application/json"
 
 
-def test_tasks_are_done_and_acknowledged(broker, tasks, record) -> None:
-    done: list[Task] = []
-    with EngineAPI(broker) as api:
-        identities = [api.publish_task(TASK) for _ in range(3)]
-    with EngineWorker(broker, done.append, name="w", observer=record) as worker:
-        assert worker.name == "w"
-        assert worker.run(count=3) == 3
-
-    assert done == [TASK] * 3
-    assert list(record.outcomes.values()) == ["acked"] * 3
-    assert record.deliveries == [(identity, False) for identity in identities]
-    assert _ready(tasks) == 0
-
-
 def test_a_failed_task_is_logged_and_comes_again(broker, tasks, record, caplog) -> None:
     tasks.basic_publish("", names.TASKS, TASK.encode())
     failures = iter([RuntimeError("broken engine")])

@@ -76,17 +76,6 @@ def test_only_a_queue_with_a_name_keeps_what_is_published_while_its_subscriber_i
     assert _numbers(received) == expected
 
 
-def test_a_queue_with_a_name_is_durable_and_its_events_are_persistent(broker, channel) -> None:
-    with EventSubscriber(broker, print, queue=BILLING) as subscriber:
-        assert subscriber.queue == BILLING
-        _publish(broker, 0)
-    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="durable"):
-        channel.connection.channel().queue_declare(BILLING, durable=False)
-
-    _, properties, _ = channel.basic_get(BILLING, auto_ack=True)
-    assert properties.delivery_mode == 2
-
-
 def test_an_event_whose_handling_fails_is_dropped_unless_it_is_to_come_back(broker, channel, caplog) -> None:
     def fail_once(event: Event) -> None:
         received.append(event)
