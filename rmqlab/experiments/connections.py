@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from timeit import timeit
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -57,10 +57,10 @@ def measure_connections(broker: Broker, config: ConnectionsConfig) -> Result:
     with clients_queue(broker) as queue:
         for number in range(1, config.rounds + 1):
             with _open_channel(parameters) as channel:
-                open_ms = _time_ms(partial(_publish, channel, queue), config.messages)
-            new_ms = _time_ms(partial(_connect_and_publish, parameters, queue), config.messages)
-            for variant, message_ms in ((STAYS_OPEN, open_ms), (FOR_EACH, new_ms)):
-                rows.append((variant, number, message_ms, message_ms / open_ms))
+                open_s = timeit(partial(_publish, channel, queue), number=config.messages)
+            new_s = timeit(partial(_connect_and_publish, parameters, queue), number=config.messages)
+            for variant, took_s in ((STAYS_OPEN, open_s), (FOR_EACH, new_s)):
+                rows.append((variant, number, took_s * 1000 / config.messages, took_s / open_s))
     frame = pd.DataFrame(rows, columns=["variant", "round", "message_ms", "ratio"])
     return Result(frame, plot_connections, provenance(broker))
 
@@ -80,14 +80,6 @@ def _publish(channel: Any, queue: str) -> None:
 def _connect_and_publish(parameters: pika.URLParameters, queue: str) -> None:
     with _open_channel(parameters) as channel:
         _publish(channel, queue)
-
-
-def _time_ms(publish: Callable[[], object], messages: int) -> float:
-    """Return how long one of so many messages takes."""
-    start_s = time.perf_counter()
-    for _ in range(messages):
-        publish()
-    return (time.perf_counter() - start_s) * 1000 / messages
 
 
 def plot_connections(runs: pd.DataFrame) -> Figure:

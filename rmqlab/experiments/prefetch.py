@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+import timeit
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -24,7 +25,6 @@ from rmqlab.measure._bar import bar_of
 from rmqlab.view import Scene
 
 IDLE_S = 5.0
-ROUND_TRIPS = 20
 DELAY_COLORS = (COLORS[0], COLORS[1], COLORS[5])
 
 
@@ -61,12 +61,7 @@ def round_trip_ms(broker: Broker | Link | str) -> float:
     """
     with contextlib.closing(connect(broker.url if isinstance(broker, Link) else broker)) as connection:
         channel = connection.channel()
-        times_s = []
-        for _ in range(ROUND_TRIPS):
-            asked_s = time.perf_counter()
-            channel.basic_qos(prefetch_count=1)
-            times_s.append(time.perf_counter() - asked_s)
-    return min(times_s) * 1000
+        return 1000 * min(timeit.repeat(lambda: channel.basic_qos(prefetch_count=1), number=1, repeat=20))
 
 
 def consume_load(broker: Broker, config: PrefetchConfig, *, progress: bool = True) -> Result:
