@@ -71,7 +71,7 @@ class Ledger:
 
     @property
     def received(self) -> int:
-        """How many deliveries there were so far, foreign ones included."""
+        """How many deliveries there were so far, those of other runs included."""
         return sum(len(each) for each in list(self._consumers))
 
     @property

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
@@ -111,7 +111,7 @@ def compare_clients(
         for number, variant in bar_of(turns, "run", progress=True):
             run = partial(run_once, broker, variant, processes=config.processes, pool=pool)
             if number == 0:
-                jobs[variant] = _calibrate(run, first, config.seconds)
+                jobs[variant] = calibrate(run, first, config.seconds)
                 continue
             count, seconds = jobs[variant].count, run(jobs[variant])
             rows.append(
@@ -152,18 +152,13 @@ def run_once(broker: Broker, variant: Variant, job: ClientJob, *, processes: int
     return seconds
 
 
-def _calibrate(run: partial[float], job: ClientJob, wanted_s: float) -> ClientJob:
-    """Warm up, and return the job with as many messages as a run takes."""
+def calibrate(run: Callable[[ClientJob], float], job: ClientJob, wanted_s: float) -> ClientJob:
+    """Warm up, and return the job with as many messages as make a run of `wanted_s`."""
+    most = MAX_BODIES_BYTES // len(job.body)
     for _ in range(CALIBRATIONS):
-        count = next_count(job.count, run(job), wanted_s, len(job.body))
-        job = replace(job, count=count)
+        count = round(job.count * min(wanted_s / run(job), GROWTH))
+        job = replace(job, count=max(min(count, most), MIN_COUNT))
     return job
-
-
-def next_count(count: int, seconds: float, wanted_s: float, body_bytes: int) -> int:
-    """Return how many messages make a run of `wanted_s`, after one of `count` messages took `seconds`."""
-    factor = min(wanted_s / max(seconds, 1e-6), GROWTH)
-    return max(min(round(count * factor), MAX_BODIES_BYTES // body_bytes), MIN_COUNT)
 
 
 def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:

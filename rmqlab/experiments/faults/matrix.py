@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -76,14 +75,15 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
     """Break a broker under load, and see what its clients lose, repeat, and how fast they recover.
 
     In each trial a client publishes persistent messages to a durable queue until they are confirmed,
-    and consumes and acknowledges them, while a fault happens. Trials take turns in a random order.
+    and consumes and acknowledges them, while a fault happens. All combinations take their turn before
+    any is repeated.
 
     Args:
         broker: a broker of one's own: `start_broker(own=True)`.
         config: what is to happen; if None, `FaultsConfig.quick()`.
 
     Returns:
-        One row a trial, in the order of the configuration:
+        One row a trial:
 
         - client, fault, queue_type, repeat: which it was
         - published, confirmed: messages, each counted once
@@ -113,29 +113,23 @@ def break_everything(broker: OwnBroker, config: FaultsConfig | None = None) -> R
     config = config or FaultsConfig.quick()
     modules = {name: import_module(f"{__package__}.{CLIENTS[name][0]}") for name in config.clients}
     environment = provenance(broker)
+    # Each once, before any is repeated.
     repeats = range(1, config.repeats + 1)
-    cells = list(itertools.product(config.faults, config.clients, config.queue_types, repeats))
-    shuffled = random.Random(1).sample(cells, len(cells))  # noqa: S311 the order is no secret
-    turns = sorted(shuffled, key=lambda cell: cell[-1])  # each once, before any is repeated
-    rows: dict[tuple[str, str, str, int], dict[str, Any]] = {}
-
-    def to_frame() -> pd.DataFrame:
-        return pd.DataFrame([rows[cell] for cell in cells if cell in rows]).round(MS)
-
-    _keep(config.csv, to_frame())  # better that it fails now
+    turns = list(itertools.product(repeats, config.faults, config.clients, config.queue_types))
+    rows: list[dict[str, Any]] = []
+    _keep(config.csv, pd.DataFrame())  # better that it fails now
     with contextlib.ExitStack() as stack, bar_of(turns, "trial", progress=True) as bar:
         # All libraries log the faults that are made on purpose.
         stack.callback(logging.disable, logging.root.manager.disable)
         logging.disable(logging.CRITICAL)
-        for cell in bar:
-            fault, client, queue_type, repeat = cell
+        for repeat, fault, client, queue_type in bar:
             bar.set_description(f"{fault}: {client}")
             library, window = CLIENTS[client]
-            trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
             which = {"client": client, "fault": fault, "queue_type": queue_type, "repeat": repeat}
-            rows[cell] = {**which, **trial, "version": version(library)}
-            _keep(config.csv, to_frame().assign(**environment))
-    return Result(to_frame(), plot_faults, environment)
+            trial = run_trial(broker, modules[client], FAULTS[fault], queue_type, window=window)
+            rows.append({**which, **trial, "version": version(library)})
+            _keep(config.csv, pd.DataFrame(rows).round(MS).assign(**environment))
+    return Result(pd.DataFrame(rows).round(MS), plot_faults, environment)
 
 
 def _keep(csv: Path | str | None, frame: pd.DataFrame) -> None:

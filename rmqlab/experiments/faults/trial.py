@@ -80,7 +80,7 @@ def _bring_to_end(broker: OwnBroker, job: Job, roles: Mapping[str, Future[None]]
 
     def is_settled() -> bool:
         messages = job.ledger.account().messages
-        return bool((messages["settled_ns"][messages["delivered_ns"] > 0] > 0).all())
+        return bool((messages["settled_ns"][messages["confirmed_ns"] > 0] > 0).all())
 
     deadline_s = time.monotonic() + RECOVER_TIMEOUT_S
     _until(lambda: is_at_work() or _has_failed(roles), RECOVER_TIMEOUT_S)
@@ -91,7 +91,7 @@ def _bring_to_end(broker: OwnBroker, job: Job, roles: Mapping[str, Future[None]]
     # A duplicate is behind the messages that it repeats: see whether there is one.
     with contextlib.suppress(BrokerError):
         broker.wait_for_queue(job.queue, ready=0, timeout_s=QUIET_S)
-    _until(lambda: is_settled() and not job.ledger.totals().lost_confirmed, QUIET_S)
+    _until(is_settled, QUIET_S)
     return recovered and confirmed
 
 

@@ -47,12 +47,15 @@ def test_who_is_chosen_is_compared_with_the_baseline_of_the_role() -> None:
         variants.choose_variants(["fast"])
 
 
-def test_the_next_count_makes_a_run_as_long_as_it_is_to_be() -> None:
-    assert compare.next_count(1000, 0.5, wanted_s=1, body_bytes=256) == 2000
-    assert compare.next_count(1000, 4.0, wanted_s=1, body_bytes=256) == 250
-    # A short run is not trusted for a long one, and a broker is not filled up.
-    assert compare.next_count(100, 0.0, wanted_s=1, body_bytes=256) == 2000
-    assert compare.next_count(2000, 1.0, wanted_s=1, body_bytes=2**20) == 128
+@pytest.mark.parametrize(
+    ("rate_msg_s", "body_bytes", "count"), [(2000, 256, 2000), (30, 256, 30), (2000, 2**20, 128)]
+)
+def test_a_run_gets_as_many_messages_as_make_it_long_enough(
+    rate_msg_s: int, body_bytes: int, count: int
+) -> None:
+    job = ClientJob("amqp://", "q", 100, b"." * body_bytes)
+
+    assert compare.calibrate(lambda job: job.count / rate_msg_s, job, wanted_s=1).count == count
 
 
 def test_a_confirm_of_several_leaves_what_comes_after_it() -> None:

@@ -41,8 +41,8 @@ def test_every_client_meets_every_fault_on_every_type_of_queue(use_trial: Callab
     config = FaultsConfig.full(repeats=2)
     rows = break_everything(BROKER, config).frame()
 
-    which = rows[["fault", "client", "queue_type", "repeat"]].itertuples(index=False, name=None)
-    assert list(which) == list(itertools.product(config.faults, config.clients, config.queue_types, (1, 2)))
+    which = rows[["repeat", "fault", "client", "queue_type"]].itertuples(index=False, name=None)
+    assert list(which) == list(itertools.product((1, 2), config.faults, config.clients, config.queue_types))
     assert {"rabbitmq", "pika", "python", "cores", "version"} <= set(rows)
     assert set(rows["recover_publish_s"]) == {0.123}
 
