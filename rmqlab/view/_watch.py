@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import math
 import threading
 import time
@@ -64,10 +63,8 @@ class Watch(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return {
-            **data,
-            "text/plain": "A live view. It needs a kernel: run this cell in JupyterLab.",
-        }, metadata
+        words = "A live view. It needs a kernel: run this cell in JupyterLab."
+        return {**data, "text/plain": words}, metadata
 
     def still(self) -> Still:
         """Return the picture as it is now: what a stored notebook keeps."""
@@ -76,7 +73,7 @@ class Watch(anywidget.AnyWidget):
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
-                with contextlib.closing(self._broker.look()) as look:
+                with self._broker.look() as look:
                     self._follow_over(look)
             except (RmqlabError, AMQPError, OSError):
                 if self._broker.is_stopped:
