@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from rmqlab.amqp._diagram import INK, LINE_HEIGHT, NAME_SIZE, SMALL_SIZE, Box, place, svg
 from rmqlab.amqp._graph import PUBLISHERS, Graph, Key, Node
@@ -155,12 +155,11 @@ def _graph(scene: Scene, account: Account, queues: list[str]) -> Graph:
 
 def _still(graph: Graph, boxes: dict[Key, Box], account: Account) -> str:
     """Draw the places, and how many messages each had in the end."""
-    totals = account.totals()
-    done = pd.Series(account.deliveries["consumer"][account.deliveries["outcome"] >= REJECTED]).value_counts()
-    words = {PUBLISHERS: f"{totals.published} published"}
-    for number, name in enumerate(account.consumers):
-        words["consumer", name] = f"{done.get(number, 0)} done"
-    texts = "".join(written(boxes[key], text) for key, text in words.items())
+    texts = written(boxes[PUBLISHERS], f"{account.totals().published} published")
+    consumers = account.deliveries["consumer"][account.deliveries["outcome"] >= REJECTED]
+    counts = np.bincount(consumers, minlength=len(account.consumers))
+    for name, done in zip(account.consumers, counts, strict=True):
+        texts += written(boxes["consumer", name], f"{done} done")
     return svg(graph).removesuffix("</svg>") + texts + "</svg>"
 
 
