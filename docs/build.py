@@ -14,11 +14,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
 import pandas as pd
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 DOCS, NOTEBOOKS = ROOT / "docs", ROOT / "notebooks"
@@ -52,23 +52,23 @@ def gather() -> None:
     shutil.rmtree(SOURCE, ignore_errors=True)
     shutil.copytree(DOCS, SOURCE, ignore=shutil.ignore_patterns("build.py", "__pycache__"))
     shutil.copytree(NOTEBOOKS, SOURCE / "notebooks", ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    for path in (SOURCE / "notebooks").glob("*.ipynb"):
-        notebook = nbformat.reads(_with_small_anchors(path.read_text(encoding="utf-8")), as_version=4)
-        for cell in notebook.cells:
+    lessons = {}
+    for path in sorted((SOURCE / "notebooks").glob("*.ipynb")):
+        lessons[path] = nbformat.reads(_with_small_anchors(path.read_text(encoding="utf-8")), as_version=4)
+        for cell in lessons[path].cells:
             _keep_description(cell)
-        nbformat.write(notebook, path)
+        nbformat.write(lessons[path], path)
     for name in ("data/README.md", "data/reference/README.md"):
         (SOURCE / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, SOURCE / name)
     instructors = (ROOT / "INSTRUCTORS.md").read_text(encoding="utf-8")
     (SOURCE / "instructors.md").write_text(_without_readme(instructors), encoding="utf-8")
-    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
-    lessons = [path for path in paths if not path.stem.startswith("A")]  # and the playground
+    appendices = {path: lesson for path, lesson in lessons.items() if path.stem.startswith("A")}
     parts = {
-        "EXECUTED": executed(paths),
-        "COURSE": course(paths),
-        "LESSONS": contents(lessons),
-        "APPENDICES": contents(path for path in paths if path not in lessons),
+        "EXECUTED": executed(list(lessons.values())),
+        "COURSE": course(lessons),
+        "LESSONS": contents({path: lessons[path] for path in lessons if path not in appendices}),
+        "APPENDICES": contents(appendices),
         "TRY": before_installing(os.environ.get("RMQLAB_REPOSITORY", "")),
         "VERSIONS": versions(),
         "REFERENCE": reference(),
@@ -78,9 +78,8 @@ def gather() -> None:
         page.write_text(re.sub(r"%([A-Z]+)%", lambda found: parts[found[1]], text), encoding="utf-8")
 
 
-def executed(paths: list[Path]) -> str:
+def executed(notebooks: list[NotebookNode]) -> str:
     """Return a sentence on the run whose outputs are stored."""
-    notebooks = [nbformat.read(path, as_version=4) for path in paths]
     cells = [cell for notebook in notebooks for cell in notebook.cells if cell.cell_type == "code"]
     checked = [cell for cell in cells if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
     claims = sum(str(cell.outputs).count("': True") for cell in checked)
@@ -105,27 +104,29 @@ def before_installing(repository: str) -> str:
     )
 
 
-def title(path: Path) -> str:
+def title(path: Path, notebook: NotebookNode) -> str:
     """Return a lesson's title, with the number by which others call it."""
     number = path.stem.split("_")[0] if "_" in path.stem else ""
-    words = nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].removeprefix("# ")
+    words = notebook.cells[0].source.partition("\n")[0].removeprefix("# ")
     return f"{number} {words}".strip()
 
 
-def contents(paths: Iterable[Path]) -> str:
+def contents(lessons: dict[Path, NotebookNode]) -> str:
     """Return the entries of a table of contents."""
-    return "\n".join(f"{title(path)} <notebooks/{path.stem}>" for path in paths)
+    return "\n".join(f"{title(path, lesson)} <notebooks/{path.stem}>" for path, lesson in lessons.items())
 
 
-def course(paths: list[Path]) -> str:
+def course(lessons: dict[Path, NotebookNode]) -> str:
     """Return a table of the lessons: what each is about, and how long it takes."""
     rows = ["| lesson | what you'll do | time |", "|---|---|---|"]
-    for path in paths:
-        cells = nbformat.read(path, as_version=4).cells
+    for path, lesson in lessons.items():
+        cells = lesson.cells
         _, _, rest = cells[0].source.partition("\n")
         first = rest.strip().split("\n")[0].replace("](", "](notebooks/")  # its links, from this page
         time = re.search(r"\*\*Time\*\*: (.*?)\.?$", cells[1].source, re.MULTILINE)
-        rows.append(f"| [{title(path)}](notebooks/{path.name}) | {first} | {time[1] if time else ''} |")
+        rows.append(
+            f"| [{title(path, lesson)}](notebooks/{path.name}) | {first} | {time[1] if time else ''} |"
+        )
     return "\n".join(rows)
 
 
@@ -168,7 +169,7 @@ def _part(part: str, shown: set[str]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def _keep_description(cell: nbformat.NotebookNode) -> None:
+def _keep_description(cell: NotebookNode) -> None:
     """Write a figure's alternative text into the page as well."""
     for output in cell.get("outputs", []):
         if text := output.get("metadata", {}).get("image/png", {}).get("alt"):

@@ -26,7 +26,7 @@ from rich.text import Text
 from rmqlab.app.course_copy import provide_course
 from rmqlab.app.terminal import end_with_terminal
 from rmqlab.broker import Broker, start_broker
-from rmqlab.classroom.room import Limits, Room
+from rmqlab.classroom.room import MAX_SEATS, Limits, Room
 from rmqlab.errors import ClassroomError, RmqlabError
 from rmqlab.interrupts import exit_code_of, wait_for
 
@@ -133,7 +133,8 @@ def lab(
 @app.command()
 def run(
     notebooks: Annotated[
-        list[Path] | None, typer.Argument(help="Notebooks to execute; all lessons if none.")
+        list[Path] | None,
+        typer.Argument(exists=True, dir_okay=False, help="Notebooks to execute; all lessons if none."),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the executed copies and the report.")] = Path(
         "build"
@@ -144,7 +145,7 @@ def run(
     from rmqlab.app import lessons
     from rmqlab.measure import provenance
 
-    paths = lessons.find_lessons(notebooks or [])
+    paths = notebooks or sorted((provide_course(Path.cwd()) / "notebooks").glob("*.ipynb"))
     counts = {path: len(lessons.code_cells(lessons.read_lesson(path))) for path in paths}
     executions = []
     with _start_broker() as running, Progress(*PROGRESS, console=err) as progress:
@@ -171,7 +172,8 @@ def run(
 @app.command()
 def classroom(  # noqa: PLR0917 # typer reads its options from the parameters
     seats: Annotated[
-        int | None, typer.Argument(help="How many seats to make; none shows the room's page.")
+        int | None,
+        typer.Argument(min=1, max=MAX_SEATS, help="How many seats to make; none shows the room's page."),
     ] = None,
     room: Annotated[str, typer.Option(help="Tells it from other rooms on the same broker.")] = "room",
     host: Annotated[str, typer.Option(help="What the seats call the broker's host.")] = "",
@@ -191,7 +193,13 @@ def classroom(  # noqa: PLR0917 # typer reads its options from the parameters
     if end:
         out.print(f"The room {room} has ended; it had {place.end()} seats.")
     elif seats is None:
-        _show_room(place, port=port, browser=browser)
+        from rmqlab.classroom.screen import serve
+
+        with serve(place, port) as address:
+            out.print(f"The room's page: {address}\nCtrl-C ends it; the room stays.")
+            if browser:
+                webbrowser.open(address)
+            wait_for(threading.Event().wait)
     else:
         _open_room(place, seats, Limits(connections, queues, megabytes), host)
 
@@ -211,16 +219,6 @@ def _open_room(room: Room, seats: int, limits: Limits, host: str) -> None:
     out.print(f"{seats} seats. To print: {page}\nTo paste: {table}")
     if (host or room.host) in ("localhost", "127.0.0.1", "::1"):
         err.print("Other machines cannot reach this broker by that name. Next: end the room, and use --host")
-
-
-def _show_room(room: Room, *, port: int, browser: bool) -> None:
-    from rmqlab.classroom.screen import serve
-
-    with serve(room, port) as address:
-        out.print(f"The room's page: {address}\nCtrl-C ends it; the room stays.")
-        if browser:
-            webbrowser.open(address)
-        wait_for(threading.Event().wait)
 
 
 def _start_broker() -> Broker:

@@ -1,4 +1,4 @@
-"""The notebooks as a whole: find them, execute them, normalize them, report on them."""
+"""The notebooks as a whole: execute them, normalize them, report on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode, v4
 
-from rmqlab.app.course_copy import provide_course
 from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
 from rmqlab.errors import LessonError
 
@@ -41,18 +40,6 @@ class Execution:
     notebook: NotebookNode
     seconds: float
     error: str
-
-
-def find_lessons(paths: list[Path]) -> list[Path]:
-    """Return the notebooks to use: those that are named, or else all lessons, in their order.
-
-    Raises:
-        LessonError: one that is named is not there, or the lessons cannot be copied here.
-    """
-    for path in paths:
-        if not path.is_file():
-            raise LessonError(f"There is no notebook {path}. Next: name one of those in notebooks/")
-    return paths or sorted((provide_course(Path.cwd()) / "notebooks").glob("*.ipynb"))
 
 
 def read_lesson(path: Path) -> NotebookNode:

@@ -103,7 +103,7 @@ class Room:
         """Make the seats, all or none.
 
         Args:
-            seats: how many, at most 99.
+            seats: how many, 1 to `MAX_SEATS`.
             limits: what each may use.
             host: what the seats' machines call the broker; the host of `AMQP_URL` if empty.
 
@@ -111,8 +111,6 @@ class Room:
             ClassroomError: there is such a room already, or one of its names is somebody else's.
             ManagementError: the broker refused something.
         """
-        if not 1 <= seats <= MAX_SEATS:
-            raise ClassroomError(f"A room has 1 to {MAX_SEATS} seats, not {seats}. Next: name another number")
         names = [f"{self.virtual_host}-{number:02}" for number in range(1, seats + 1)]
         with self._management() as management:
             self._refuse_taken(management, names)

@@ -4,23 +4,67 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from rmqlab.amqp._diagram import INK, LINE_HEIGHT, NAME_SIZE, SMALL_SIZE, Box, place, svg
 from rmqlab.amqp._graph import PUBLISHERS, Graph, Key, Node
 from rmqlab.errors import LedgerError
+from rmqlab.measure import Ledger
 from rmqlab.measure._account import Account
 from rmqlab.measure._snapshots import REJECTED
-from rmqlab.view._scene import Scene
 from rmqlab.view._shown import NEVER, Shown, shown_part, ticks
 
 SCRIPT = Path(__file__).with_name("replay.js")
 ROOM = " " * 24  # a line in a box, for counts or for messages: it makes the box so wide
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened in a run, other than to a message.
+
+    Attributes:
+        at_ns: when, by the ledger's clock.
+        words: what happened, in a few words, such as `worker-2 crashes`.
+        consumer: who ended by it; empty if nobody did.
+        connects: True if this consumer connected by it instead.
+    """
+
+    at_ns: int
+    words: str
+    consumer: str = ""
+    connects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A recorded run that can be replayed.
+
+    Attributes:
+        ledger: what happened to each message.
+        queues: for each consumer's name the name of its queue; `nobody` has one without a consumer.
+        exchange: what the messages were published to; empty is the default exchange.
+        started_ns: the zero of the times in the run's frames, by the ledger's clock; 0 is the
+            first publishing.
+        marks: what else happened.
+        passing: the queues that come and go with their consumer.
+        special: numbers of the messages to be told from the others.
+        special_words: what they are, such as `high priority`.
+    """
+
+    ledger: Ledger
+    queues: Mapping[str, str]
+    exchange: str = ""
+    started_ns: int = 0
+    marks: Sequence[Mark] = ()
+    passing: Collection[str] = ()
+    special: Collection[int] = ()
+    special_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +155,11 @@ def _graph(scene: Scene, account: Account, queues: list[str]) -> Graph:
 
 def _still(graph: Graph, boxes: dict[Key, Box], account: Account) -> str:
     """Draw the places, and how many messages each had in the end."""
-    totals = account.totals()
-    done = pd.Series(account.deliveries["consumer"][account.deliveries["outcome"] >= REJECTED]).value_counts()
-    words = {PUBLISHERS: f"{totals.published} published"}
-    for number, name in enumerate(account.consumers):
-        words["consumer", name] = f"{done.get(number, 0)} done"
-    texts = "".join(written(boxes[key], text) for key, text in words.items())
+    texts = written(boxes[PUBLISHERS], f"{account.totals().published} published")
+    consumers = account.deliveries["consumer"][account.deliveries["outcome"] >= REJECTED]
+    counts = np.bincount(consumers, minlength=len(account.consumers))
+    for name, done in zip(account.consumers, counts, strict=True):
+        texts += written(boxes["consumer", name], f"{done} done")
     return svg(graph).removesuffix("</svg>") + texts + "</svg>"
 
 

@@ -63,10 +63,8 @@ class Watch(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return {
-            **data,
-            "text/plain": "A live view. It needs a kernel: run this cell in JupyterLab.",
-        }, metadata
+        words = "A live view. It needs a kernel: run this cell in JupyterLab."
+        return {**data, "text/plain": words}, metadata
 
     def still(self) -> Still:
         """Return the picture as it is now: what a stored notebook keeps."""

@@ -31,36 +31,22 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "packages"
 
 
-def _look(folder: Path, settings: dict[str, str]) -> dict:
-    """Open the lab in a folder; return what it serves of a lesson."""
-    command = ("-m", "rmqlab", "lab", "--no-browser", "--port", "0")
-    with running(*command, stdin=subprocess.DEVNULL, cwd=folder, **settings) as process:
-        shown = read_until(process.stderr, "    http://").split()[-1]
-        server, _, token = shown.partition("/lab/tree/notebooks/00_start_here.ipynb?token=")
-        with urlopen(f"{server}/api/contents/{LESSON}?token={token}", timeout=30) as answer:
-            return json.load(answer)["content"]
-
-
-def test_the_lab_gives_a_copy_of_the_lessons_which_its_reader_may_change(
+def test_the_lab_opens_a_copy_of_the_lessons_which_is_trusted(
     broker: Broker, packages: Path, tmp_path: Path
 ) -> None:
     here = tmp_path / "empty"
     here.mkdir()
-    settings = broker.environment() | {
-        "PYTHONPATH": str(packages),
-        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
-    }
+    settings = {"PYTHONPATH": str(packages), "JUPYTER_DATA_DIR": str(tmp_path / "jupyter")}
+    command = ("-m", "rmqlab", "lab", "--no-browser", "--port", "0")
+    with running(*command, stdin=subprocess.DEVNULL, cwd=here, **broker.environment(), **settings) as process:
+        shown = read_until(process.stderr, "    http://").split()[-1]
+        server, _, token = shown.partition("/lab/tree/notebooks/00_start_here.ipynb?token=")
+        with urlopen(f"{server}/api/contents/{LESSON}?token={token}", timeout=30) as answer:
+            cells = json.load(answer)["content"]["cells"]
 
-    cells = [cell for cell in _look(here, settings)["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["metadata"]["trusted"] for cell in cells)
+    assert all(cell["metadata"]["trusted"] for cell in cells if cell["cell_type"] == "code")
     [copy] = here.iterdir()
-    lesson = copy / LESSON
-    lesson.write_text(lesson.read_text().replace("# Queue", "# My queue", 1))
-    mine = lesson.read_text()
-    assert "# My queue" in mine
-    assert _look(here, settings)["cells"][0]["source"].startswith("# My queue")
-    assert lesson.read_text() == mine
-    assert list(here.iterdir()) == [copy]
+    assert (copy / LESSON).is_file()
 
 
 def test_a_lesson_runs_from_it(broker: Broker, packages: Path, tmp_path: Path) -> None:
