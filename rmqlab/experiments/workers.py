@@ -90,6 +90,8 @@ class WorkloadConfig(Config):
     timeout_s: float = 120
 
     def __post_init__(self) -> None:
+        if not self.queues:
+            raise ValueError(f"workers is {self.workers}; it goes from 1")
         if not self.workload.jobs:
             raise ValueError("the workload has no tasks; a run needs one at least")
 

@@ -159,6 +159,8 @@ def test_one_run_can_be_drawn_too(name: str, by: str) -> None:
     assert result_of({1: _run(*EVENTS, count=3)}, by, {}).plot(name).axes
 
 
-def test_there_is_a_task_at_least() -> None:
+def test_there_is_a_task_and_a_worker_at_least() -> None:
     with pytest.raises(ValueError, match="no tasks"):
         WorkloadConfig(workload=load_workload().head(0))
+    with pytest.raises(ValueError, match="goes from 1"):
+        WorkloadConfig(workload=load_workload(), workers=0)
