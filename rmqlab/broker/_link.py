@@ -25,7 +25,7 @@ from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError
 
 LOOPBACK = "127.0.0.1"
-ACCEPTED_AFTER_S = 0.01  # what was about to be accepted when the link was closed
+TURNS = 10
 CLOSE_TIMEOUT_S = 5
 BATCH_BYTES = 256 * 1024  # taken from a socket at once
 # Closes a socket by a reset, and at once: on, for 0 seconds. On Windows its fields are short ones.
@@ -162,6 +162,9 @@ class Link(Closing):
         (self._is_whole.set if is_whole else self._is_whole.clear)()
 
     async def _end_connections(self, *, by_reset: bool) -> int:
+        # What is being accepted, or has just reached the broker, is known to us some turns of the loop later.
+        for _ in range(TURNS):
+            await asyncio.sleep(0.001)
         for writer in list(self._writers):
             if by_reset:
                 with contextlib.suppress(OSError):  # it is closed already
@@ -182,7 +185,6 @@ class Link(Closing):
         server = await asyncio.start_server(self._accept, sock=self._listener, limit=BATCH_BYTES)
         await self._ended.wait()
         server.close()
-        await asyncio.sleep(ACCEPTED_AFTER_S)
         await self._end_connections(by_reset=False)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
