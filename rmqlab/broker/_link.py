@@ -38,10 +38,9 @@ T = TypeVar("T")
 class Link(Closing):
     """A TCP link to a broker that is slower than loopback, by a latency of your choice.
 
-    Each byte takes `delay_ms` in each direction, so a round trip takes 2 x `delay_ms` longer,
-    and about a millisecond for the link itself. The delay does not limit how many bytes are
-    on their way. Connect to `url` instead of the broker's own. The link is open from the
-    beginning; leave its `with` block or call `close` to end it. It ends with the interpreter.
+    A round trip takes 2 x `delay_ms` longer, and about a millisecond for the link itself. The delay
+    does not limit how many bytes are on their way. Connect to `url` instead of the broker's own. The
+    link is open from the beginning, until its `with` block is left or `close` is called.
 
         with Link(broker, delay_ms=20) as link, Publisher(link.url, routing_key="q") as publisher:
             ...
