@@ -29,11 +29,6 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def without_user(url: str) -> str:
-    """Return a URL of any kind with `***` for user and password, for showing."""
-    return re.sub("//.*@", "//***@", url)
-
-
 def split_url(url: str, *, setting: str, schemes: Iterable[str], example: str) -> SplitResult:
     """Split a URL whose scheme, host and port can be right; an AddressError shows no more than the scheme."""
     try:

@@ -146,8 +146,7 @@ class Broker:
         runs, so that a pause would count as death. If a host or a network dies, the system's
         keepalive notices, where pika can set it: on Linux and Windows.
 
-        Sources: https://www.rabbitmq.com/docs/heartbeats (tcp keepalives),
-        https://pika.readthedocs.io/en/stable/modules/parameters.html
+        Source: https://www.rabbitmq.com/docs/heartbeats#tcp-keepalives
         """
         address = self._running.address
         given = dict(parse_qsl(address.query))
@@ -190,9 +189,8 @@ class Broker:
         Returns:
             One row a queue, by name: name, type, durable, exclusive, ready (messages that
             wait for a consumer), unacked (delivered, not yet acknowledged), consumers.
-            `ready` and `consumers` are those of this moment. `unacked` is about a second old with
-            a broker that rmqlab started, and five seconds with others. Without the management
-            API, unacked, type, durable and exclusive are empty.
+            `unacked` is about a second old with a broker that rmqlab started, and five seconds
+            with others. Without the management API, it, type, durable and exclusive are empty.
         """
         with self.look() as look:
             return look.frame()

@@ -16,7 +16,7 @@ from docker import APIClient, DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from rmqlab.broker import _source
-from rmqlab.broker._address import Address, without_user
+from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo
 from rmqlab.broker._source import QUICK_STATISTICS, Endpoint, Resources, Server, free_ports
 from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
@@ -61,7 +61,7 @@ class Container(Server):
         try:
             client = _client(timeout_s=ENGINE_TIMEOUT_S)
         except Exception:  # docker-py lets through what its transports raise
-            place = without_user(os.environ.get("DOCKER_HOST", "")) or "its usual socket"
+            place = "the address in DOCKER_HOST" if "DOCKER_HOST" in os.environ else "its usual socket"
             raise BrokerUnavailableError(
                 f"No container engine answers at {place}. Next: {NO_ENGINE_FIX}"
             ) from None  # its text may hold a password

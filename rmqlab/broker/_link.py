@@ -25,7 +25,7 @@ from rmqlab.closing import Closing
 from rmqlab.errors import BrokerError
 
 LOOPBACK = "127.0.0.1"
-ACCEPTED_AFTER_S = 0.01  # what was about to be accepted when the link was closed
+TURNS = 10
 CLOSE_TIMEOUT_S = 5
 BATCH_BYTES = 256 * 1024  # taken from a socket at once
 # Closes a socket by a reset, and at once: on, for 0 seconds. On Windows its fields are short ones.
@@ -38,10 +38,9 @@ T = TypeVar("T")
 class Link(Closing):
     """A TCP link to a broker that is slower than loopback, by a latency of your choice.
 
-    Each byte takes `delay_ms` in each direction, so a round trip takes 2 x `delay_ms` longer,
-    and about a millisecond for the link itself. The delay does not limit how many bytes are
-    on their way. Connect to `url` instead of the broker's own. The link is open from the
-    beginning; leave its `with` block or call `close` to end it. It ends with the interpreter.
+    A round trip takes 2 x `delay_ms` longer, and about a millisecond for the link itself. The delay
+    does not limit how many bytes are on their way. Connect to `url` instead of the broker's own. The
+    link is open from the beginning, until its `with` block is left or `close` is called.
 
         with Link(broker, delay_ms=20) as link, Publisher(link.url, routing_key="q") as publisher:
             ...
@@ -162,6 +161,9 @@ class Link(Closing):
         (self._is_whole.set if is_whole else self._is_whole.clear)()
 
     async def _end_connections(self, *, by_reset: bool) -> int:
+        # What is being accepted, or has just reached the broker, is known to us some turns of the loop later.
+        for _ in range(TURNS):
+            await asyncio.sleep(0.001)
         for writer in list(self._writers):
             if by_reset:
                 with contextlib.suppress(OSError):  # it is closed already
@@ -182,7 +184,6 @@ class Link(Closing):
         server = await asyncio.start_server(self._accept, sock=self._listener, limit=BATCH_BYTES)
         await self._ended.wait()
         server.close()
-        await asyncio.sleep(ACCEPTED_AFTER_S)
         await self._end_connections(by_reset=False)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

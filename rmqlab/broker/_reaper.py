@@ -24,7 +24,7 @@ SECOND_LOOK_AFTER_S = 3.0
 END_TIMEOUT_S = 5
 # What its owner has told just before it went is in the pipe, and not yet read.
 LAST_NEWS_AFTER_S = 0.5
-STOPPED = b"stopped\n"
+STOPPED = "stopped"
 
 
 class Reaper:
@@ -39,16 +39,17 @@ class Reaper:
             start_new_session=True,  # Ctrl-C is not for the reaper
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # nor on Windows
         )
-        order = {"owner": os.getpid(), "source": source, "resources": resources}
-        self._send(json.dumps(order).encode() + b"\n")
+        assert self._process.stdin
+        self._pipe = self._process.stdin
+        self._tell({"owner": os.getpid(), "source": source, "resources": resources})
 
     def note(self, claimed: bool, kind: str, name: str) -> None:
         """Add a name to those that are to be deleted in a shared virtual host, or take it off."""
-        self._send(json.dumps([claimed, kind, name]).encode() + b"\n")
+        self._tell([claimed, kind, name])
 
     def stop(self) -> None:
         """End the reaper: there is nothing left to clean up."""
-        self._send(STOPPED)
+        self._tell(STOPPED)
         self.take_over()
         try:
             self._process.wait(END_TIMEOUT_S)
@@ -59,14 +60,12 @@ class Reaper:
     def take_over(self) -> None:
         """Let the reaper clean up now, as if the owner were gone; does not wait for it."""
         with contextlib.suppress(OSError):
-            assert self._process.stdin
-            self._process.stdin.close()
+            self._pipe.close()
 
-    def _send(self, line: bytes) -> None:
-        assert self._process.stdin
+    def _tell(self, what: object) -> None:
         with contextlib.suppress(OSError):
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
+            self._pipe.write(json.dumps(what).encode() + b"\n")
+            self._pipe.flush()
 
 
 def watch() -> None:
@@ -79,11 +78,11 @@ def watch() -> None:
     stopped = threading.Event()
 
     def listen() -> None:
-        for line in sys.stdin.buffer:
-            if line == STOPPED:
+        for told in map(json.loads, sys.stdin.buffer):
+            if told == STOPPED:
                 stopped.set()
                 break
-            claimed, *claim = json.loads(line)
+            claimed, *claim = told
             claims = order["resources"]["claims"]
             (claims.append if claimed else claims.remove)(claim)
         gone.set()

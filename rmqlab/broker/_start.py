@@ -18,14 +18,7 @@ logger = logging.getLogger("rmqlab.broker")
 
 
 def chosen_source(source: str | None = None) -> str:
-    """Return the source to use: `auto`, `external`, `container` or `node`.
-
-    Args:
-        source: the caller's choice; None leaves it to `RMQLAB_BROKER`, then to `auto`.
-
-    Raises:
-        AddressError: there is no such source.
-    """
+    """Return the source to use, or `auto`; raises AddressError if there is no such source."""
     return _checked(source or read_setting(SETTING) or "auto", SETTING, ("auto", *SOURCES))
 
 

@@ -88,7 +88,7 @@ def test_a_link_carries_no_tls() -> None:
         ({"RMQLAB_BROKER": "container", "DOCKER_HOST": "magic"}, "No container engine"),
         (
             {"RMQLAB_BROKER": "container", "DOCKER_HOST": f"tcp://user:{SECRET}@127.0.0.1:1"},
-            r"No container engine answers at tcp://\*\*\*@127\.0\.0\.1:1",
+            "No container engine answers at the address in DOCKER_HOST",
         ),
         ({"RMQLAB_OWN_BROKER": "external"}, "RMQLAB_OWN_BROKER is 'external'"),
     ],

@@ -14,10 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pika
 import psutil
 import pytest
-from helpers import OWN, container, eventually, processes_of, read_until, remains_of, require, running
+from helpers import (
+    OWN,
+    channel_to,
+    container,
+    eventually,
+    processes_of,
+    read_until,
+    remains_of,
+    require,
+    running,
+    take_all,
+)
 
 from rmqlab import names
 from rmqlab.broker import Broker, start_broker
@@ -37,12 +47,10 @@ def _folder(broker: Broker) -> Path:
 
 def _publishes(broker: Broker) -> bool:
     """Return True if a message goes through a broker."""
-    with contextlib.closing(pika.BlockingConnection(broker.parameters)) as connection:
-        channel = connection.channel()
+    with channel_to(broker) as channel:
         queue = channel.queue_declare("", exclusive=True).method.queue
-        channel.confirm_delivery()
         channel.basic_publish("", queue, b"x")
-        return channel.basic_get(queue, auto_ack=True)[2] == b"x"
+        return take_all(channel, queue) == [b"x"]
 
 
 # --- brokers that rmqlab starts ---------------------------------------------------------

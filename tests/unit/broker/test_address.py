@@ -14,7 +14,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from helpers import assert_one_sentence
 
-from rmqlab.broker._address import Address, without_user
+from rmqlab.broker._address import Address
 from rmqlab.errors import AddressError
 
 SECRET = "s3cr3t/word"  # needs percent-encoding in a URL
@@ -156,18 +156,6 @@ def test_the_urls_own_options_go_before_ours() -> None:
     assert parameters.blocked_connection_timeout == 7
     assert parameters.socket_timeout == 5
     assert parameters.client_properties == {"connection_name": "worker", "team": "a"}
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("tcp://user:s3cr3t@host:2375", "tcp://***@host:2375"),
-        ("ssh://user:s3/cr@3t@host", "ssh://***@host"),
-        ("unix:///run/docker.sock", "unix:///run/docker.sock"),
-    ],
-)
-def test_a_url_is_shown_without_its_user(url: str, shown: str) -> None:
-    assert without_user(url) == shown
 
 
 def test_threads_that_read_their_options_at_the_same_time_do_not_disturb_each_other() -> None:
