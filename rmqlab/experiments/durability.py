@@ -25,7 +25,7 @@ from rmqlab.experiments._result import Result
 from rmqlab.experiments.durability_figures import plot_durability
 from rmqlab.measure import Ledger, Load, provenance, publish_load
 from rmqlab.measure._bar import bar_of
-from rmqlab.measure._snapshots import NACKED, RETURNED
+from rmqlab.measure._recorders import NACKED, RETURNED
 
 # More than any fault takes: then publishing ends by itself.
 LONGEST_S = 120

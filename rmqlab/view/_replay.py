@@ -15,7 +15,7 @@ from rmqlab.amqp._diagram import INK, LINE_HEIGHT, NAME_SIZE, SMALL_SIZE, Box, p
 from rmqlab.amqp._graph import PUBLISHERS, Graph, Key, Node
 from rmqlab.errors import LedgerError
 from rmqlab.measure._account import Account
-from rmqlab.measure._snapshots import REJECTED
+from rmqlab.measure._recorders import REJECTED
 from rmqlab.view._scene import Scene
 from rmqlab.view._shown import NEVER, Shown, shown_part, ticks
 

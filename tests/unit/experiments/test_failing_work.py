@@ -10,7 +10,7 @@ import pytest
 
 from rmqlab.engine import Crash
 from rmqlab.experiments import capture_failures, crash_after, crash_before
-from rmqlab.measure._machine import busy_core_s
+from rmqlab.measure._report import busy_core_s
 
 LOGGER = logging.getLogger("rmqlab.amqp")
 
