@@ -28,7 +28,7 @@ from rmqlab.figures import COLORS, name_rows, new_figure
 from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger, Load, provenance, publish_load
 from rmqlab.measure._bar import bar_of
-from rmqlab.measure._snapshots import NACKED, RETURNED
+from rmqlab.measure._recorders import NACKED, RETURNED
 
 # More than any fault takes: then publishing ends by itself.
 LONGEST_S = 120

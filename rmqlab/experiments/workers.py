@@ -36,9 +36,8 @@ from rmqlab.experiments.workload import Workload
 from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger, Report, by_message_id, provenance
 from rmqlab.measure._bar import bar_of
-from rmqlab.measure._machine import busy_core_s
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, held
+from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, busy_core_s, held
 from rmqlab.view import Mark, Scene
 
 Publish = Callable[[EngineAPI, Task, str], object]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._snapshots import (
+from rmqlab.measure._recorders import (
     ACKED,
     CONSUMED,
     NACKED,
@@ -17,6 +16,8 @@ from rmqlab.measure._snapshots import (
     REJECTED,
     REQUEUED,
     RETURNED,
+    ConsumeRecorder,
+    PublishRecorder,
     Table,
 )
 

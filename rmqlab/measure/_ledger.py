@@ -9,8 +9,7 @@ import numpy as np
 from rmqlab.errors import LedgerError
 from rmqlab.measure._account import Account, Totals
 from rmqlab.measure._header import Identify, by_header
-from rmqlab.measure._recorders import Clock, ConsumeRecorder, PublishRecorder
-from rmqlab.measure._snapshots import REJECTED
+from rmqlab.measure._recorders import REJECTED, Clock, ConsumeRecorder, PublishRecorder
 
 
 class Ledger:

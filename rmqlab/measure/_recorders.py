@@ -12,14 +12,35 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rmqlab.errors import LedgerError
 from rmqlab.measure._header import Identify, number_of
-from rmqlab.measure._snapshots import CONSUMED, NACKED, OUTCOMES, PUBLISHED, REJECTED, RETURNED, Table
 
 Clock = Callable[[], int]
+Int64s = npt.NDArray[np.int64]
+Table = npt.NDArray[np.void]
 
-# Rows as they are begun, in the layout of PUBLISHED and CONSUMED, and what is written into them later.
+# The outcome of a delivery; 0 is none so far. Of several deliveries, the highest stands for the message.
+REQUEUED, REJECTED, ACKED = 1, 2, 3
+OUTCOMES = {"requeued": REQUEUED, "rejected": REJECTED, "acked": ACKED}
+
+# What else is known of a message.
+NACKED, RETURNED = 1, 2
+
+# Times are nanoseconds of the ledger's clock; 0 is never. 17 bytes a message, 26 a delivery.
+PUBLISHED = np.dtype([("published_ns", "<i8"), ("answered_ns", "<i8"), ("flags", "u1")])
+CONSUMED = np.dtype(
+    [
+        ("delivered_ns", "<i8"),
+        ("settled_ns", "<i8"),
+        ("outcome", "u1"),
+        ("redelivered", "u1"),
+        ("number", "<i8"),
+    ]
+)
+
+# Rows as they are begun, in these layouts, and what is written into them later.
 pack_published = struct.Struct("<q9x").pack
 pack_delivered = struct.Struct("<q9x?q").pack
 pack_answered_into = struct.Struct("<q").pack_into

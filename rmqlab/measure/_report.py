@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import psutil
 
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._snapshots import ACKED, OUTCOMES, REJECTED, REQUEUED, Int64s, Table
+from rmqlab.measure._recorders import ACKED, OUTCOMES, REJECTED, REQUEUED, Int64s, Table
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 QUANTILES = {"min_ms": 0, "median_ms": 0.5, "p75_ms": 0.75, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1}
 OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
+# What a core does when it is not idle. `guest` is left out: it is in `user` already.
+BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 
 
 def provenance(broker: Broker | None = None) -> dict[str, Any]:
@@ -45,6 +48,16 @@ def provenance(broker: Broker | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "cores": os.cpu_count(),
     }
+
+
+def busy_core_s() -> float:
+    """Return how long the machine's cores have been busy since it started, in core-seconds.
+
+    The difference of two calls is what all programs together spent between them: broker, workers,
+    and everything else. In a container, the cores are those of the machine around it.
+    """
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in BUSY))
 
 
 def jain_index(shares: Sequence[float] | npt.NDArray[Any]) -> float:

@@ -17,7 +17,7 @@ from rmqlab.amqp._graph import PUBLISHERS, Graph, Key, Node
 from rmqlab.errors import LedgerError
 from rmqlab.measure import Ledger
 from rmqlab.measure._account import Account
-from rmqlab.measure._snapshots import REJECTED
+from rmqlab.measure._recorders import REJECTED
 from rmqlab.view._shown import NEVER, Shown, shown_part, ticks
 
 SCRIPT = Path(__file__).with_name("replay.js")

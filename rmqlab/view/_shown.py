@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from rmqlab.measure._account import Account
+from rmqlab.measure._recorders import ACKED, NACKED, REJECTED, RETURNED
 from rmqlab.measure._report import held
-from rmqlab.measure._snapshots import ACKED, NACKED, REJECTED, RETURNED
 
 # More would make the piece heavy: every second message is shown, or every third …
 MOST_MESSAGES = 2_500

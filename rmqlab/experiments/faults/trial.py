@@ -20,7 +20,7 @@ from rmqlab.experiments.faults.job import Job
 from rmqlab.experiments.faults.kinds import FaultKind
 from rmqlab.interrupts import wait_until
 from rmqlab.measure._account import Account
-from rmqlab.measure._snapshots import Int64s
+from rmqlab.measure._recorders import Int64s
 
 BEGIN_TIMEOUT_S = 20
 RECOVER_TIMEOUT_S = 30  # from when the broker is back until all is confirmed

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmqlab.measure import Ledger, Report
-from rmqlab.measure._snapshots import NACKED, OUTCOMES, RETURNED
+from rmqlab.measure._recorders import NACKED, OUTCOMES, RETURNED
 
 CODES = {None: 0, **OUTCOMES}
 CONSUMERS = 3
