@@ -41,9 +41,8 @@ def can_run(findings: list[Finding]) -> bool:
 
 
 def _packages() -> list[Finding]:
-    wanted = [line for line in requires("rmqlab") or [] if "extra ==" not in line]
-    names = sorted(re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0] for line in wanted)
-    return [_package(name) for name in names]
+    lines = [line for line in requires("rmqlab") or [] if "extra ==" not in line]
+    return [_package(name) for name in sorted(re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines)]
 
 
 def _package(name: str) -> Finding:
@@ -69,8 +68,9 @@ def _broker_sources() -> list[Finding]:
         Finding(f"broker: {name}", True if check.usable else None, check.detail, check.fix)
         for name, check in checks.items()
     ]
-    usable = [name for name in wanted if checks[name].usable]
-    if usable:
-        return [*findings, Finding("broker to be used", True, f"{usable[0]} (RMQLAB_BROKER is {choice})")]
-    fixes = "; or ".join(checks[name].fix for name in wanted)
-    return [*findings, Finding("broker to be used", False, f"none (RMQLAB_BROKER is {choice})", fixes)]
+    used = next((name for name in wanted if checks[name].usable), "none")
+    fix = "; or ".join(checks[name].fix for name in wanted) if used == "none" else ""
+    return [
+        *findings,
+        Finding("broker to be used", used != "none", f"{used} (RMQLAB_BROKER is {choice})", fix),
+    ]

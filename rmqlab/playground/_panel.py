@@ -135,8 +135,7 @@ class Playground(Closing):
     def close(self) -> None:
         """End the workers, the publisher and the view. Safe to call twice."""
         self._ended.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(JOIN_S)
+        self._thread.join(JOIN_S)
         self._stack.close()
         atexit.unregister(self.close)
 
