@@ -100,7 +100,7 @@ def compare_clients(broker: Broker, config: ClientsConfig | None = None) -> Resu
     ]
     jobs: dict[Variant, ClientJob] = {}
     rows = []
-    with process_pool(config.processes) as pool, clients_queue(broker) as queue:
+    with clients_queue(broker) as queue, process_pool(config.processes) as pool:
         first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, b"." * config.body_bytes)
         for number, variant in bar_of(turns, "run", progress=True):
             run = partial(run_once, broker, variant, processes=config.processes, pool=pool)
