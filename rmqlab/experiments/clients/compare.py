@@ -106,7 +106,7 @@ def compare_clients(
     jobs: dict[Variant, ClientJob] = {}
     rows = []
     running = contextlib.nullcontext(executor) if executor else process_pool(config.processes)
-    with running as pool, clients_queue(broker) as queue:
+    with clients_queue(broker) as queue, running as pool:
         first = ClientJob(broker.url, queue, FIRST_COUNT * config.processes, b"." * config.body_bytes)
         for number, variant in bar_of(turns, "run", progress=True):
             run = partial(run_once, broker, variant, processes=config.processes, pool=pool)
