@@ -16,7 +16,7 @@ from typing import Any
 from pika.exceptions import AMQPError
 
 from rmqlab import names
-from rmqlab.amqp import Acks, Crash, Queue, Recovery, Topology, ack_each, ack_every, auto_ack, purge
+from rmqlab.amqp import Crash, Queue, Recovery, Topology, ack_each, ack_every, auto_ack, purge
 from rmqlab.amqp._work import FailurePolicy
 from rmqlab.broker import Link, OwnBroker
 from rmqlab.closing import Closing
@@ -29,11 +29,7 @@ QUEUES = {
     "quorum": Queue(name="engine:tasks:quorum", type="quorum"),
     "priority": Queue(name="engine:tasks:priority", max_priority=1),
 }
-ACKS: dict[str, Callable[[], Acks]] = {
-    "each": ack_each,
-    "every 10": lambda: ack_every(10),
-    "automatic": auto_ack,
-}
+ACKS = {"each": ack_each(), "every 10": ack_every(10), "automatic": auto_ack()}
 SPREADS: dict[str, Callable[[], float]] = {
     "constant": lambda: 1.0,
     "exponential": lambda: random.expovariate(1),
@@ -85,7 +81,7 @@ class _Member:
         self.link = Link(system.broker)
         self._system = system
         settings = system.settings
-        ack = ACKS[settings.ack]()
+        ack = ACKS[settings.ack]
         try:
             self.worker = EngineWorker(
                 self.link.url,
