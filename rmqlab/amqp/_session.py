@@ -25,6 +25,7 @@ from rmqlab.broker import Broker
 from rmqlab.broker._broker import address_of
 from rmqlab.broker._connection import TIMEOUTS, explain, innermost, is_refusal, quiet_pika, reach
 from rmqlab.errors import (
+    AddressError,
     BrokerError,
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -70,6 +71,8 @@ class Session:
     ) -> None:
         """Note what is to be opened; `set_up` prepares each new channel, and says what it did."""
         hosts = [broker] if isinstance(broker, str) or not isinstance(broker, Sequence) else broker
+        if not hosts:
+            raise AddressError(f"{name} was given no host to connect to. Next: give one AMQP URL at least")
         self._addresses = [address_of(each, given_to=name) for each in hosts]
         random.shuffle(self._addresses)
         self.name = name

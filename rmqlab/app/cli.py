@@ -61,12 +61,29 @@ def main() -> None:
     )
     logging.getLogger("rmqlab").setLevel(logging.INFO)
     try:
-        app()
+        # Without standalone mode, a command that leaves with an exit code has it returned here.
+        sys.exit(app(standalone_mode=False))
     except RmqlabError as error:
         err.print(f"rmqlab: {error}", style="red")
         sys.exit(1)
-    except KeyboardInterrupt:  # one that came outside of a command
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        _explain_usage(error)
+        sys.exit(2)
+
+
+def _explain_usage(error: Exception) -> None:
+    """Print what click says of a wrong option or argument; raise again what is none of click's."""
+    context = getattr(error, "ctx", None)
+    if not hasattr(error, "format_message"):
+        raise error
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined] # the help
+        return
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    command = context.command_path if context else "rmqlab"
+    err.print(f"rmqlab: {reason}. Next: see {command} --help", style="red")
 
 
 @app.command()
@@ -96,7 +113,9 @@ def broker(
     `rmqlab broker python my_program.py` runs the program with AMQP_URL naming the broker, and
     `rmqlab broker bash` a shell in which to run several.
     """
-    with _start_broker() as running:
+    with err.status("starting a broker"):
+        running = _start_broker()
+    with running:
         raise typer.Exit(_run_command(command, running))
 
 
@@ -148,7 +167,9 @@ def run(
     paths = notebooks or sorted((provide_course(Path.cwd()) / "notebooks").glob("*.ipynb"))
     counts = {path: len(lessons.code_cells(lessons.read_lesson(path))) for path in paths}
     executions = []
-    with _start_broker() as running, Progress(*PROGRESS, console=err) as progress:
+    with err.status("starting a broker"):
+        running = _start_broker()
+    with running, Progress(*PROGRESS, console=err) as progress:
         os.environ.update(running.environment())  # for the kernels
         for path, count in counts.items():
             task = progress.add_task(path.stem, total=count)
@@ -223,7 +244,6 @@ def _open_room(room: Room, seats: int, limits: Limits, host: str) -> None:
 
 def _start_broker() -> Broker:
     """Start the broker, and say which one it is."""
-    err.print("Starting a broker, or looking for yours")
     running = start_broker()
     err.print(f"RabbitMQ {running.version}, source: {running.source}")
     if running.shared_virtual_host:
