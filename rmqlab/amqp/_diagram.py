@@ -29,7 +29,6 @@ LINE_HEIGHT, PADDING = 16, 10
 PORT = 22  # between two arrows that enter a box
 GAP, CURVE, MARGIN = 20, 48, 16  # between boxes, for the curves between columns, around all
 ARROW = 9
-LEFT = "-0"  # as the stored pictures of lessons 04 and 07 have it, which are compared
 
 
 def text(graph: Graph) -> str:
@@ -121,10 +120,10 @@ def svg(graph: Graph) -> str:
     frame = f'width="{_px(width)}" height="{_px(height)}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {frame} '
-        f'viewBox="{LEFT} 0 {_px(width)} {_px(height)}" role="img" aria-label="{title}" '
+        f'viewBox="0 0 {_px(width)} {_px(height)}" role="img" aria-label="{title}" '
         f"font-family=\"'DejaVu Sans Mono', Menlo, Consolas, monospace\">"
         f"<title>{title}</title>"
-        f'<rect x="{LEFT}" {frame} fill="#FFFFFF"/>'
+        f'<rect {frame} fill="#FFFFFF"/>'
         + "".join(_arrow(boxes[edge.source], boxes[edge.target], edge) for edge in graph.edges)
         + "".join(_box(box) for box in boxes.values())
         + "</svg>"
