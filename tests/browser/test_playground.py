@@ -23,7 +23,8 @@ from rmqlab.broker._address import Address
 from rmqlab.broker._management import Management
 
 EFFECT_S = 2
-TRIES = 3  # another process may have the machine for a while
+RARE_EFFECT_S = 5
+TRIES = 5  # another process may have the machine for a while
 CLICKS_S = 120
 QUEUES = {"classic": "engine:tasks", "quorum": "engine:tasks:quorum", "priority": "engine:tasks:priority"}
 
@@ -142,18 +143,26 @@ def played(browser: Browser, own_broker: Broker, tmp_path: Path) -> Iterator[Pla
         page.close()
 
 
-def _effect(act: Callable[[], object], is_so: Callable[[], bool], undo: Callable[[], object]) -> None:
+def _effect(
+    act: Callable[[], object],
+    is_so: Callable[[], bool],
+    undo: Callable[[], object],
+    *,
+    prepare: Callable[[], object] = tuple,
+    limit_s: float = EFFECT_S,
+) -> None:
     """See that something has its effect in time, in the best of some tries."""
     took_s = []
     for _ in range(TRIES):
+        prepare()
         since_s = time.monotonic()
         act()
         if eventually(is_so, seconds=10):
             took_s.append(time.monotonic() - since_s)
-            if took_s[-1] < EFFECT_S:
+            if took_s[-1] < limit_s:
                 return
         undo()
-    pytest.fail(f"no effect within {EFFECT_S} s; in seconds: {took_s}")
+    pytest.fail(f"no effect within {limit_s} s; in seconds: {took_s}")
 
 
 def test_each_control_has_its_effect_on_the_broker(played: Played) -> None:
@@ -164,8 +173,10 @@ def test_each_control_has_its_effect_on_the_broker(played: Played) -> None:
 
         return look
 
-    def try_(act: Callable[[], object], is_so: Callable[[], bool], undo: Callable[[], object]) -> None:
-        _effect(act, is_so, undo)
+    def try_(
+        act: Callable[[], object], is_so: Callable[[], bool], undo: Callable[[], object], **options: Any
+    ) -> None:
+        _effect(act, is_so, undo, **options)
         undo()
         assert eventually(lambda: not is_so())
 
@@ -178,19 +189,19 @@ def test_each_control_has_its_effect_on_the_broker(played: Played) -> None:
     ):
         try_(partial(played.put, control, value), is_so, partial(played.put, control, back))
     try_(
-        lambda: (  # three workers do 100 a second of these, and now and then fewer
-            played.put("Work, ms a task", 30),
-            played.put("Tasks a second", 90),
-            played.put("Work times", "heavy tail"),
-        ),
+        partial(played.put, "Work times", "heavy tail"),
         lambda: played.ready() > 3,
         lambda: (played.put("Work times", "constant"), played.put("Work, ms a task", 0)),
+        # Three workers do 100 a second of these; it takes some long tasks in a row to keep all three.
+        prepare=lambda: (played.put("Work, ms a task", 30), played.put("Tasks a second", 90)),
+        limit_s=RARE_EFFECT_S,
     )
     try_(partial(played.put, "Workers", 0), played.grows, partial(played.put, "Workers", 3))
     try_(
-        lambda: (played.put("Workers", 0), played.put("Tasks a second", 0)),
+        partial(played.put, "Tasks a second", 0),
         lambda: not played.grows(),
-        lambda: played.put("Tasks a second", 80),
+        partial(played.put, "Tasks a second", 80),
+        prepare=partial(played.put, "Workers", 0),
     )
     played.put("Queue", "priority")
     assert eventually(lambda: played.grows(QUEUES["priority"]))
