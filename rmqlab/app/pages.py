@@ -7,6 +7,8 @@ who has Jupyter's token gets there.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,9 +28,10 @@ from rmqlab.broker._source import OWN_SETTING
 ICON = Path(__file__).with_name("rabbitmq.svg")
 PATH = "rabbitmq"  # the name of the entry point
 START_LIMIT_S = 120
+POLICY = "Content-Security-Policy"
 CARRIED = ("Authorization", "Content-Type", "Accept")
 # Fills in the form of the pages, as soon as it is there, and sends it off.
-SIGN_IN = """<script>
+SIGN_IN = """
 (() => {
   const [user, password] = %s;
   const timer = setInterval(() => {
@@ -41,7 +44,7 @@ SIGN_IN = """<script>
   }, 100);
   setTimeout(() => clearInterval(timer), 60000);
 })();
-</script>"""
+"""
 
 
 def entry() -> dict[str, Any]:
@@ -94,9 +97,17 @@ class Pages(ProxyHandler):  # type: ignore[misc] # jupyter-server-proxy has no t
 def _sign_in(*secret: str) -> Callable[[RewritableResponse], None]:
     """Return what adds the script that signs in to a page."""
     script = SIGN_IN % json.dumps(secret).replace("<", "\\u003c")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
     def add(response: RewritableResponse) -> None:
-        if response.headers.get("Content-Type", "").startswith("text/html"):
-            response.body = response.body.replace(b"</head>", script.encode() + b"</head>", 1)
+        if not response.headers.get("Content-Type", "").startswith("text/html"):
+            return
+        tag = f"<script>{script}</script></head>"
+        response.body = response.body.replace(b"</head>", tag.encode(), 1)
+        policy = response.headers.get(POLICY, "")
+        if (
+            "script-src" in policy and "'unsafe-inline'" not in policy
+        ):  # as RabbitMQ 4.3 has it: let this script in, and no other
+            response.headers[POLICY] = policy.replace("script-src", f"script-src 'sha256-{digest}'")
 
     return add
