@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import socket
 import time
@@ -25,7 +26,7 @@ from rmqlab.broker._management import Management
 EFFECT_S = 2
 RARE_EFFECT_S = 5
 TRIES = 5  # another process may have the machine for a while
-CLICKS_S = 120
+CLICKS_S = int(os.environ.get("RMQLAB_CLICKS_S", "120"))  # 3600 before a release
 QUEUES = {"classic": "engine:tasks", "quorum": "engine:tasks:quorum", "priority": "engine:tasks:priority"}
 
 START = """
