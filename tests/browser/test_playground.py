@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import socket
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import pika
 import pytest
 from helpers import eventually
-from jupyter_lab import jupyter_lab, open_notebook, run_cell, write_notebook
+from jupyter_lab import CLICKS_S, jupyter_lab, open_notebook, run_cell, write_notebook
 from playwright.sync_api import Browser, Page
 
 from rmqlab.broker import Broker
@@ -26,7 +25,6 @@ from rmqlab.broker._management import Management
 EFFECT_S = 2
 RARE_EFFECT_S = 5
 TRIES = 5  # another process may have the machine for a while
-CLICKS_S = int(os.environ.get("RMQLAB_CLICKS_S", "120"))  # 3600 before a release
 QUEUES = {"classic": "engine:tasks", "quorum": "engine:tasks:quorum", "priority": "engine:tasks:priority"}
 
 START = """
