@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     # Which tests there are is not known yet, only where they are looked for.
     if _has_workers(session.config) and any(
-        WITHOUT_BROKER.isdisjoint(Path(where).parts) for where in session.config.args
+        WITHOUT_BROKER.isdisjoint(Path(folder).parts) for folder in session.config.args
     ):
         _start_broker(session.config)
 

@@ -84,12 +84,12 @@ def executed(notebooks: list[NotebookNode]) -> str:
     checked = [cell for cell in cells if "nbval-ignore-output" not in cell.metadata.get("tags", [])]
     claims = sum(str(cell.outputs).count("': True") for cell in checked)
     run = notebooks[0].metadata.get("rmqlab", {})
-    where = (
+    environment = (
         f"Executed on {run['date']} with RabbitMQ {run['rabbitmq']} and pika {run['pika']}"
         if run
         else "Executed"
     )
-    return f"{where}: {len(checked)} cells compared, {claims} claims checked."
+    return f"{environment}: {len(checked)} cells compared, {claims} claims checked."
 
 
 def before_installing(repository: str) -> str:

@@ -16,7 +16,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyterlab.labapp import LabApp
 
 from rmqlab.app.pages import Pages
-from rmqlab.classroom.seat import kernel_options
+from rmqlab.classroom.reports import kernel_options
 from rmqlab.errors import RmqlabError
 
 ENDED_WELL = (None, 0, 128 + signal.SIGTERM)

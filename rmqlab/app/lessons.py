@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode, v4
 
-from rmqlab.classroom.seat import LESSON_SETTING, MEASURED, kernel_options
+from rmqlab.classroom.reports import LESSON_SETTING, MEASURED, kernel_options
 from rmqlab.errors import LessonError
 
 NO_MERMAID = "data:text/javascript,export default {initialize() {}}"

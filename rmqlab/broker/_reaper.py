@@ -78,11 +78,11 @@ def watch() -> None:
     stopped = threading.Event()
 
     def listen() -> None:
-        for told in map(json.loads, sys.stdin.buffer):
-            if told == STOPPED:
+        for message in map(json.loads, sys.stdin.buffer):
+            if message == STOPPED:
                 stopped.set()
                 break
-            claimed, *claim = told
+            claimed, *claim = message
             claims = order["resources"]["claims"]
             (claims.append if claimed else claims.remove)(claim)
         gone.set()

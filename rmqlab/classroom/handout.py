@@ -9,8 +9,8 @@ from pathlib import Path
 from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._management import MANAGEMENT_SETTING
 from rmqlab.broker._source import read_setting
+from rmqlab.classroom.reports import SHARE_SETTING
 from rmqlab.classroom.room import ROOM_SETTING, Seat
-from rmqlab.classroom.seat import SHARE_SETTING
 
 PAGE = """<!doctype html>
 <html lang="en">

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rmqlab import course
-from rmqlab.classroom.seat import Report
+from rmqlab.classroom.reports import Report
 
 PREDICT = "**Predict**"
 

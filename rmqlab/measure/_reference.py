@@ -90,6 +90,6 @@ def read_reference(name: str) -> pd.DataFrame:
 def _keep(frame: pd.DataFrame, path: Path, columns: list[str], broker: Broker | None) -> None:
     """Make a frame the reference run."""
     here = provenance(broker)
-    where = {name: frame.get(name, here.get(name)) for name in PROVENANCE if name not in columns}
-    kept = frame[columns].assign(**where, measured=datetime.now(UTC).date().isoformat())
+    origin = {name: frame.get(name, here.get(name)) for name in PROVENANCE if name not in columns}
+    kept = frame[columns].assign(**origin, measured=datetime.now(UTC).date().isoformat())
     kept.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rmqlab.classroom import seat
+from rmqlab.classroom import reports
 from rmqlab.classroom.progress import Course, Progress
 from rmqlab.course import NOTEBOOKS
 
@@ -84,7 +84,7 @@ def test_what_answers_a_predict_is_told_below_it(lesson: Path) -> None:
     answers = [
         (order[predict], number, compile(expression, predict, "eval"))
         for number, cell in enumerate(cells)
-        for predict, expression in cell["metadata"].get(seat.MEASURED, {}).items()
+        for predict, expression in cell["metadata"].get(reports.MEASURED, {}).items()
     ]
 
     assert sorted(asked for asked, *_ in answers) == sorted(
@@ -105,4 +105,4 @@ def test_what_answers_a_predict_is_told_below_it(lesson: Path) -> None:
     ],
 )
 def test_a_guess_is_what_its_cell_says(source: str, guess: object) -> None:
-    assert seat._guess(source, {"guess": 8, "far_guess": (1, 2), "no_guess": None}) == guess
+    assert reports._guess(source, {"guess": 8, "far_guess": (1, 2), "no_guess": None}) == guess

@@ -89,8 +89,8 @@ class World:
             stretch.append(message)
         if stretch:
             is_refused = stretch[0].fate == "refuse"
-            tell = self._publisher.nacked if is_refused else self._publisher.confirmed
-            tell(stretch[0].number, stretch[-1].number)
+            notify = self._publisher.nacked if is_refused else self._publisher.confirmed
+            notify(stretch[0].number, stretch[-1].number)
         for message in stretch:
             message.answered = self.now
 

@@ -97,9 +97,9 @@ def test_of_many_messages_some_are_shown_and_the_piece_stays_light() -> None:
 
 def test_of_a_storm_the_beginning_is_shown() -> None:
     storm = [(1.0, "published", 0), (1.0, "published", 1), (2.9, "published", 2)]
-    for turn in range(4000):
-        at_s = 1 + turn / 2000
-        storm += [(at_s, "delivered", 0, "a", *[True][: turn > 0]), (at_s + 0.0002, "requeued", 0, "a")]
+    for round_ in range(4000):
+        at_s = 1 + round_ / 2000
+        storm += [(at_s, "delivered", 0, "a", *[True][: round_ > 0]), (at_s + 0.0002, "requeued", 0, "a")]
     shown = replay(Scene(ledger_of(*sorted(storm, key=lambda event: event[0])), {"a": "q"}))
 
     assert len(shown.data["row"]) == 2_500
