@@ -19,13 +19,14 @@ import time
 from collections import deque
 
 import pika
-from pika.exceptions import ProbableAccessDeniedError, ProbableAuthenticationError
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 stopping = threading.Event()
 WINDOW = 100
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2
+# A wrong password, and no such virtual host. A connection that is cut while it opens is of the same class.
+REFUSALS = "ConnectionClosedByBroker: (403)", "ConnectionClosedByBroker: (530)"
 
 
 class Publisher:
@@ -97,7 +98,7 @@ class Publisher:
 
     def on_channel_closed(self, channel, reason):
         if channel.connection.is_open:
-            channel.connection.close()
+            channel.connection.close(reply_text=str(reason)[:200])  # which on_closed is told
 
     def on_closed(self, connection, reason):
         self.reason = reason
@@ -123,7 +124,7 @@ def main(count):
         if publisher.all_confirmed:
             return 0
         logging.warning("the connection is lost: %r", publisher.reason)
-        if isinstance(publisher.reason, (ProbableAuthenticationError, ProbableAccessDeniedError)):
+        if any(refusal in str(publisher.reason) for refusal in REFUSALS):
             return 1  # no retry can mend that
         if stopping.is_set():
             logging.error("ended with %d tasks unconfirmed", len(publisher.again))

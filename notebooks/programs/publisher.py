@@ -2,8 +2,8 @@
 
     AMQP_URL=amqp://localhost python publisher.py 100
 
-Plain pika, from lesson 01. It waits for each task's confirm. When its connection is lost it ends
-with exit code 1, and says how many tasks were confirmed.
+Plain pika, from lesson 01. It waits for each task's confirm. When its connection is lost, or the
+broker refuses, it ends with exit code 1, and says how many tasks were confirmed.
 """
 
 import json
@@ -45,7 +45,7 @@ def main(count):
     except KeyboardInterrupt:
         pass
     except (pika.exceptions.AMQPError, OSError) as error:
-        logging.error("the connection is lost: %r", error)
+        logging.error("cannot go on: %r", error)
         return 1
     finally:
         logging.info("%s of %s tasks confirmed", confirmed, count)

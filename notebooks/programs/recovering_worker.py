@@ -20,12 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
+from pika.exceptions import AMQPError
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 stopping = threading.Event()
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2
+# A wrong password, and no such virtual host. A connection that is cut while it opens is of the same class.
+REFUSALS = "ConnectionClosedByBroker: (403)", "ConnectionClosedByBroker: (530)"
 
 
 def execute(task):
@@ -87,11 +89,11 @@ def main():
         while not stopping.is_set():
             try:
                 work(thread, on_connected)
-            except (ProbableAuthenticationError, ProbableAccessDeniedError) as error:
-                logging.error("refused: %r", error)  # no retry can mend that
-                return 1
             # The last two: who takes the connection does not answer, or the name does not resolve.
             except (AMQPError, AMQPConnectorException, OSError) as error:
+                if any(refusal in str(error) for refusal in REFUSALS):
+                    logging.error("refused: %r", error)  # no retry can mend that
+                    return 1
                 logging.warning("the connection is lost: %r", error)
             stopping.wait(random.uniform(0, wait_s))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

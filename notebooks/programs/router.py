@@ -58,7 +58,7 @@ def main(key, count):
         logging.error("no queue wants %r", error.messages[0].body)
         return 1
     except (pika.exceptions.AMQPError, OSError) as error:
-        logging.error("the connection is lost: %r", error)
+        logging.error("cannot go on: %r", error)
         return 1
     return 0
 

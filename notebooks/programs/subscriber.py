@@ -2,9 +2,9 @@
 
     AMQP_URL=amqp://localhost python subscriber.py [name]
 
-Plain pika, from lesson 02. With a name, the subscriber has a durable queue of that name: it gets what
-was published while it was away. Without one, its queue goes with its connection. SIGTERM and Ctrl-C
-end it. When its connection is lost it ends with exit code 1.
+Plain pika, from lesson 02. With a name, the subscriber has the durable queue engine:events:NAME: it
+gets what was published while it was away. Without one, its queue goes with its connection. SIGTERM and
+Ctrl-C end it. When its connection is lost it ends with exit code 1.
 """
 
 import logging
@@ -49,7 +49,7 @@ def main(name):
     try:
         subscribe(name)
     except (pika.exceptions.AMQPError, OSError) as error:
-        logging.error("no connection any more: %r", error)
+        logging.error("cannot go on: %r", error)
         return 1
     return 0
 

@@ -58,7 +58,7 @@ def main():
     try:
         work()
     except (pika.exceptions.AMQPError, OSError) as error:
-        logging.error("no connection any more: %r", error)
+        logging.error("cannot go on: %r", error)
         return 1
     return 0
 

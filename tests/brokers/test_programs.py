@@ -9,7 +9,9 @@ import socket
 from typing import Any
 
 import pytest
+from fake_amqp import FakeServer
 from helpers import channel_to, clients_of, eventually, take_all
+from pika import spec
 from take_home import MANY, started
 
 from rmqlab.broker import Broker, Link, OwnBroker
@@ -148,6 +150,16 @@ def test_who_takes_the_connection_and_never_answers_is_tried_again(name: str, co
         with started(name, url, MANY) as program:
             assert eventually(lambda: program.log.count("lost") > 1)
             assert program.end() == code
+
+
+@pytest.mark.parametrize("stage", [spec.Connection.StartOk, spec.Connection.Open])
+@pytest.mark.parametrize("name", ["recovering_worker", "confirming_publisher"])
+def test_a_connection_that_is_cut_while_it_opens_is_tried_again(name: str, stage: type) -> None:
+    with FakeServer(unanswered=[stage]) as server, started(name, server.url, MANY) as program:
+        assert eventually(lambda: server.peers)
+        server.peers[0].wait_for(stage)
+        server.peers[0].end()
+        assert eventually(lambda: len(server.peers) > 1), program.log
 
 
 @pytest.mark.parametrize("name", ["recovering_worker", "confirming_publisher"])
