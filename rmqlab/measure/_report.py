@@ -204,7 +204,7 @@ class Report:
         names = pd.RangeIndex(len(self.account.consumers))
         each = each.groupby(deliveries["consumer"]).sum().reindex(names, fill_value=0)
         each.insert(0, "consumer", np.array(self.account.consumers, dtype=object))
-        return each.assign(utilization=each["busy_s"] / span_s)
+        return each.assign(utilization=(each["busy_s"] / span_s).clip(upper=1))
 
     def fairness(self) -> pd.DataFrame:
         """Return how evenly the messages were shared.
