@@ -66,6 +66,8 @@ class Publisher:
 
     def fill(self):
         """Publish until the window is full; close when everything is confirmed."""
+        if not self.channel.is_open:
+            return
         self.wait_s = FIRST_WAIT_S  # the connection works
         while len(self.unconfirmed) < WINDOW:
             task = self.again.popleft() if self.again else next(self.tasks, None)
@@ -82,14 +84,18 @@ class Publisher:
     def on_confirm(self, frame):
         """Take one tag, or with `multiple` all up to it, out of the window."""
         tag, multiple = frame.method.delivery_tag, frame.method.multiple
+        is_refused = isinstance(frame.method, pika.spec.Basic.Nack)  # such as by a queue that is full
         for each in [old for old in self.unconfirmed if old <= tag] if multiple else [tag]:
             task = self.unconfirmed.pop(each)
-            if isinstance(frame.method, pika.spec.Basic.Nack) or task["engine_id"] in self.returned:
+            if is_refused or task["engine_id"] in self.returned:
                 self.returned.discard(task["engine_id"])
                 self.again.append(task)
             else:
                 logging.info("confirmed %s", task["engine_id"])
-        self.fill()
+        if is_refused:
+            self.channel.connection.ioloop.call_later(FIRST_WAIT_S, self.fill)
+        else:
+            self.fill()
 
     def on_returned(self, channel, method, properties, body):
         """Note a task that no queue wanted; its confirm comes next. Make the queue again."""

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pika import spec
 from take_home import MANY, started
 
 from rmqlab.broker import Broker, Link, OwnBroker
+from rmqlab.broker._management import Management
 
 HEARTBEAT_S = 2
 
@@ -150,6 +152,22 @@ def test_who_takes_the_connection_and_never_answers_is_tried_again(name: str, co
         with started(name, url, MANY) as program:
             assert eventually(lambda: program.log.count("lost") > 1)
             assert program.end() == code
+
+
+def test_tasks_that_a_full_queue_refuses_are_published_again(own_broker: OwnBroker) -> None:
+    policy = {"pattern": "^engine:tasks$", "definition": {"max-length": 10, "overflow": "reject-publish"}}
+    with Management(own_broker.management_url or "", own_broker.address) as management, ExitStack() as stack:
+        management.call("PUT", "/policies/%2F/full", policy)
+        stack.callback(management.call, "DELETE", "/policies/%2F/full")
+        publisher = stack.enter_context(started("confirming_publisher", own_broker, "200"))
+        own_broker.wait_for_queue("engine:tasks", ready=10, timeout_s=20)
+        worker = stack.enter_context(started("recovering_worker", own_broker))
+        assert publisher.exit_code() == 0
+        own_broker.wait_for_queue("engine:tasks", ready=0, timeout_s=20)
+        assert worker.end() == 0
+
+    every = {f"engine-{number}" for number in range(200)}
+    assert set(publisher.engines("confirmed")) == set(worker.engines("done")) == every
 
 
 @pytest.mark.parametrize("stage", [spec.Connection.StartOk, spec.Connection.Open])
