@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from itertools import takewhile
 from pathlib import Path
@@ -189,3 +190,12 @@ def _own_cells(path: Path) -> set[str]:
     """Return the sources of a lesson's cells that say more than one line can."""
     sources = [cell.source.strip() for cell in _code(_read(path))[1:-1]]
     return {source for source in sources if len(source.splitlines()) > 1}
+
+
+def test_each_mutation_has_its_cell() -> None:
+    stored = (Path(__file__).parent / "mutations.toml").read_text(encoding="utf-8")
+    cells = {path.stem: _code(nbformat.read(path, as_version=4)) for path in PATHS}
+
+    for mutation in tomllib.loads(stored)["mutation"]:
+        places = [cell for cell in cells[mutation["lesson"]] if mutation["old"] in cell.source]
+        assert len(places) == 1, mutation
