@@ -159,6 +159,8 @@ def test_tasks_that_a_full_queue_refuses_are_published_again(own_broker: OwnBrok
     with Management(own_broker.management_url or "", own_broker.address) as management, ExitStack() as stack:
         management.call("PUT", "/policies/%2F/full", policy)
         stack.callback(management.call, "DELETE", "/policies/%2F/full")
+        with channel_to(own_broker) as channel:
+            channel.queue_delete("engine:tasks")  # with what another program has left
         publisher = stack.enter_context(started("confirming_publisher", own_broker, "200"))
         own_broker.wait_for_queue("engine:tasks", ready=10, timeout_s=20)
         worker = stack.enter_context(started("recovering_worker", own_broker))
