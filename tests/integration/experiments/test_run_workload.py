@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
+import signal
 import time
 
 import pytest
-from helpers import channel_to, run_python
+from helpers import channel_to
 
 from rmqlab import names
-from rmqlab.engine import TOPOLOGY, EngineAPI, Task
+from rmqlab.engine import EngineAPI, Task
 from rmqlab.errors import BrokerError
 from rmqlab.experiments import Workload, WorkloadConfig, load_workload, run_workload
 from rmqlab.experiments.workload import Job
@@ -103,38 +106,18 @@ def test_a_queue_that_is_deleted_during_the_run_ends_it(broker) -> None:
         run_workload(broker, config, progress=False)
 
 
-INTERRUPTED = """
-import os, signal, threading
-from rmqlab.broker import start_broker
-from rmqlab.experiments import WorkloadConfig, make_workload, run_workload
-from rmqlab.measure import ConstantDuration
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-first = threading.Lock()
-workload = make_workload(1000, ConstantDuration(0.05))
-
-def execute(task):
-    if first.acquire(blocking=False):
-        os.kill(os.getpid(), signal.SIGINT)
-    workload.execute(task)
-
-with start_broker() as broker:
-    config = WorkloadConfig(workload=workload, workers=3, execute=execute, replay=REPLAY)
-    try:
-        run_workload(broker, config, progress=False)
-    except KeyboardInterrupt:
-        print("interrupted")
-    print([thread.name for thread in threading.enumerate() if thread.name != "tqdm_monitor"])
-    print(broker.wait_for_queue("engine:tasks")["consumers"].item())
-"""
-
-
+@pytest.mark.usefixtures("interrupts_as_in_a_terminal")
 @pytest.mark.parametrize("replay", [False, True])
 def test_an_interrupt_leaves_no_thread_and_no_consumer(broker, replay: bool) -> None:
-    # Without management, the other process shares our virtual host, and wants its name free.
-    TOPOLOGY.delete(broker)
-    program = INTERRUPTED.replace("REPLAY", str(replay))
-    code, out, err = run_python("-c", program, limit_s=60, **broker.environment())
+    calls = itertools.count(1)
 
-    assert out.splitlines() == ["interrupted", "['MainThread']", "0"], err
-    assert code == 0
+    def execute(_: Task) -> None:
+        if next(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    config = _config(*[(0, 0.05)] * 1000, workers=3, execute=execute, replay=replay)
+    with pytest.raises(KeyboardInterrupt):
+        run_workload(broker, config, progress=False)
+
+    broker.wait_for_queue(names.TASKS, consumers=0)
