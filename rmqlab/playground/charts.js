@@ -14,7 +14,7 @@ function draw(canvas, [title, unit, ...lines], columns) {
   const x = (time) => LEFT + (1 - (last - time) / span) * (WIDTH - LEFT - 4);
   const y = (value) => FLOOR - (value / most) * (FLOOR - TOP);
   Object.assign(pen, { fillStyle: "#222222", textAlign: "left" });
-  pen.fillText(title, LEFT, 11);
+  pen.fillText(`${title} (${unit})`, LEFT, 11);
   pen.textAlign = "right";
   pen.fillText(most >= 10 ? most.toFixed(0) : most.toFixed(1), LEFT - 3, TOP + 4);
   pen.fillText("0", LEFT - 3, FLOOR);
