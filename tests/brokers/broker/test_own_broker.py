@@ -90,10 +90,16 @@ def _fill(broker: OwnBroker) -> None:
 
 
 @contextlib.contextmanager
-def _interrupted(when: Callable[[], object]) -> Iterator[None]:
-    """Interrupt the main thread as Ctrl-C does, as soon as something is so."""
+def _interrupted(*moments: Callable[[], object]) -> Iterator[None]:
+    """Interrupt the main thread as Ctrl-C does, as soon as something is so, and then something else."""
     main = threading.get_ident()
-    thread = threading.Thread(target=lambda: eventually(when) and signal.pthread_kill(main, signal.SIGINT))
+
+    def interrupt() -> None:
+        for is_so in moments:
+            if eventually(is_so):
+                signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         yield
@@ -126,9 +132,11 @@ def test_what_was_persistent_and_confirmed_is_there_again_at_the_same_url(own: O
         assert take_all(channel, CLASSIC) == take_all(channel, QUORUM) == [b"persistent"] * MESSAGES
 
 
-def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on(own: OwnBroker) -> None:
+def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on_and_another_changes_nothing(
+    own: OwnBroker,
+) -> None:
     with own.paused():  # which is no obstacle
-        with _interrupted(lambda: _server_is_gone(own)):
+        with _interrupted(lambda: _server_is_gone(own), lambda: not _server_is_gone(own)):
             own.kill(down_s=300)
 
         assert _takes_connections(own)
