@@ -216,7 +216,7 @@ class OwnBroker(Broker):
             outage = Outage(fault)
             try:
                 server.resume()  # what is paused does not end in good order
-                (server.kill if fault == "kill" else server.terminate)()
+                server.signal("SIGKILL" if fault == "kill" else "SIGTERM")
                 wait_until(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
                 outage.down_ns = time.perf_counter_ns()
                 if not wait_until(lambda: not server.is_running(), timeout_s):

@@ -88,12 +88,8 @@ class Server(Source):
     _address: Address
 
     @abc.abstractmethod
-    def terminate(self) -> None:
-        """Ask the server to end in good order; does not wait."""
-
-    @abc.abstractmethod
-    def kill(self) -> None:
-        """Kill the server, as `kill -9` does; does not wait."""
+    def signal(self, name: str) -> object:
+        """Send the server a signal by its name, as Windows has no `signal.SIGKILL`; does not wait."""
 
     @abc.abstractmethod
     def is_running(self) -> bool:

@@ -144,7 +144,7 @@ def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on_and_anothe
 
 
 def test_one_that_has_ended_by_itself_is_started_by_restart(own: OwnBroker) -> None:
-    own._source.kill()
+    own._source.signal("SIGKILL")
     assert eventually(lambda: _server_is_gone(own))
     with pytest.raises(FaultError, match=r"no server to pause. Next: call .*restart"), own.paused():
         pass
