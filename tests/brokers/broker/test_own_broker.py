@@ -91,7 +91,7 @@ def _fill(broker: OwnBroker) -> None:
 
 @contextlib.contextmanager
 def _interrupted(*moments: Callable[[], object]) -> Iterator[None]:
-    """Interrupt the main thread as Ctrl-C does, as soon as something is so, and then something else."""
+    """Interrupt the main thread as Ctrl-C does, as soon as something is so: each in turn."""
     main = threading.get_ident()
 
     def interrupt() -> None:
