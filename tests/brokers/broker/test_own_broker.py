@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -327,40 +326,21 @@ def test_stop_ends_a_broker_that_is_down_or_half_started(own: OwnBroker, monkeyp
 
 
 OWNER = """
-import json, sys, threading
+import json, sys
 from rmqlab.broker import start_broker
 broker = start_broker(sys.argv[1], own=True)
-resources = broker._source.resources()
-if sys.argv[2] == "paused":
-    broker.paused().__enter__()
-else:
-    threading.Thread(target=broker.kill, daemon=True).start()
-    while broker._source.is_running():
-        pass
-    while not broker._source.is_running():
-        pass
-print(json.dumps(resources), flush=True)
+broker.paused().__enter__()
+print(json.dumps(broker._source.resources()), flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def owners(first: OwnBroker) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Other processes that own a broker each, which is paused or half started."""
-    with contextlib.ExitStack() as stack:
-        yield {
-            state: stack.enter_context(running("-c", OWNER, first.source, state, stderr=None))
-            for state in ("paused", "half started")
-        }
+def test_nothing_stays_when_the_owner_of_a_paused_broker_is_killed(first: OwnBroker) -> None:
+    with running("-c", OWNER, first.source, stderr=None) as process:
+        assert process.stdout
+        remains = remains_of(first.source, json.loads(process.stdout.readline()))
+        assert remains()
 
+        process.kill()
 
-@pytest.mark.parametrize("state", ["paused", "half started"])
-def test_nothing_stays_when_the_owner_is_killed_meanwhile(first: OwnBroker, owners, state: str) -> None:
-    process = owners[state]
-    assert process.stdout
-    remains = remains_of(first.source, json.loads(process.stdout.readline()))
-    assert remains()
-
-    process.kill()
-
-    assert eventually(lambda: not remains())
+        assert eventually(lambda: not remains())
