@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -133,24 +131,3 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, *, every_s: floa
             return False
         time.sleep(every_s)
     return True
-
-
-def wait_for(look: Callable[[float], bool]) -> None:
-    """Wait until `look` is True: it waits for so many seconds, as the `wait` of a `threading.Event`."""
-    while not look(WAKE_EVERY_S):
-        pass
-
-
-def result_of(future: Future[T]) -> T:
-    """Return what a future returns, or raise what it raises."""
-    wait_for(lambda seconds: not wait([future], seconds).not_done)
-    return future.result()
-
-
-def exit_code_of(process: subprocess.Popen[bytes]) -> int:
-    """Wait until a process ends, and return its exit code."""
-    while True:
-        try:
-            return process.wait(WAKE_EVERY_S)
-        except subprocess.TimeoutExpired:
-            continue

@@ -76,34 +76,29 @@ def interrupts_as_in_a_terminal() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_thread_stays() -> Iterator[None]:
-    """See that a test leaves no thread; tqdm keeps a daemon of its own, from its first bar on."""
-    before = set(threading.enumerate())
+def nothing_stays() -> Iterator[None]:
+    """See that a test leaves no thread, and no process of a pool."""
+    before = _threads_and_processes()
     yield
-    assert {each for each in threading.enumerate() if each.name != "tqdm_monitor"} - before == set()
+    assert _threads_and_processes() <= before
+
+
+def _threads_and_processes() -> set[object]:
+    """Return what there is but for the daemon that tqdm keeps from its first bar on."""
+    threads = {each for each in threading.enumerate() if each.name != "tqdm_monitor"}
+    return threads | set(multiprocessing.active_children())
 
 
 @pytest.fixture
-def no_process_stays() -> Iterator[None]:
-    """See that a test leaves no process of a pool."""
-    before = set(multiprocessing.active_children())
-    yield
-    assert set(multiprocessing.active_children()) == before
-
-
-@pytest.fixture
-def no_link_stays() -> Iterator[None]:
+def no_link_stays(nothing_stays: None) -> Iterator[None]:
     """See that a test leaves no thread and no socket of a link."""
-    before = _of_links()
+    before = _sockets()
     yield
-    threads, sockets = _of_links()
-    assert threads == before[0]
-    assert sockets <= before[1]
+    assert _sockets() <= before
 
 
-def _of_links() -> tuple[set[threading.Thread], set[int]]:
-    threads = {thread for thread in threading.enumerate() if thread.name == "rmqlab-link"}
-    return threads, {connection.fd for connection in psutil.Process().net_connections("tcp")}
+def _sockets() -> set[int]:
+    return {connection.fd for connection in psutil.Process().net_connections("tcp")}
 
 
 @pytest.fixture

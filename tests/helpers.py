@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +19,7 @@ import pytest
 from rmqlab.broker import Broker
 from rmqlab.broker._node import MARK
 from rmqlab.broker._start import check_sources
+from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger
 from rmqlab.measure._header import HEADER
 
@@ -31,11 +31,7 @@ OWN = ("node", "container")  # the sources that start a broker
 
 def eventually(look: Callable[[], object], *, seconds: float = 20) -> bool:
     """Look again and again until something is so; return whether it came to be."""
-    pause = threading.Event()
-    end_s = time.monotonic() + seconds
-    while not (found := bool(look())) and time.monotonic() < end_s:
-        pause.wait(0.02)
-    return found
+    return wait_until(lambda: bool(look()), seconds)
 
 
 # --- messages ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -28,7 +29,7 @@ from rmqlab.app.terminal import end_with_terminal
 from rmqlab.broker import Broker, start_broker
 from rmqlab.classroom.room import MAX_SEATS, Limits, Room
 from rmqlab.errors import ClassroomError, RmqlabError
-from rmqlab.interrupts import exit_code_of, wait_for
+from rmqlab.interrupts import WAKE_EVERY_S
 
 INTERRUPTED = 130  # as a shell says it of SIGINT
 START_TIMEOUT_S = 20  # for a broker that is starting when the lab is to end
@@ -220,7 +221,8 @@ def classroom(  # noqa: PLR0917 # typer reads its options from the parameters
             out.print(f"The room's page: {address}\nCtrl-C ends it; the room stays.")
             if browser:
                 webbrowser.open(address)
-            wait_for(threading.Event().wait)
+            while True:
+                time.sleep(WAKE_EVERY_S)
     else:
         _open_room(place, seats, Limits(connections, queues, megabytes), host)
 
@@ -292,7 +294,8 @@ def _run_command(command: list[str], running: Broker) -> int:
         raise RmqlabError(f"{command[0]!r} cannot be run ({error.strerror}). Next: give a command") from error
     while True:
         try:
-            code = exit_code_of(process)
+            while (code := process.poll()) is None:
+                time.sleep(WAKE_EVERY_S)
             return code if code >= 0 else 128 - code  # as a shell says that a signal ended it
         except KeyboardInterrupt:
             # A terminal has sent Ctrl-C to the command as well: let it end in its own way.

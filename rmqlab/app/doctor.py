@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from rmqlab.broker._source import read_setting
-from rmqlab.broker._start import check_sources, chosen_source
+from rmqlab.broker._start import check_sources, chosen_source, sources_to_try
 from rmqlab.errors import RmqlabError
 
 
@@ -54,15 +53,10 @@ def _package(name: str) -> Finding:
 
 def _broker_sources() -> list[Finding]:
     try:
-        choice = chosen_source()
+        choice, wanted = chosen_source(), sources_to_try()
     except RmqlabError as error:
         return [Finding("broker", False, error.problem, error.next_step)]
     checks = check_sources()
-    # As `start_broker` does: who names a broker gets no other when that one does not answer.
-    if choice == "auto" and read_setting("AMQP_URL"):
-        wanted = ["external"]
-    else:
-        wanted = list(checks) if choice == "auto" else [choice]
     findings = [
         # One source is enough, so a missing one is no fault as long as there is another.
         Finding(f"broker: {name}", True if check.usable else None, check.detail, check.fix)

@@ -122,11 +122,10 @@ class Container(Server):
             engine.start(self._name)
         return self.wait_until_ready()
 
-    def terminate(self) -> None:
-        self._signal("SIGTERM")  # as `docker stop` does
-
-    def kill(self) -> None:
-        self._signal("SIGKILL")  # with its first process go all others
+    def signal(self, name: str) -> None:
+        if self.is_running():
+            with self._engine() as engine:
+                engine.kill(self._name, signal=name)  # its first process, which takes all others with it
 
     def is_running(self) -> bool:
         return self._status() not in ("exited", "dead", "removing", None)
@@ -179,11 +178,6 @@ class Container(Server):
             except NotFound:
                 return None
         return status
-
-    def _signal(self, name: str) -> None:
-        if self.is_running():
-            with self._engine() as engine:
-                engine.kill(self._name, signal=name)
 
     @contextlib.contextmanager
     def _engine(self) -> Iterator[APIClient]:

@@ -92,11 +92,6 @@ class Link(Closing):
         """The AMQP URL through the link, with user and password: for connecting, not for showing."""
         return dataclasses.replace(self._address, host=LOOPBACK, port=self._port).url
 
-    @property
-    def delay_ms(self) -> float:
-        """How long each byte is on its way, one way, in milliseconds."""
-        return self._delay_ms
-
     def partitioned(self) -> Fault:
         """Return a context manager: during its block the network is cut, without a word to either side.
 

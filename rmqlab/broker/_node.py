@@ -84,21 +84,24 @@ class Node(Server):
             self._script_process = self._call(self._script, output)
         return self.wait_until_ready()
 
-    def terminate(self) -> None:
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
+    def signal(self, name: str) -> psutil.Process | None:
+        """Send a signal to the Erlang VM of the server, and return that, if there is one."""
+        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
+            server = psutil.Process(int((self._folder / "pid").read_text()))
+            if server.environ().get(MARK) == str(self._folder):  # the number may be another's by now
+                server.send_signal(getattr(signal, name))
+                return server
+        return None
 
     def is_running(self) -> bool:
         return self._script_process.poll() is None
 
     def pause(self) -> None:
-        if server := self._signal(signal.SIGSTOP):
+        if server := self.signal("SIGSTOP"):
             wait_until(lambda: server.status() == psutil.STATUS_STOPPED, KILL_TIMEOUT_S, every_s=0.01)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        self.signal("SIGCONT")
 
     def _control(self, *arguments: str) -> tuple[int, str]:
         with tempfile.TemporaryFile() as output:
@@ -171,15 +174,6 @@ class Node(Server):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-    def _signal(self, number: signal.Signals) -> psutil.Process | None:
-        """Send a signal to the Erlang VM of the server, and return that, if there is one."""
-        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
-            server = psutil.Process(int((self._folder / "pid").read_text()))
-            if server.environ().get(MARK) == str(self._folder):  # the number may be another's by now
-                server.send_signal(number)
-                return server
-        return None
 
     def _last_words(self) -> str:
         try:

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeVar
 
-from rmqlab.interrupts import result_of
-
-# A thread that was about to start when an interrupt came starts within this time, or never.
-BEGIN_TIMEOUT_S = 1
-
-logger = logging.getLogger("rmqlab.broker")
-T = TypeVar("T")
+from rmqlab.interrupts import deferred
 
 
 @dataclass(slots=True)
@@ -43,6 +33,8 @@ class Outage:
 class Fault:
     """Breaks something at the beginning of a `with` block, and mends it at the end.
 
+    An interrupt that comes while it breaks or mends is raised afterwards.
+
     Args:
         name: what is done, for the outage.
         begin: does it, and waits until it has happened.
@@ -53,61 +45,29 @@ class Fault:
         self._outage = Outage(name)
         self._begin = begin
         self._end = end
-        self._lock = threading.Lock()
         self._is_over = False
 
     def __enter__(self) -> Outage:
         try:
-            undisturbed(self._break)
+            with deferred:
+                self._begin()
+                self._outage.down_ns = time.perf_counter_ns()
             return self._outage
         except BaseException:  # an interrupt as well
             with contextlib.suppress(Exception):  # what began this tells more
-                undisturbed(self._mend)
+                self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
         try:
-            undisturbed(self._mend)
+            self._mend()
         except BaseException:
             if not self._is_over:  # interrupted before it began
-                undisturbed(self._mend)
+                self._mend()
             raise
 
-    def _break(self) -> None:
-        with self._lock:  # after a second interrupt, the end may come before the beginning
-            if not self._is_over:
-                self._begin()
-                self._outage.down_ns = time.perf_counter_ns()
-
     def _mend(self) -> None:
-        with self._lock:
+        with deferred:
             self._is_over = True
             self._end()
             self._outage.up_ns = time.perf_counter_ns()
-
-
-def undisturbed(work: Callable[[], T], *, on_interrupt: Callable[[], object] = lambda: None) -> T:
-    """Call something that no interrupt must leave half done, and return what it returns.
-
-    It runs in a thread, as an interrupt reaches the main thread alone. After a first interrupt the
-    caller waits for it, which `on_interrupt` is to shorten; after a second one it is done all the same.
-    """
-    begun = threading.Event()
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        begun.set()
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # it is raised where somebody waits for it
-            outcome.set_exception(error)
-
-    try:
-        threading.Thread(target=run, name="rmqlab-fault", daemon=True).start()
-        return result_of(outcome)
-    except BaseException:
-        if not outcome.done():
-            on_interrupt()
-            if begun.wait(BEGIN_TIMEOUT_S) and (error := outcome.exception()):
-                logger.warning("after an interrupt: %s", error)
-        raise

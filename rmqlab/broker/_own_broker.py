@@ -8,10 +8,10 @@ import time
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._broker import Broker
-from rmqlab.broker._outage import Fault, Outage, undisturbed
+from rmqlab.broker._outage import Fault, Outage
 from rmqlab.broker._source import Endpoint, Server, Source
 from rmqlab.errors import BrokerError, FaultError
-from rmqlab.interrupts import wait_until
+from rmqlab.interrupts import deferred, wait_until
 
 PROBE_TIMEOUT_S = 0.5
 HEARD_TIMEOUT_S = 1  # a client that does not read does not hear that its connection was closed
@@ -35,8 +35,8 @@ class OwnBroker(Broker):
 
     A verb acts at once, and returns when it has happened. A state (`paused`, `memory_alarm`) is a
     context manager, and lasts as long as its `with` block. Both are undone even if they are
-    interrupted. `stop` and the end of the process undo nothing, and remove all. Each fault raises
-    BrokerError if the broker is stopped.
+    interrupted; the interrupt is raised afterwards. `stop` and the end of the process undo nothing,
+    and remove all. Each fault raises BrokerError if the broker is stopped.
 
     Args:
         source: where the broker comes from: `container` or `node`.
@@ -212,30 +212,26 @@ class OwnBroker(Broker):
         if not 0 <= down_s <= threading.TIMEOUT_MAX:
             raise ValueError(f"down_s is {down_s}; it must be a number of seconds from 0")
         server, endpoint = self._ours
-        skip_wait = threading.Event()
-
-        def work() -> Outage:
-            with self._restarting:
-                outage = Outage(fault)
-                try:
-                    server.resume()  # what is paused does not end in good order
-                    (server.kill if fault == "kill" else server.terminate)()
-                    wait_until(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
-                    outage.down_ns = time.perf_counter_ns()
-                    if not wait_until(lambda: not server.is_running(), timeout_s):
-                        raise BrokerError(f"The server does not end in {timeout_s:g} s. Next: use kill()")
-                    wait_until(lambda: skip_wait.is_set() or self._is_over(server), down_s)
-                    if not self._is_over(server):
-                        server.run()
-                except (BrokerError, OSError):
-                    if not self._is_over(server):
-                        raise
-                if self._is_over(server):
-                    raise FaultError("The broker was stopped while it was down. Next: call its start()")
-                outage.up_ns = time.perf_counter_ns()
-                return outage
-
-        return undisturbed(work, on_interrupt=skip_wait.set)
+        with deferred, self._restarting:
+            outage = Outage(fault)
+            try:
+                server.resume()  # what is paused does not end in good order
+                server.signal("SIGKILL" if fault == "kill" else "SIGTERM")
+                wait_until(lambda: not (server.is_running() and _listens(endpoint.address)), timeout_s)
+                outage.down_ns = time.perf_counter_ns()
+                if not wait_until(lambda: not server.is_running(), timeout_s):
+                    raise BrokerError(f"The server does not end in {timeout_s:g} s. Next: use kill()")
+                # An interrupt ends this wait, also one of the main thread that has to wait for this thread.
+                wait_until(lambda: deferred.is_pending or self._is_over(server), down_s)
+                if not self._is_over(server):
+                    server.run()
+            except (BrokerError, OSError):
+                if not self._is_over(server):
+                    raise
+            if self._is_over(server):
+                raise FaultError("The broker was stopped while it was down. Next: call its start()")
+            outage.up_ns = time.perf_counter_ns()
+            return outage
 
 
 def _listens(address: Address) -> bool:

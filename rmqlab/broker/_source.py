@@ -14,8 +14,8 @@ from typing import Any
 
 from rmqlab.broker._address import Address
 from rmqlab.broker._connection import ServerInfo, probe
-from rmqlab.broker._management import Management
-from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError
+from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
+from rmqlab.errors import BrokerEndedError, BrokerError, BrokerUnavailableError, ManagementError
 
 START_TIMEOUT_S = 90
 LOOK_EVERY_S = 0.1
@@ -52,8 +52,11 @@ class Endpoint:
     version: str
 
     def management(self) -> Management:
-        """Return a client of the management API, which a broker of others need not have."""
-        assert self.management_url
+        """Return a client of the management API; raises ManagementError where there is none."""
+        if not self.management_url:
+            raise ManagementError(
+                f"No management API of the broker at {self.address.place} is known. Next: {NO_MANAGEMENT_FIX}"
+            )
         return Management(self.management_url, self.address)
 
 
@@ -88,12 +91,8 @@ class Server(Source):
     _address: Address
 
     @abc.abstractmethod
-    def terminate(self) -> None:
-        """Ask the server to end in good order; does not wait."""
-
-    @abc.abstractmethod
-    def kill(self) -> None:
-        """Kill the server, as `kill -9` does; does not wait."""
+    def signal(self, name: str) -> object:
+        """Send the server a signal by its name, as Windows has no `signal.SIGKILL`; does not wait."""
 
     @abc.abstractmethod
     def is_running(self) -> bool:

@@ -31,6 +31,15 @@ def _checked(choice: str, setting: str, known: tuple[str, ...]) -> str:
     return choice
 
 
+def sources_to_try(source: str | None = None) -> tuple[str, ...]:
+    """Return the sources of a broker, the one to try first at first."""
+    choice = chosen_source(source)
+    if choice != "auto":
+        return (choice,)
+    # Who names a broker wants that one, and not another when it does not answer.
+    return ("external",) if read_setting(URL_SETTING) else tuple(SOURCES)
+
+
 def own_sources(source: str | None = None) -> tuple[str, ...]:
     """Return the sources of a broker that may be broken, the one to try first at first."""
     if source == "external":
@@ -68,27 +77,17 @@ def start_broker(source: str | None = None, *, own: bool = False) -> Broker:
         FaultError: `own` is True and the source is `external`.
         BrokerUnavailableError: each source tried, why it failed, and what would help.
     """
-    if own:
-        return _start_first(own_sources(source), failures=[])
-    choice = chosen_source(source)
-    # Who names a broker wants that one, and not another when it does not answer.
-    if choice == "external" or (choice == "auto" and read_setting(URL_SETTING)):
-        return Broker("external").start()
-    if choice != "auto":
-        return OwnBroker(choice).start()
-    return _start_first(OWN_SOURCES, failures=[f"external: {URL_SETTING} is not set"])
-
-
-def _start_first(sources: tuple[str, ...], *, failures: list[str]) -> OwnBroker:
-    """Start a broker from the first source that has one; the only one says itself why not."""
+    sources = own_sources(source) if own else sources_to_try(source)
+    failures = []
     for name in sources:
         try:
-            return OwnBroker(name).start()
+            return (OwnBroker if name in OWN_SOURCES else Broker)(name).start()
         except BrokerUnavailableError as error:
-            if len(sources) == 1:
+            if len(sources) == 1:  # it says itself why not
                 raise
             logger.debug("no broker from source %s: %s", name, error)
-            failures.append(f"{name}: {error}")
+            # Where all are tried, nobody asked for an external one, to whom its next step speaks.
+            failures.append(f"{name}: {error.problem if name == 'external' else error}")
     tried = "".join(f"\n  - {failure}" for failure in failures)
     raise BrokerUnavailableError(f"No broker could be had. Tried, in this order:{tried}")
 

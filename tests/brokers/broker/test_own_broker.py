@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -90,10 +89,16 @@ def _fill(broker: OwnBroker) -> None:
 
 
 @contextlib.contextmanager
-def _interrupted(when: Callable[[], object]) -> Iterator[None]:
-    """Interrupt the main thread as Ctrl-C does, as soon as something is so."""
+def _interrupted(*moments: Callable[[], object]) -> Iterator[None]:
+    """Interrupt the main thread as Ctrl-C does, as soon as something is so: each in turn."""
     main = threading.get_ident()
-    thread = threading.Thread(target=lambda: eventually(when) and signal.pthread_kill(main, signal.SIGINT))
+
+    def interrupt() -> None:
+        for is_so in moments:
+            if eventually(is_so):
+                signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         yield
@@ -126,9 +131,11 @@ def test_what_was_persistent_and_confirmed_is_there_again_at_the_same_url(own: O
         assert take_all(channel, CLASSIC) == take_all(channel, QUORUM) == [b"persistent"] * MESSAGES
 
 
-def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on(own: OwnBroker) -> None:
+def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on_and_another_changes_nothing(
+    own: OwnBroker,
+) -> None:
     with own.paused():  # which is no obstacle
-        with _interrupted(lambda: _server_is_gone(own)):
+        with _interrupted(lambda: _server_is_gone(own), lambda: not _server_is_gone(own)):
             own.kill(down_s=300)
 
         assert _takes_connections(own)
@@ -136,7 +143,7 @@ def test_an_interrupt_while_it_is_down_brings_it_up_before_it_goes_on(own: OwnBr
 
 
 def test_one_that_has_ended_by_itself_is_started_by_restart(own: OwnBroker) -> None:
-    own._source.kill()
+    own._source.signal("SIGKILL")
     assert eventually(lambda: _server_is_gone(own))
     with pytest.raises(FaultError, match=r"no server to pause. Next: call .*restart"), own.paused():
         pass
@@ -319,40 +326,21 @@ def test_stop_ends_a_broker_that_is_down_or_half_started(own: OwnBroker, monkeyp
 
 
 OWNER = """
-import json, sys, threading
+import json, sys
 from rmqlab.broker import start_broker
 broker = start_broker(sys.argv[1], own=True)
-resources = broker._source.resources()
-if sys.argv[2] == "paused":
-    broker.paused().__enter__()
-else:
-    threading.Thread(target=broker.kill, daemon=True).start()
-    while broker._source.is_running():
-        pass
-    while not broker._source.is_running():
-        pass
-print(json.dumps(resources), flush=True)
+broker.paused().__enter__()
+print(json.dumps(broker._source.resources()), flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def owners(first: OwnBroker) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Other processes that own a broker each, which is paused or half started."""
-    with contextlib.ExitStack() as stack:
-        yield {
-            state: stack.enter_context(running("-c", OWNER, first.source, state, stderr=None))
-            for state in ("paused", "half started")
-        }
+def test_nothing_stays_when_the_owner_of_a_paused_broker_is_killed(first: OwnBroker) -> None:
+    with running("-c", OWNER, first.source, stderr=None) as process:
+        assert process.stdout
+        remains = remains_of(first.source, json.loads(process.stdout.readline()))
+        assert remains()
 
+        process.kill()
 
-@pytest.mark.parametrize("state", ["paused", "half started"])
-def test_nothing_stays_when_the_owner_is_killed_meanwhile(first: OwnBroker, owners, state: str) -> None:
-    process = owners[state]
-    assert process.stdout
-    remains = remains_of(first.source, json.loads(process.stdout.readline()))
-    assert remains()
-
-    process.kill()
-
-    assert eventually(lambda: not remains())
+        assert eventually(lambda: not remains())

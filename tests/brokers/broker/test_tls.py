@@ -185,15 +185,6 @@ def test_a_failure_of_tls_is_one_sentence_with_the_next_step(
         assert f"ssl_options of {setting}" in str(caught.value)
 
 
-def test_a_wrong_ca_is_one_sentence_of_the_command_too(node: TlsNode) -> None:
-    code, _, err = run_command("broker", "true", AMQP_URL=node.url(ca="other"))
-
-    assert code == 1
-    assert_one_sentence(
-        err.strip(), "is not accepted .*certificate", next_step="as ca_certs", secret=node.password
-    )
-
-
 def test_a_management_api_with_another_certificate_is_an_error_if_it_is_given_and_else_no_secret(
     node: TlsNode, monkeypatch, caplog
 ) -> None:

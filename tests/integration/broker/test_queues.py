@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from helpers import eventually
+from helpers import assert_one_sentence, eventually
 
 from rmqlab import names
 from rmqlab.amqp import connect
 from rmqlab.broker import Broker
-from rmqlab.errors import BrokerError
+from rmqlab.errors import BrokerError, ManagementError
 
 QUEUE_COLUMNS = ["name", "type", "durable", "exclusive", "ready", "unacked", "consumers"]
 
@@ -68,7 +68,7 @@ def test_queues_come_sorted_by_name_with_the_exclusive_ones_of_others(broker: Br
     assert _row(queues, "other")["exclusive"] is True
 
 
-def test_without_management_the_engines_queues_that_are_there_are_still_shown(
+def test_without_management_the_engines_queues_that_are_there_are_still_shown_and_nothing_else(
     broker: Broker, tasks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker, "_endpoint", dataclasses.replace(broker._running, management_url=None))
@@ -82,6 +82,10 @@ def test_without_management_the_engines_queues_that_are_there_are_still_shown(
     row = _row(queues)
     assert (row["ready"], row["consumers"]) == (1, 0)
     assert pd.isna(row["unacked"])
+    for show in (broker.connections, broker.consumers):
+        with pytest.raises(ManagementError) as caught:
+            show()
+        assert_one_sentence(str(caught.value), "No management API", next_step="RMQLAB_MANAGEMENT_URL")
 
 
 def test_consumers_are_listed_with_their_prefetch(broker: Broker, tasks: Any) -> None:

@@ -16,7 +16,7 @@ from rmqlab.measure import Ledger, Load, publish_load
 
 COUNT = 30
 
-pytestmark = pytest.mark.usefixtures("no_thread_stays")
+pytestmark = pytest.mark.usefixtures("nothing_stays")
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_who_fails_or_loses_messages_is_named(
         run(dataclasses.replace(VARIANTS[0], name="losing", work=work), 5)
 
 
-@pytest.mark.usefixtures("no_process_stays")
+@pytest.mark.usefixtures("nothing_stays")
 def test_a_comparison_runs_each_variant_once_a_round_in_processes_that_end(broker: Broker) -> None:
     config = ClientsConfig(
         variants=("pika SelectConnection, window", "rmqlab"), rounds=2, seconds=0.02, processes=2

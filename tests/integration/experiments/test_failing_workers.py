@@ -27,7 +27,7 @@ def workload() -> Workload:
     return load_workload(work_s=0.6, day_s=0.3).head(60)
 
 
-pytestmark = pytest.mark.usefixtures("no_thread_stays")
+pytestmark = pytest.mark.usefixtures("nothing_stays")
 
 
 @pytest.fixture

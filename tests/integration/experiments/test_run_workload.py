@@ -17,7 +17,7 @@ from rmqlab.errors import BrokerError
 from rmqlab.experiments import Workload, WorkloadConfig, load_workload, run_workload
 from rmqlab.experiments.workload import Job
 
-pytestmark = pytest.mark.usefixtures("no_thread_stays")
+pytestmark = pytest.mark.usefixtures("nothing_stays")
 
 
 @pytest.fixture(scope="module")

@@ -184,14 +184,6 @@ def test_a_drop_resets_both_sides_of_every_connection_and_takes_new_ones(server:
         server.accept()[0].close()
 
 
-def test_a_waiting_link_needs_no_time_of_the_processor(server: socket.socket) -> None:
-    with _connected(server, delay_ms=50):
-        before_s = time.process_time()
-        time.sleep(0.5)
-
-        assert time.process_time() - before_s < 0.1
-
-
 def test_a_link_ends_with_the_interpreter() -> None:
     code = (
         "from rmqlab.broker import Link; import socket; from urllib.parse import urlsplit\n"

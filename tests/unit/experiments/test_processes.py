@@ -24,7 +24,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.usefixtures("no_process_stays")
+@pytest.mark.usefixtures("nothing_stays")
 def test_what_a_job_raises_ends_the_others() -> None:
     started_s = time.monotonic()
     with pytest.raises(ZeroDivisionError), process_pool(2) as pool:
@@ -35,7 +35,7 @@ def test_what_a_job_raises_ends_the_others() -> None:
     assert time.monotonic() - started_s < 30
 
 
-@pytest.mark.usefixtures("no_process_stays")
+@pytest.mark.usefixtures("nothing_stays")
 def test_jobs_run_in_processes_of_their_own_which_end_with_the_block() -> None:
     with process_pool(1) as pool:
         assert pool.submit(os.getppid).result(30) == os.getpid()
