@@ -58,7 +58,7 @@ def ledger_of(*events: tuple[Any, ...]) -> Ledger:
         if event == "published":
             publisher.published(message)
         elif event == "confirmed":
-            publisher.confirmed(message, message)
+            publisher.confirmed(message)
         else:
             name = rest[0]
             if name not in consumers:

@@ -90,9 +90,9 @@ class World:
         if stretch:
             is_refused = stretch[0].fate == "refuse"
             notify = self._publisher.nacked if is_refused else self._publisher.confirmed
-            notify(stretch[0].number, stretch[-1].number)
-        for message in stretch:
-            message.answered = self.now
+            for message in stretch:
+                notify(message.number)
+                message.answered = self.now
 
     def intrude(self, body: bytes) -> None:
         """Somebody else publishes to the queue."""
