@@ -32,9 +32,8 @@ FACES = {
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError
         ChannelClosedError ConnectionLostError ConsumerCancelledError DataError FaultError
-        InvalidEventError InvalidMessageError InvalidTaskError LedgerError LessonError ManagementError
-        NameTakenError RejectError RmqlabError StoppedError TimeLimitError TopologyMismatchError
-        start_broker watch
+        InvalidMessageError LedgerError LessonError ManagementError NameTakenError RejectError
+        RmqlabError StoppedError TimeLimitError TopologyMismatchError start_broker watch
     """,
 }
 
