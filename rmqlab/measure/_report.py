@@ -225,6 +225,26 @@ class Report:
         return int(published_ns[0]) if len(published_ns) else 0
 
 
+def summarize_repeats(frame: pd.DataFrame, by: str | list[str], values: Sequence[str]) -> pd.DataFrame:
+    """Return, of runs that were repeated, the median and the spread.
+
+    Args:
+        frame: one row a run.
+        by: the column, or columns, that runs have in common if they are repeats.
+        values: the columns to summarize; runs without a value there are left out.
+
+    Returns:
+        One row for each combination of `by`: these, runs (how many had a value of the first), and for
+        each value its median under its own name, its smallest as `…_low` and its largest as `…_high`.
+
+    Raises:
+        KeyError: there is no such column.
+    """
+    ways = {"": "median", "_low": "min", "_high": "max"}
+    columns = {f"{value}{end}": (value, way) for value in values for end, way in ways.items()}
+    return frame.groupby(by, sort=False).agg(runs=(values[0], "count"), **columns).reset_index()
+
+
 def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
     """Return how long each delivery kept its message from its queue.
 

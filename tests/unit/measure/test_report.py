@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 from helpers import ledger_of
 
-from rmqlab.measure import Ledger, Report, jain_index, provenance
+from rmqlab.measure import Ledger, Report, jain_index, provenance, summarize_repeats
 
 
 @pytest.fixture
@@ -112,3 +113,11 @@ def test_an_empty_run_has_frames_too() -> None:
     assert math.isnan(report.fairness()["jain"].item())
     assert math.isnan(report.fairness()["jain_busy"].item())
     assert set(provenance()) == {"pika", "python", "cores"}
+
+
+def test_repeats_are_summarized_with_median_and_spread() -> None:
+    frame = pd.DataFrame({"size": [1, 2, 1, 2, 1, 2], "rate_msg_s": [10.0, 5.0, 30.0, None, 11.0, 7.0]})
+    summary = summarize_repeats(frame, by="size", values=["rate_msg_s"])
+
+    assert list(summary.columns) == ["size", "runs", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
+    assert summary.to_numpy().tolist() == [[1, 3, 11, 10, 30], [2, 2, 6, 5, 7]]
