@@ -34,7 +34,7 @@ from rmqlab.experiments.workers_figures import (
 )
 from rmqlab.experiments.workload import Workload
 from rmqlab.interrupts import wait_until
-from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure import Ledger, Report, by_message_id, jain_index, provenance
 from rmqlab.measure._bar import bar_of
 from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
 from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, busy_core_s, held
@@ -319,7 +319,7 @@ def _frames_of(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
-    totals, fairness = report.account.totals(), report.fairness().iloc[0]
+    totals, each = report.account.totals(), report.consumers()
     makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
     workers, workload = len(run.config.queues), run.config.workload
     ideal_s = max(workload.work_s / workers, *(job.duration_s for job in workload))
@@ -334,9 +334,9 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
         "overhead_ms": (makespan_s - ideal_s) * workers / len(workload) * 1000,
         "busy_core_s": run.busy_core_s,
         "lag_p99_ms": tasks["lag_ms"].quantile(0.99),
-        "jain": fairness["jain"],
-        "jain_busy": fairness["jain_busy"],
-        "idle_share": 1 - fairness["mean_utilization"],
+        "jain": jain_index(each["acked"] + each["rejected"]),
+        "jain_busy": jain_index(each["busy_s"]),
+        "idle_share": 1 - each["utilization"].mean(),
     }
 
 

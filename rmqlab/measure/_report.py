@@ -206,20 +206,6 @@ class Report:
         each.insert(0, "consumer", np.array(self.account.consumers, dtype=object))
         return each.assign(utilization=(each["busy_s"] / span_s).clip(upper=1))
 
-    def fairness(self) -> pd.DataFrame:
-        """Return how evenly the messages were shared.
-
-        Returns:
-            One row: jain, jain_busy, mean_utilization.
-        """
-        each = self.consumers()
-        row = {
-            "jain": jain_index((each["acked"] + each["rejected"]).to_numpy()),
-            "jain_busy": jain_index(each["busy_s"].to_numpy()),
-            "mean_utilization": each["utilization"].mean(),
-        }
-        return pd.DataFrame([row])
-
     def _start_ns(self) -> int:
         published_ns = self.account.messages["published_ns"]
         return int(published_ns[0]) if len(published_ns) else 0

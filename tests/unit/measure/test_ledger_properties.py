@@ -211,4 +211,3 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
         assert throughput.get(word, 0) == totals[word]
     assert (listed["delivery"] == 2).sum() == totals["duplicated"]
     assert consumers["utilization"].dropna().between(0, 1).all()
-    assert len(report.fairness()) == 1
