@@ -36,13 +36,14 @@ from rmqlab.experiments.workload import Workload
 from rmqlab.interrupts import wait_until
 from rmqlab.measure import Ledger, Report, by_message_id, jain_index, provenance
 from rmqlab.measure._bar import bar_of
-from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, busy_core_s, held
+from rmqlab.measure._recorders import OUTCOMES, ConsumeRecorder, PublishRecorder
+from rmqlab.measure._report import NS_PER_S, busy_core_s, held
 from rmqlab.view import Mark, Scene
 
 Publish = Callable[[EngineAPI, Task, str], object]
 
 LOOK_EVERY_S = 0.05
+OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
 # After a crash not all tasks may get done: the run ends when nobody has had any for so long.
 QUIET_S = 1.0
 COUNTS = ("published", "received", "acked", "rejected", "redelivered")

@@ -23,12 +23,11 @@ import psutil
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._recorders import ACKED, OUTCOMES, REJECTED, REQUEUED, Int64s, Table
+from rmqlab.measure._recorders import ACKED, REJECTED, REQUEUED, Int64s, Table
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 QUANTILES = {"min_ms": 0, "median_ms": 0.5, "p75_ms": 0.75, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1}
-OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
 # What a core does when it is not idle. `guest` is left out: it is in `user` already.
 BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 
@@ -60,7 +59,7 @@ def busy_core_s() -> float:
     return float(sum(getattr(times, name, 0.0) for name in BUSY))
 
 
-def jain_index(shares: Sequence[float] | npt.NDArray[Any]) -> float:
+def jain_index(shares: npt.ArrayLike) -> float:
     """Return Jain's index of fairness: 1 if all have the same, 1/n if one of n has everything.
 
     Args:
@@ -156,11 +155,10 @@ class Report:
 
         Returns:
             One row a delivery, in the order of their arrival: message (its number), consumer
-            (name), delivery (which of this message's deliveries, from 1), redelivered
-            (whether the broker flagged it), delivered_s, begun_s (when its consumer can have
-            begun with it, if it works on one message at a time: when it arrived, or when all
-            that the consumer had before was settled, if that is later), settled_s, outcome
-            (both missing if it never was). Times are in seconds from the run's first publishing.
+            (name), delivered_s, begun_s (when its consumer can have begun with it, if it works
+            on one message at a time: when it arrived, or when all that the consumer had before
+            was settled, if that is later), settled_s (missing if it never was). Times are in
+            seconds from the run's first publishing.
         """
         deliveries, start_ns = self.account.deliveries, self._start_ns()
         settled_ns = deliveries["settled_ns"]
@@ -168,12 +166,9 @@ class Report:
             {
                 "message": deliveries["number"],
                 "consumer": np.array(self.account.consumers, dtype=object)[deliveries["consumer"]],
-                "delivery": 1 + pd.Series(deliveries["number"]).groupby(deliveries["number"]).cumcount(),
-                "redelivered": deliveries["redelivered"] > 0,
                 "delivered_s": (deliveries["delivered_ns"] - start_ns) / NS_PER_S,
                 "begun_s": (_begun_ns(deliveries) - start_ns) / NS_PER_S,
                 "settled_s": np.where(settled_ns > 0, (settled_ns - start_ns) / NS_PER_S, np.nan),
-                "outcome": OUTCOME_WORDS[deliveries["outcome"]],
             }
         )
 
