@@ -343,7 +343,7 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
 
 def _tasks(run: Run, report: Report) -> pd.DataFrame:
     account, jobs = report.account, run.config.workload.jobs
-    seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
+    seen = account.messages.reindex(range(len(jobs)), fill_value=0)
     names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
     since_s = math.nan if run.replayed_ns is None else (run.replayed_ns - run.started_ns) / NS_PER_S
     times_ns = seen[["published_ns", "delivered_ns", "settled_ns"]]

@@ -23,7 +23,7 @@ import psutil
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._recorders import ACKED, REJECTED, REQUEUED, Int64s, Table
+from rmqlab.measure._recorders import ACKED, REJECTED, REQUEUED
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -123,7 +123,7 @@ class Report:
             "received": self.account.deliveries["delivered_ns"],
         }
         start_ns, bin_ns = self._start_ns(), bin_s * NS_PER_S
-        places = {name: ((times - start_ns) / bin_ns).astype(np.int64) for name, times in times_ns.items()}
+        places = {name: np.asarray((times - start_ns) / bin_ns, np.int64) for name, times in times_ns.items()}
         bins = 1 + max(int(place.max(initial=-1)) for place in places.values())
         counts = [np.bincount(place, minlength=bins) for place in places.values()]
         frame = pd.DataFrame(
@@ -182,14 +182,13 @@ class Report:
         """
         deliveries = self.account.deliveries
         settled = deliveries[deliveries["settled_ns"] > 0]
-        times_ns = np.concatenate([deliveries["delivered_ns"], settled["settled_ns"]])
-        span_s = np.ptp(times_ns) / NS_PER_S if len(times_ns) else 0.0
+        times_ns = pd.concat([deliveries["delivered_ns"], settled["settled_ns"]])
+        span_s = (times_ns.max() - times_ns.min()) / NS_PER_S  # NaN if there are none
         # A consumer is busy with what it settled in the end.
-        busy_ns = np.zeros(len(deliveries), np.int64)
-        busy_ns[deliveries["settled_ns"] > 0] = settled["settled_ns"] - _begun_ns(settled)
+        busy_ns = (settled["settled_ns"] - _begun_ns(settled)).reindex(deliveries.index, fill_value=0)
         each = pd.DataFrame(
             {
-                "received": np.ones(len(deliveries), np.int64),
+                "received": 1,
                 "redelivered": deliveries["redelivered"] > 0,
                 "acked": deliveries["outcome"] == ACKED,
                 "rejected": deliveries["outcome"] == REJECTED,
@@ -241,9 +240,8 @@ def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
         account's deliveries, queue, until_ns (when it was settled or came back; 0 is never), came_back
         (whether its consumer lost it), requeued (whether it came back, for whatever reason).
     """
-    deliveries = pd.DataFrame(account.deliveries)
     places = np.zeros(len(account.consumers), np.int64) if queues is None else np.asarray(queues, np.int64)
-    deliveries["queue"] = places[deliveries["consumer"]]
+    deliveries = account.deliveries.assign(queue=places[account.deliveries["consumer"]])
     deliveries = deliveries.sort_values(["number", "queue"], kind="stable", ignore_index=True)
     next_ns = deliveries.groupby(["number", "queue"])["delivered_ns"].shift(-1, fill_value=0)
     settled_ns = deliveries["settled_ns"]
@@ -255,13 +253,10 @@ def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
     )
 
 
-def _begun_ns(deliveries: Table) -> Int64s:
+def _begun_ns(deliveries: pd.DataFrame) -> pd.Series:
     """Return when each consumer can have begun with each delivery, one at a time in their order."""
-    begun_ns = deliveries["delivered_ns"].copy()
-    settled_ns = deliveries["settled_ns"]
-    for consumer in np.unique(deliveries["consumer"]):
-        mine = np.flatnonzero(deliveries["consumer"] == consumer)  # in the order of delivery
-        before_ns = np.maximum.accumulate(settled_ns[mine])[:-1]
-        begun_ns[mine[1:]] = np.maximum(begun_ns[mine[1:]], before_ns)
+    settled_ns, consumer = deliveries["settled_ns"], deliveries["consumer"]
+    before_ns = settled_ns.groupby(consumer).cummax().groupby(consumer).shift(fill_value=0)
+    begun_ns = deliveries["delivered_ns"].clip(lower=before_ns)
     # One that was settled before an earlier one was not begun after that.
-    return np.where(settled_ns > 0, np.minimum(begun_ns, settled_ns), begun_ns)
+    return begun_ns.where(settled_ns == 0, begun_ns.clip(upper=settled_ns))
