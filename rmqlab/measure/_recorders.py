@@ -18,7 +18,6 @@ from rmqlab.errors import LedgerError
 from rmqlab.measure._header import Identify, number_of
 
 Clock = Callable[[], int]
-Int64s = npt.NDArray[np.int64]
 Table = npt.NDArray[np.void]
 
 # The outcome of a delivery; 0 is none so far. Of several deliveries, the highest stands for the message.
