@@ -10,9 +10,7 @@ from .errors import ConnectionLostError as ConnectionLostError
 from .errors import ConsumerCancelledError as ConsumerCancelledError
 from .errors import DataError as DataError
 from .errors import FaultError as FaultError
-from .errors import InvalidEventError as InvalidEventError
 from .errors import InvalidMessageError as InvalidMessageError
-from .errors import InvalidTaskError as InvalidTaskError
 from .errors import LedgerError as LedgerError
 from .errors import LessonError as LessonError
 from .errors import ManagementError as ManagementError

@@ -108,15 +108,7 @@ class RejectError(RmqlabError):
 
 
 class InvalidMessageError(RmqlabError):
-    """A message body that is not what it should be."""
-
-
-class InvalidTaskError(InvalidMessageError):
-    """A message body that is not a task."""
-
-
-class InvalidEventError(InvalidMessageError):
-    """A message body that is not an event."""
+    """A message body that is not a task, or not an event."""
 
 
 class DataError(RmqlabError):

@@ -54,7 +54,7 @@ def ledger_of(*events: tuple[Any, ...]) -> Ledger:
         if event == "published":
             publisher.published(message)
         elif event == "confirmed":
-            publisher.confirmed(message, message)
+            publisher.confirmed(message)
         else:
             name = rest[0]
             if name not in consumers:
@@ -87,28 +87,6 @@ def channel_to(broker: Broker | str) -> Iterator[Any]:
     finally:
         if connection.is_open:
             connection.close()
-
-
-class ConsumeRecord:
-    """An observer that works out the outcome of each tag, as the broker would."""
-
-    def __init__(self) -> None:
-        self.deliveries: list[tuple[str, bool]] = []  # message_id, and whether it was redelivered
-        self.open: set[int] = set()
-        self.outcomes: dict[int, str] = {}
-        self.acks = 0
-
-    def delivered(self, tag: int, redelivered: bool, properties: pika.BasicProperties, body: bytes) -> None:
-        self.deliveries.append((properties.message_id, redelivered))
-        assert tag == len(self.deliveries)
-        self.open.add(tag)
-
-    def settled(self, tag: int, multiple: bool, outcome: str) -> None:
-        assert tag in self.open  # else the broker would close the channel
-        self.acks += 1
-        for each in [t for t in self.open if t == tag or (multiple and t < tag)]:
-            self.open.remove(each)
-            self.outcomes[each] = outcome
 
 
 # --- errors -----------------------------------------------------------------------------------

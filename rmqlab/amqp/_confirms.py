@@ -68,11 +68,11 @@ class PublishObserver(Protocol):
     def published(self, number: int) -> None:
         """Message `number` is about to be sent; a publisher counts from 0."""
 
-    def confirmed(self, first: int, last: int) -> None:
-        """The broker has taken charge of the messages from `first` to `last`."""
+    def confirmed(self, number: int) -> None:
+        """The broker has taken charge of the message."""
 
-    def nacked(self, first: int, last: int) -> None:
-        """A queue has not taken the messages from `first` to `last`."""
+    def nacked(self, number: int) -> None:
+        """A queue has not taken the message."""
 
     def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
         """No queue wanted this message. Its confirm comes after this."""

@@ -314,10 +314,12 @@ class Publisher(Closing):
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         is_refused = isinstance(method, pika.spec.Basic.Nack)
-        for first, last in self._window.settle(method.delivery_tag, multiple=method.multiple):
-            if is_refused:
-                self.nacked += last - first + 1
-            else:
-                self.confirmed += last - first + 1
-            if self._observer is not None:
-                (self._observer.nacked if is_refused else self._observer.confirmed)(first, last)
+        numbers = self._window.settle(method.delivery_tag, multiple=method.multiple)
+        if is_refused:
+            self.nacked += len(numbers)
+        else:
+            self.confirmed += len(numbers)
+        if self._observer is not None:
+            notify = self._observer.nacked if is_refused else self._observer.confirmed
+            for number in numbers:
+                notify(number)

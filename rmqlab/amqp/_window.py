@@ -29,19 +29,16 @@ class Window:
         self._sent += 1
         self._unsettled[self._sent] = (number, message)
 
-    def settle(self, tag: int, *, multiple: bool) -> list[tuple[int, int]]:
+    def settle(self, tag: int, *, multiple: bool) -> list[int]:
         """Note that the broker has settled message `tag` of the channel, or all up to it; tag 0 is all.
 
         Returns:
-            The numbers that are settled, as ranges: first and last.
+            The numbers that are settled.
         """
         tags: Iterable[int] = [tag]
         if multiple:
             tags = list(takewhile(lambda each: each <= tag or tag == 0, self._unsettled))
-        numbers = [self._unsettled.pop(each)[0] for each in tags]
-        if numbers and numbers[-1] - numbers[0] == len(numbers) - 1:
-            return [(numbers[0], numbers[-1])]
-        return [(number, number) for number in numbers]
+        return [self._unsettled.pop(each)[0] for each in tags]
 
     def start_again(self) -> list[Message]:
         """Begin with a new channel; return the unsettled messages, which are its first, in order."""

@@ -60,7 +60,7 @@ class EngineAPI(Publisher):
             The message's identity.
 
         Raises:
-            InvalidTaskError: the task has no form in JSON.
+            InvalidMessageError: the task has no form in JSON.
             BrokerError: the broker refused the message, or the connection is gone.
         """
         return self._publish(task, "", queue, message_id, priority)
@@ -76,7 +76,7 @@ class EngineAPI(Publisher):
             The message's identity.
 
         Raises:
-            InvalidEventError: the event has no form in JSON.
+            InvalidMessageError: the event has no form in JSON.
             BrokerError: as `publish_task`.
         """
         return self._publish(event, names.EVENTS, "", message_id)

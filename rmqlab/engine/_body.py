@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import msgspec
 
-from rmqlab.errors import InvalidEventError, InvalidMessageError, InvalidTaskError
+from rmqlab.errors import InvalidMessageError
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -15,9 +15,6 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         engine_id: which engine it is about, such as `engine-123`.
     """
-
-    invalid: ClassVar[type[InvalidMessageError]]
-    kind: ClassVar[str]
 
     engine_id: str
 
@@ -30,8 +27,8 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             return msgspec.json.encode(self)
         except (TypeError, ValueError, RecursionError) as error:
-            raise self.invalid(
-                f"The {self.kind}'s data has no form in JSON ({error}). "
+            raise InvalidMessageError(
+                f"The {type(self).__name__.lower()}'s data has no form in JSON ({error}). "
                 "Next: give it strings, numbers, lists and dicts"
             ) from error
 
@@ -45,24 +42,19 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             return msgspec.json.decode(body, type=cls)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise cls.invalid(
-                f"The body is no {cls.kind} ({error}). Next: look at who published it"
+            raise InvalidMessageError(
+                f"The body is no {cls.__name__.lower()} ({error}). Next: look at who published it"
             ) from error
 
 
 class Task(Body, frozen=True):
     """A piece of work for an engine worker; on the wire, a JSON object.
 
-    Its `encode` and `decode` raise `InvalidTaskError`.
-
     Attributes:
         engine_id: which engine the work is for, such as `engine-123`.
         action: what to do, such as `process`.
         data: what to do it with: any JSON object.
     """
-
-    invalid: ClassVar[type[InvalidMessageError]] = InvalidTaskError
-    kind: ClassVar[str] = "task"
 
     action: str
     data: dict[str, Any] = {}
@@ -71,16 +63,11 @@ class Task(Body, frozen=True):
 class Event(Body, frozen=True):
     """Something that has happened to an engine; on the wire, a JSON object.
 
-    Its `encode` and `decode` raise `InvalidEventError`.
-
     Attributes:
         engine_id: which engine it happened to, such as `engine-123`.
         event: what happened, such as `processed`.
         data: what else there is to say of it: any JSON object.
     """
-
-    invalid: ClassVar[type[InvalidMessageError]] = InvalidEventError
-    kind: ClassVar[str] = "event"
 
     event: str
     data: dict[str, Any] = {}

@@ -124,7 +124,7 @@ def _handler_of(kind: type[B], handle: Callable[[B], object], name: str) -> OnMe
         try:
             handle(content)
         except Exception as error:
-            error.add_note(f"while {name} handled the {content.kind} of {content.engine_id}")
+            error.add_note(f"while {name} handled the {kind.__name__.lower()} of {content.engine_id}")
             raise
 
     return on_message

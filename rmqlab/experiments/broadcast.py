@@ -244,9 +244,9 @@ def outcome_of_events(ledger: Ledger, subscribers: Sequence[Subscriber], repeat:
     account = ledger.account()
     deliveries = Report(account).deliveries().groupby(["consumer", "message"])
     outcome = deliveries.agg(
-        deliveries=("delivery", "size"), delivered_s=("delivered_s", "min"), handled_s=("settled_s", "max")
+        deliveries=("delivered_s", "size"), delivered_s=("delivered_s", "min"), handled_s=("settled_s", "max")
     )
-    by_name, numbers = {each.name: each for each in subscribers}, account.messages["number"]
+    by_name, numbers = {each.name: each for each in subscribers}, account.messages.index
     index = pd.MultiIndex.from_product([list(by_name), numbers], names=["subscriber", "event"])
     events = outcome.reindex(index).reset_index()
     who = events["subscriber"].map(by_name)

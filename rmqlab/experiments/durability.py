@@ -176,7 +176,7 @@ class _Flow:
     def row(self) -> dict[str, Any]:
         """Take out what is in the queue, and compare it with what was published."""
         seen = self.ledger.account().messages
-        is_there = np.isin(seen["number"], self._take())
+        is_there = seen.index.isin(self._take())
         is_refused = (seen["flags"] & (NACKED | RETURNED)) > 0
         is_presumed_safe = (seen["confirmed_ns"] > 0) & ~is_refused
         if self.confirms.limit is None:  # it asks for no confirms

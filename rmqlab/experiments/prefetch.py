@@ -126,7 +126,7 @@ def _consume(broker: Broker, link: Link, load: Load, prefetch_count: int) -> tup
         "acked": totals.acked,
         "redelivered": totals.redelivered,
         "rate_msg_s": totals.acked / span_s,
-        "idle_share": 1 - Report(account).fairness()["mean_utilization"].item(),
+        "idle_share": 1 - Report(account).consumers()["utilization"].mean(),
     }
     return row, Scene(ledger, {"consumer": names.TASKS})
 

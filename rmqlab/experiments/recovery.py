@@ -216,9 +216,9 @@ def recovery_result(
                 recoveries.append((outage.fault, number, client, took_s))
     held = {message_id for event in events for message_id in event.messages}
     tasks = {
-        "task": messages["number"],
+        "task": messages.index,
         "deliveries": messages["deliveries"],
-        "interrupted": [str(number) in held for number in messages["number"]],
+        "interrupted": [str(number) in held for number in messages.index],
     }
     totals = asdict(account.totals()) | {"republished": republished}
     return Result(

@@ -34,15 +34,16 @@ from rmqlab.experiments.workers_figures import (
 )
 from rmqlab.experiments.workload import Workload
 from rmqlab.interrupts import wait_until
-from rmqlab.measure import Ledger, Report, by_message_id, provenance
+from rmqlab.measure import Ledger, Report, by_message_id, jain_index, provenance
 from rmqlab.measure._bar import bar_of
-from rmqlab.measure._recorders import ConsumeRecorder, PublishRecorder
-from rmqlab.measure._report import NS_PER_S, OUTCOME_WORDS, busy_core_s, held
+from rmqlab.measure._recorders import OUTCOMES, ConsumeRecorder, PublishRecorder
+from rmqlab.measure._report import NS_PER_S, busy_core_s, held
 from rmqlab.view import Mark, Scene
 
 Publish = Callable[[EngineAPI, Task, str], object]
 
 LOOK_EVERY_S = 0.05
+OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
 # After a crash not all tasks may get done: the run ends when nobody has had any for so long.
 QUIET_S = 1.0
 COUNTS = ("published", "received", "acked", "rejected", "redelivered")
@@ -319,7 +320,7 @@ def _frames_of(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
-    totals, fairness = report.account.totals(), report.fairness().iloc[0]
+    totals, each = report.account.totals(), report.consumers()
     makespan_s = float(tasks[["published_s", "delivered_s", "settled_s"]].max().max())
     workers, workload = len(run.config.queues), run.config.workload
     ideal_s = max(workload.work_s / workers, *(job.duration_s for job in workload))
@@ -334,15 +335,15 @@ def _row(run: Run, tasks: pd.DataFrame, report: Report) -> dict[str, Any]:
         "overhead_ms": (makespan_s - ideal_s) * workers / len(workload) * 1000,
         "busy_core_s": run.busy_core_s,
         "lag_p99_ms": tasks["lag_ms"].quantile(0.99),
-        "jain": fairness["jain"],
-        "jain_busy": fairness["jain_busy"],
-        "idle_share": 1 - fairness["mean_utilization"],
+        "jain": jain_index(each["acked"] + each["rejected"]),
+        "jain_busy": jain_index(each["busy_s"]),
+        "idle_share": 1 - each["utilization"].mean(),
     }
 
 
 def _tasks(run: Run, report: Report) -> pd.DataFrame:
     account, jobs = report.account, run.config.workload.jobs
-    seen = pd.DataFrame(account.messages).set_index("number").reindex(range(len(jobs)), fill_value=0)
+    seen = account.messages.reindex(range(len(jobs)), fill_value=0)
     names = np.array([*account.consumers, None], dtype=object)  # of place -1: nobody
     since_s = math.nan if run.replayed_ns is None else (run.replayed_ns - run.started_ns) / NS_PER_S
     times_ns = seen[["published_ns", "delivered_ns", "settled_ns"]]

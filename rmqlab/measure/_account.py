@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from rmqlab.measure._recorders import (
     ACKED,
@@ -18,26 +18,7 @@ from rmqlab.measure._recorders import (
     RETURNED,
     ConsumeRecorder,
     PublishRecorder,
-    Table,
 )
-
-# 48 bytes a message.
-MESSAGE = np.dtype(
-    [
-        ("number", np.int64),
-        ("published_ns", np.int64),
-        ("confirmed_ns", np.int64),
-        ("delivered_ns", np.int64),
-        ("settled_ns", np.int64),
-        ("deliveries", np.uint32),
-        ("consumer", np.int16),
-        ("outcome", np.uint8),
-        ("flags", np.uint8),
-    ]
-)
-
-# 28 bytes a delivery: what a recorder wrote, and whose it was.
-DELIVERY = np.dtype([*CONSUMED.descr, ("consumer", np.int16)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +62,44 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Account:
-    """The outcome of each message of a run, as arrays.
+    """The outcome of each message of a run, as frames.
 
     Times are nanoseconds of the ledger's clock; 0 stands for never.
 
     Attributes:
-        messages: one row a published message, whose place is its number: number, published_ns,
-            confirmed_ns, delivered_ns (first), settled_ns (last), deliveries, consumer (place
-            in `consumers` of the last to be handed it; -1 is none), outcome (the highest of
-            ACKED, REJECTED, REQUEUED that a delivery had, or 0), flags (of NACKED, RETURNED).
+        messages: one row a published message, with its number as index: published_ns, flags (of
+            NACKED, RETURNED), confirmed_ns, delivered_ns (first), settled_ns (last), deliveries,
+            consumer (place in `consumers` of the last to be handed it; -1 is none), outcome (the
+            highest of ACKED, REJECTED, REQUEUED that a delivery had, or 0).
         deliveries: one row a delivery of these, in the order of time: delivered_ns, settled_ns,
             outcome, redelivered (1 if flagged), number, consumer.
         consumers: names.
     """
 
-    messages: Table
-    deliveries: Table
+    messages: pd.DataFrame
+    deliveries: pd.DataFrame
     consumers: tuple[str, ...]
 
     @classmethod
     def of(cls, publisher: PublishRecorder | None, consumers: Sequence[ConsumeRecorder]) -> Account:
         """Put together what recorders saw."""
         # In this order: while recorders write, what was delivered has been published, too.
-        deliveries = _deliveries(consumers)
-        messages = _messages(np.zeros(0, PUBLISHED) if publisher is None else publisher.rows())
-        number = deliveries["number"]
-        deliveries = deliveries[(number >= 0) & (number < len(messages))]
-        _add_deliveries(messages, deliveries)
+        tables = [each.rows() for each in consumers] or [np.zeros(0, CONSUMED)]
+        messages = pd.DataFrame(np.zeros(0, PUBLISHED) if publisher is None else publisher.rows())
+
+        deliveries = pd.concat(pd.DataFrame(rows).assign(consumer=place) for place, rows in enumerate(tables))
+        is_of_run = deliveries["number"].between(0, len(messages) - 1)
+        deliveries = deliveries[is_of_run].sort_values("delivered_ns", kind="stable", ignore_index=True)
+        seen = deliveries.groupby("number").agg(
+            delivered_ns=("delivered_ns", "first"),
+            settled_ns=("settled_ns", "max"),
+            deliveries=("number", "size"),
+            consumer=("consumer", "last"),
+            outcome=("outcome", "max"),
+        )
+        messages["confirmed_ns"] = messages.pop("answered_ns").where(messages["flags"] & NACKED == 0, 0)
+        messages = messages.join(seen.reindex(messages.index, fill_value=0))
+        messages["consumer"] = messages["consumer"].where(messages["deliveries"] > 0, -1)
         return cls(messages, deliveries, tuple(each.name for each in consumers))
 
     def totals(self) -> Totals:
@@ -134,40 +126,5 @@ class Account:
         )
 
 
-def _messages(seen: Table) -> Table:
-    """Make one row a published message."""
-    messages = np.zeros(len(seen), MESSAGE)
-    messages["number"] = np.arange(len(seen))
-    messages["published_ns"] = seen["published_ns"]
-    messages["confirmed_ns"] = np.where(seen["flags"] & NACKED, 0, seen["answered_ns"])
-    messages["consumer"] = -1
-    messages["flags"] = seen["flags"]
-    return messages
-
-
-def _deliveries(consumers: Sequence[ConsumeRecorder]) -> Table:
-    """Put all deliveries in the order of time."""
-    parts = [np.zeros(0, DELIVERY)]
-    for place, each in enumerate(consumers):
-        seen = each.rows()
-        rows = np.zeros(len(seen), DELIVERY)
-        rows[list(CONSUMED.names or ())] = seen
-        rows["consumer"] = place
-        parts.append(rows)
-    deliveries = np.concatenate(parts)
-    return deliveries[np.argsort(deliveries["delivered_ns"], kind="stable")]
-
-
-def _add_deliveries(messages: Table, deliveries: Table) -> None:
-    """Note in the messages what their deliveries say."""
-    place = deliveries["number"]
-    messages["deliveries"] = np.bincount(place, minlength=len(messages))
-    # Of several values assigned to one place, numpy keeps the last.
-    messages["consumer"][place] = deliveries["consumer"]
-    messages["delivered_ns"][place[::-1]] = deliveries["delivered_ns"][::-1]
-    for field in ("settled_ns", "outcome"):
-        np.maximum.at(messages[field], place, deliveries[field])
-
-
-def _count(flags: npt.NDArray[np.generic]) -> int:
+def _count(flags: pd.Series) -> int:
     return int(np.count_nonzero(flags))

@@ -25,7 +25,7 @@ class Ledger:
         ledger.totals()
 
     It may be asked at any time, also while recorders write. A message takes 17 bytes for its publishing
-    and 26 for each delivery, and in the account of a run 48 and 28.
+    and 26 for each delivery, and in the account of a run 50 and 34.
 
     Args:
         clock: returns the time in nanoseconds; `time.perf_counter_ns` is one for all processes of

@@ -18,7 +18,6 @@ from rmqlab.errors import LedgerError
 from rmqlab.measure._header import Identify, number_of
 
 Clock = Callable[[], int]
-Int64s = npt.NDArray[np.int64]
 Table = npt.NDArray[np.void]
 
 # The outcome of a delivery; 0 is none so far. Of several deliveries, the highest stands for the message.
@@ -68,20 +67,18 @@ class PublishRecorder:
             self._rows += pack_published(self._clock())
             self._count += 1
         else:
-            self._check(number, number)
+            self._check(number)
 
-    def confirmed(self, first: int, last: int) -> None:
-        """Note that the broker confirmed messages `first` to `last`, inclusive."""
-        if 0 <= first == last < self._count:
-            pack_answered_into(self._rows, first * PUBLISHED_BYTES + LATER, self._clock())
-        else:
-            self._answered(first, last)["answered_ns"] = self._clock()
+    def confirmed(self, number: int) -> None:
+        """Note that the broker confirmed a message."""
+        self._check(number)
+        pack_answered_into(self._rows, number * PUBLISHED_BYTES + LATER, self._clock())
 
-    def nacked(self, first: int, last: int) -> None:
-        """Note that the broker refused messages `first` to `last`, inclusive."""
-        rows = self._answered(first, last)
-        rows["answered_ns"] = self._clock()
-        rows["flags"] |= NACKED
+    def nacked(self, number: int) -> None:
+        """Note that the broker refused a message."""
+        self._check(number)
+        self._rows[number * PUBLISHED_BYTES + FLAGS] |= NACKED
+        pack_answered_into(self._rows, number * PUBLISHED_BYTES + LATER, self._clock())
 
     def returned(self, properties: Any, body: bytes) -> None:
         """Note that a message came back, as no queue was there for it."""
@@ -93,15 +90,10 @@ class PublishRecorder:
         """Return what was noted so far; any thread may ask while the publisher's one writes."""
         return np.frombuffer(bytes(self._rows), PUBLISHED)
 
-    def _answered(self, first: int, last: int) -> Table:
-        """Return a view of the rows of messages; the rows cannot grow while it is there."""
-        self._check(first, last)
-        return np.frombuffer(self._rows, PUBLISHED)[first : last + 1]
-
-    def _check(self, first: int, last: int) -> None:
-        if not 0 <= first <= last < self._count:
+    def _check(self, number: int) -> None:
+        if not 0 <= number < self._count:
             raise LedgerError(
-                f"A publisher names its messages {first} to {last}, but has published {self._count} so far. "
+                f"A publisher names its message {number}, but has published {self._count} so far. "
                 "Next: give each publisher a ledger of its own, from its first message on"
             )
 

@@ -23,12 +23,11 @@ import psutil
 from rmqlab.broker import Broker
 from rmqlab.measure._account import Account
 from rmqlab.measure._ledger import Ledger
-from rmqlab.measure._recorders import ACKED, OUTCOMES, REJECTED, REQUEUED, Int64s, Table
+from rmqlab.measure._recorders import ACKED, REJECTED, REQUEUED
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 QUANTILES = {"min_ms": 0, "median_ms": 0.5, "p75_ms": 0.75, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1}
-OUTCOME_WORDS = np.array([None, *OUTCOMES], dtype=object)
 # What a core does when it is not idle. `guest` is left out: it is in `user` already.
 BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 
@@ -60,7 +59,7 @@ def busy_core_s() -> float:
     return float(sum(getattr(times, name, 0.0) for name in BUSY))
 
 
-def jain_index(shares: Sequence[float] | npt.NDArray[Any]) -> float:
+def jain_index(shares: npt.ArrayLike) -> float:
     """Return Jain's index of fairness: 1 if all have the same, 1/n if one of n has everything.
 
     Args:
@@ -124,7 +123,7 @@ class Report:
             "received": self.account.deliveries["delivered_ns"],
         }
         start_ns, bin_ns = self._start_ns(), bin_s * NS_PER_S
-        places = {name: ((times - start_ns) / bin_ns).astype(np.int64) for name, times in times_ns.items()}
+        places = {name: np.asarray((times - start_ns) / bin_ns, np.int64) for name, times in times_ns.items()}
         bins = 1 + max(int(place.max(initial=-1)) for place in places.values())
         counts = [np.bincount(place, minlength=bins) for place in places.values()]
         frame = pd.DataFrame(
@@ -156,11 +155,10 @@ class Report:
 
         Returns:
             One row a delivery, in the order of their arrival: message (its number), consumer
-            (name), delivery (which of this message's deliveries, from 1), redelivered
-            (whether the broker flagged it), delivered_s, begun_s (when its consumer can have
-            begun with it, if it works on one message at a time: when it arrived, or when all
-            that the consumer had before was settled, if that is later), settled_s, outcome
-            (both missing if it never was). Times are in seconds from the run's first publishing.
+            (name), delivered_s, begun_s (when its consumer can have begun with it, if it works
+            on one message at a time: when it arrived, or when all that the consumer had before
+            was settled, if that is later), settled_s (missing if it never was). Times are in
+            seconds from the run's first publishing.
         """
         deliveries, start_ns = self.account.deliveries, self._start_ns()
         settled_ns = deliveries["settled_ns"]
@@ -168,12 +166,9 @@ class Report:
             {
                 "message": deliveries["number"],
                 "consumer": np.array(self.account.consumers, dtype=object)[deliveries["consumer"]],
-                "delivery": 1 + pd.Series(deliveries["number"]).groupby(deliveries["number"]).cumcount(),
-                "redelivered": deliveries["redelivered"] > 0,
                 "delivered_s": (deliveries["delivered_ns"] - start_ns) / NS_PER_S,
                 "begun_s": (_begun_ns(deliveries) - start_ns) / NS_PER_S,
                 "settled_s": np.where(settled_ns > 0, (settled_ns - start_ns) / NS_PER_S, np.nan),
-                "outcome": OUTCOME_WORDS[deliveries["outcome"]],
             }
         )
 
@@ -187,14 +182,13 @@ class Report:
         """
         deliveries = self.account.deliveries
         settled = deliveries[deliveries["settled_ns"] > 0]
-        times_ns = np.concatenate([deliveries["delivered_ns"], settled["settled_ns"]])
-        span_s = np.ptp(times_ns) / NS_PER_S if len(times_ns) else 0.0
+        times_ns = pd.concat([deliveries["delivered_ns"], settled["settled_ns"]])
+        span_s = (times_ns.max() - times_ns.min()) / NS_PER_S  # NaN if there are none
         # A consumer is busy with what it settled in the end.
-        busy_ns = np.zeros(len(deliveries), np.int64)
-        busy_ns[deliveries["settled_ns"] > 0] = settled["settled_ns"] - _begun_ns(settled)
+        busy_ns = (settled["settled_ns"] - _begun_ns(settled)).reindex(deliveries.index, fill_value=0)
         each = pd.DataFrame(
             {
-                "received": np.ones(len(deliveries), np.int64),
+                "received": 1,
                 "redelivered": deliveries["redelivered"] > 0,
                 "acked": deliveries["outcome"] == ACKED,
                 "rejected": deliveries["outcome"] == REJECTED,
@@ -206,23 +200,29 @@ class Report:
         each.insert(0, "consumer", np.array(self.account.consumers, dtype=object))
         return each.assign(utilization=(each["busy_s"] / span_s).clip(upper=1))
 
-    def fairness(self) -> pd.DataFrame:
-        """Return how evenly the messages were shared.
-
-        Returns:
-            One row: jain, jain_busy, mean_utilization.
-        """
-        each = self.consumers()
-        row = {
-            "jain": jain_index((each["acked"] + each["rejected"]).to_numpy()),
-            "jain_busy": jain_index(each["busy_s"].to_numpy()),
-            "mean_utilization": each["utilization"].mean(),
-        }
-        return pd.DataFrame([row])
-
     def _start_ns(self) -> int:
         published_ns = self.account.messages["published_ns"]
         return int(published_ns[0]) if len(published_ns) else 0
+
+
+def summarize_repeats(frame: pd.DataFrame, by: str | list[str], values: Sequence[str]) -> pd.DataFrame:
+    """Return, of runs that were repeated, the median and the spread.
+
+    Args:
+        frame: one row a run.
+        by: the column, or columns, that runs have in common if they are repeats.
+        values: the columns to summarize; runs without a value there are left out.
+
+    Returns:
+        One row for each combination of `by`: these, runs (how many had a value of the first), and for
+        each value its median under its own name, its smallest as `…_low` and its largest as `…_high`.
+
+    Raises:
+        KeyError: there is no such column.
+    """
+    ways = {"": "median", "_low": "min", "_high": "max"}
+    columns = {f"{value}{end}": (value, way) for value in values for end, way in ways.items()}
+    return frame.groupby(by, sort=False).agg(runs=(values[0], "count"), **columns).reset_index()
 
 
 def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
@@ -240,9 +240,8 @@ def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
         account's deliveries, queue, until_ns (when it was settled or came back; 0 is never), came_back
         (whether its consumer lost it), requeued (whether it came back, for whatever reason).
     """
-    deliveries = pd.DataFrame(account.deliveries)
     places = np.zeros(len(account.consumers), np.int64) if queues is None else np.asarray(queues, np.int64)
-    deliveries["queue"] = places[deliveries["consumer"]]
+    deliveries = account.deliveries.assign(queue=places[account.deliveries["consumer"]])
     deliveries = deliveries.sort_values(["number", "queue"], kind="stable", ignore_index=True)
     next_ns = deliveries.groupby(["number", "queue"])["delivered_ns"].shift(-1, fill_value=0)
     settled_ns = deliveries["settled_ns"]
@@ -254,13 +253,10 @@ def held(account: Account, queues: Sequence[int] | None = None) -> pd.DataFrame:
     )
 
 
-def _begun_ns(deliveries: Table) -> Int64s:
+def _begun_ns(deliveries: pd.DataFrame) -> pd.Series:
     """Return when each consumer can have begun with each delivery, one at a time in their order."""
-    begun_ns = deliveries["delivered_ns"].copy()
-    settled_ns = deliveries["settled_ns"]
-    for consumer in np.unique(deliveries["consumer"]):
-        mine = np.flatnonzero(deliveries["consumer"] == consumer)  # in the order of delivery
-        before_ns = np.maximum.accumulate(settled_ns[mine])[:-1]
-        begun_ns[mine[1:]] = np.maximum(begun_ns[mine[1:]], before_ns)
+    settled_ns, consumer = deliveries["settled_ns"], deliveries["consumer"]
+    before_ns = settled_ns.groupby(consumer).cummax().groupby(consumer).shift(fill_value=0)
+    begun_ns = deliveries["delivered_ns"].clip(lower=before_ns)
     # One that was settled before an earlier one was not begun after that.
-    return np.where(settled_ns > 0, np.minimum(begun_ns, settled_ns), begun_ns)
+    return begun_ns.where(settled_ns == 0, begun_ns.clip(upper=settled_ns))

@@ -71,7 +71,7 @@ def shown_part(account: Account, queue_of: Sequence[int], *, only_queue: bool) -
         queue_of: for each of the account's consumers the place of its queue.
         only_queue: True if there is one queue: a message that nobody got was in it, too.
     """
-    deliveries, messages = held(account, queue_of), pd.DataFrame(account.messages)
+    deliveries, messages = held(account, queue_of), account.messages.rename_axis("number").reset_index()
     deliveries["end"] = np.select(
         [deliveries["came_back"], deliveries["outcome"] == ACKED, deliveries["outcome"] == REJECTED],
         [CAME_BACK, IS_ACKED, IS_REJECTED],

@@ -57,7 +57,7 @@ async def _publish(job: Job) -> None:
                 if job.stopping.is_set():
                     return
                 job.republished += 1
-            recorder.confirmed(number, number)
+            recorder.confirmed(number)
             number += 1
 
 

@@ -66,7 +66,7 @@ def publish(job: Job) -> None:
                     # `ensure` does not recover from all, such as the broker's INTERNAL_ERROR; the
                     # next call finds the connection closed, and recovers it.
                     count_again()
-            recorder.confirmed(number, number)
+            recorder.confirmed(number)
             number += 1
 
 

@@ -77,12 +77,11 @@ class _PublishObserver:
         self._messages.append(self.message)
         self._recorder.published(self.message)
 
-    def confirmed(self, first: int, last: int) -> None:
-        for message in self._messages[first : last + 1]:
-            self._recorder.confirmed(message, message)
+    def confirmed(self, number: int) -> None:
+        self._recorder.confirmed(self._messages[number])
 
-    def nacked(self, first: int, last: int) -> None:
-        self.nacks.extend(self._messages[first : last + 1])
+    def nacked(self, number: int) -> None:
+        self.nacks.append(self._messages[number])
 
     def returned(self, properties: pika.BasicProperties, body: bytes) -> None:
         self._recorder.returned(properties, body)

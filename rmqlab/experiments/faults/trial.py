@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rmqlab.broker import Link, Outage, OwnBroker
 from rmqlab.errors import BrokerError
@@ -20,7 +21,6 @@ from rmqlab.experiments.faults.job import Job
 from rmqlab.experiments.faults.kinds import FaultKind
 from rmqlab.interrupts import wait_until
 from rmqlab.measure._account import Account
-from rmqlab.measure._recorders import Int64s
 
 BEGIN_TIMEOUT_S = 20
 RECOVER_TIMEOUT_S = 30  # from when the broker is back until all is confirmed
@@ -122,7 +122,7 @@ def _count_gone(account: Account) -> int:
     return int((np.diff(missing, prepend=missing[:1] - 1) == 1).cumprod().sum())
 
 
-def recover_s(times_ns: Int64s, outage: Outage) -> float:
+def recover_s(times_ns: pd.Series, outage: Outage) -> float:
     """Return the seconds until something happened again; if the outage has no length, the longest gap."""
     later_ns = np.sort(times_ns[times_ns >= outage.up_ns])
     gaps_ns = np.diff(later_ns, prepend=outage.up_ns)

@@ -6,13 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
-from helpers import QUEUE, ConsumeRecord
+from helpers import QUEUE
 
 from rmqlab.amqp import Consumer, ack_each, ack_every, auto_ack
 from rmqlab.broker import Broker
 from rmqlab.errors import BrokerError, ChannelClosedError, RejectError
+from rmqlab.measure import Ledger
+from rmqlab.measure._recorders import ACKED, REJECTED, ConsumeRecorder
 
 WAIT_S = 20  # for an event that is under way; never waited out when all is well
 
@@ -32,6 +36,11 @@ def _left(broker: Broker, count: int) -> None:
     broker.wait_for_queue(QUEUE, ready=count, consumers=0)
 
 
+def _settlements(recorder: ConsumeRecorder) -> int:
+    """How often a consumer settled something; what it settled at once has one time."""
+    return len(np.unique(recorder.rows()["settled_ns"]))
+
+
 @pytest.mark.parametrize("threaded", [False, True])
 @pytest.mark.parametrize(
     ("ack", "prefetch_count"),
@@ -40,7 +49,7 @@ def _left(broker: Broker, count: int) -> None:
 )
 def test_every_message_is_taken_once_and_in_order(broker, fill, ack, prefetch_count, threaded) -> None:
     bodies = fill(50)
-    record = ConsumeRecord()
+    recorder = Ledger().consumer()
     taken: list[bytes] = []
     with Consumer(
         broker,
@@ -49,14 +58,14 @@ def test_every_message_is_taken_once_and_in_order(broker, fill, ack, prefetch_co
         ack=ack,
         prefetch_count=prefetch_count,
         threaded=threaded,
-        observer=record,
+        observer=recorder,
     ) as consumer:
         assert consumer.run(count=50) == 50
 
     assert taken == bodies
     _left(broker, 0)
-    assert record.outcomes == dict.fromkeys(range(1, 51), "acked")
-    assert record.acks == -(-50 // (ack.every or 1))
+    assert recorder.rows()["outcome"].tolist() == [ACKED] * 50
+    assert _settlements(recorder) == -(-50 // (ack.every or 1))
 
 
 def test_a_count_leaves_the_rest_and_a_second_run_goes_on(broker, fill) -> None:
@@ -76,7 +85,7 @@ def test_a_count_leaves_the_rest_and_a_second_run_goes_on(broker, fill) -> None:
 @pytest.mark.parametrize("threaded", [False, True])
 def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, caplog, threaded) -> None:
     fill(20)
-    record = ConsumeRecord()
+    recorder = Ledger().consumer()
 
     def work(_method, _properties, body: bytes) -> None:
         if body in (b"3", b"9"):
@@ -93,15 +102,14 @@ def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, capl
             ack=ack_every(5),
             on_failure="reject",
             prefetch_count=20,
-            observer=record,
+            observer=recorder,
             threaded=threaded,
         ) as consumer,
     ):
         consumer.run(count=20)
 
-    rejected = [tag for tag, outcome in record.outcomes.items() if outcome == "rejected"]
-    assert sorted(rejected) == [4, 6, 10]
-    assert len(record.outcomes) == 20
+    expected = [REJECTED if tag in (4, 6, 10) else ACKED for tag in range(1, 21)]
+    assert recorder.rows()["outcome"].tolist() == expected
     assert caplog.text.count("rejected: unwanted") == 2
     assert "broken" in caplog.text
     _left(broker, 0)
@@ -109,20 +117,22 @@ def test_failures_are_requeued_or_rejected_amid_multiple_acks(broker, fill, capl
 
 def test_a_few_messages_are_acknowledged_though_more_would_be_needed(broker, fill) -> None:
     fill(3)
-    record = ConsumeRecord()
+    recorder = Ledger().consumer()
 
-    def stop_when_settled(tag: int, multiple: bool, outcome: str) -> None:
-        ConsumeRecord.settled(record, tag, multiple, outcome)
+    settled = recorder.settled
+
+    def stop_when_settled(*what: Any) -> None:
+        settled(*what)
         consumer.stop()
 
-    record.settled = stop_when_settled
-    with Consumer(broker, QUEUE, ack=ack_every(100), prefetch_count=100, observer=record) as consumer:
+    recorder.settled = stop_when_settled
+    with Consumer(broker, QUEUE, ack=ack_every(100), prefetch_count=100, observer=recorder) as consumer:
         started_s = time.monotonic()
         assert consumer.run(for_s=WAIT_S) == 3
         assert time.monotonic() - started_s < WAIT_S
 
-    assert record.outcomes == dict.fromkeys([1, 2, 3], "acked")
-    assert record.acks == 1
+    assert recorder.rows()["outcome"].tolist() == [ACKED] * 3
+    assert _settlements(recorder) == 1
     _left(broker, 0)
 
 

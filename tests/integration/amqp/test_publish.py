@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
+import numpy as np
 import pika
 import psutil
 import pytest
@@ -22,33 +24,10 @@ from rmqlab.amqp import (
 from rmqlab.amqp._write_buffer import BufferedConnection
 from rmqlab.broker import Link
 from rmqlab.errors import BrokerError, ChannelClosedError, TimeLimitError
+from rmqlab.measure import Ledger
 
 STRATEGIES = [fire_and_forget(), confirm_each(), confirm_batch(7), confirm_window(1), confirm_window(50)]
 TOO_LARGE = 16 * 1024 * 1024 + 1
-
-
-class Record:
-    """An observer that keeps the numbers that it receives, and checks that none is settled twice."""
-
-    def __init__(self) -> None:
-        self.published_: list[int] = []
-        self.settled: dict[int, str] = {}
-        self.most_unconfirmed = 0
-
-    def published(self, number: int) -> None:
-        self.published_.append(number)
-        self.most_unconfirmed = max(self.most_unconfirmed, len(self.published_) - len(self.settled))
-
-    def confirmed(self, first: int, last: int) -> None:
-        self._settle(first, last, "confirmed")
-
-    def nacked(self, first: int, last: int) -> None:
-        self._settle(first, last, "nacked")
-
-    def _settle(self, first: int, last: int, how: str) -> None:
-        for number in range(first, last + 1):
-            assert number not in self.settled
-            self.settled[number] = how
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
@@ -57,8 +36,8 @@ def test_every_message_arrives_once_and_in_order(
     broker, channel, queue, confirms: Confirms, one_by_one: bool
 ) -> None:
     bodies = [str(number).encode() for number in range(333)]
-    record = Record()
-    with Publisher(broker, routing_key=queue, confirms=confirms, observer=record) as publisher:
+    ledger = Ledger(clock=itertools.count(1).__next__)  # so that no two times are the same
+    with Publisher(broker, routing_key=queue, confirms=confirms, observer=ledger.publisher()) as publisher:
         if one_by_one:
             assert [publisher.publish(body) for body in bodies] == list(range(333))
         else:
@@ -66,14 +45,15 @@ def test_every_message_arrives_once_and_in_order(
     broker_has = take_all(channel, queue)
 
     assert broker_has == bodies
-    assert record.published_ == list(range(333))
+    messages, totals = ledger.account().messages, ledger.totals()
+    assert totals.published == 333
     if confirms.limit is None:
-        assert record.settled == {}
+        assert totals.confirmed == totals.nacked == 0
     else:
-        assert record.settled == dict.fromkeys(range(333), "confirmed")
-        assert publisher.confirmed == 333
+        assert totals.confirmed == publisher.confirmed == 333
         assert publisher.unconfirmed == 0
-        assert record.most_unconfirmed <= confirms.limit
+        confirmed_before = np.searchsorted(np.sort(messages["confirmed_ns"]), messages["published_ns"])
+        assert (np.arange(1, 334) - confirmed_before).max() <= confirms.limit
 
 
 def test_messages_are_persistent_unless_told_otherwise(broker, channel, queue) -> None:
@@ -105,9 +85,9 @@ def test_a_full_queue_that_rejects_is_reported_by_number(broker, channel, confir
     limits = {"x-max-length": 5, "x-overflow": "reject-publish"}
     full = Topology(queues=[Queue(name="full", arguments=limits)])
     full.delete(broker)
-    record = Record()
+    ledger = Ledger()
     with Publisher(
-        broker, routing_key="full", topology=full, confirms=confirms, observer=record
+        broker, routing_key="full", topology=full, confirms=confirms, observer=ledger.publisher()
     ) as publisher:
         publisher.publish_all(b"x" for _ in range(100))
     queued = channel.queue_delete("full").method.message_count
@@ -115,8 +95,8 @@ def test_a_full_queue_that_rejects_is_reported_by_number(broker, channel, confir
     assert publisher.confirmed + publisher.nacked == 100
     assert publisher.confirmed == queued
     assert publisher.nacked > 0
-    assert sorted(record.settled) == list(range(100))
-    assert list(record.settled.values()).count("nacked") == publisher.nacked
+    assert ledger.totals().confirmed == publisher.confirmed
+    assert ledger.totals().nacked == publisher.nacked
 
 
 def test_an_exchange_that_is_not_there_is_a_named_error(broker) -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import logging
 
 import pytest
-from helpers import ConsumeRecord
 
 from rmqlab import names
 from rmqlab.engine import EngineAPI, EngineWorker, Task
+from rmqlab.measure import Ledger
+from rmqlab.measure._recorders import ACKED, REJECTED, REQUEUED
 
 TASK = Task("engine-123", "process", {"param": "value"})
-
-
-@pytest.fixture
-def record() -> ConsumeRecord:
-    return ConsumeRecord()
 
 
 def _ready(channel) -> int:
@@ -35,7 +31,8 @@ def test_a_task_is_published_as_persistent_json_with_an_identity(broker, tasks) 
     assert properties.content_type == "application/json"
 
 
-def test_a_failed_task_is_logged_and_comes_again(broker, tasks, record, caplog) -> None:
+def test_a_failed_task_is_logged_and_comes_again(broker, tasks, caplog) -> None:
+    recorder = Ledger().consumer()
     tasks.basic_publish("", names.TASKS, TASK.encode())
     failures = iter([RuntimeError("broken engine")])
 
@@ -43,30 +40,33 @@ def test_a_failed_task_is_logged_and_comes_again(broker, tasks, record, caplog) 
         for failure in failures:
             raise failure
 
-    with caplog.at_level(logging.ERROR, "rmqlab"), EngineWorker(broker, fail_once, observer=record) as worker:
+    with (
+        caplog.at_level(logging.ERROR, "rmqlab"),
+        EngineWorker(broker, fail_once, observer=recorder) as worker,
+    ):
         worker.run(count=2)
 
-    assert list(record.outcomes.values()) == ["requeued", "acked"]
-    assert [redelivered for _, redelivered in record.deliveries] == [False, True]
+    assert recorder.rows()[["outcome", "redelivered"]].tolist() == [(REQUEUED, False), (ACKED, True)]
     assert "while engine-worker handled the task of engine-123" in caplog.text
     assert "broken engine" in caplog.text
 
 
 @pytest.mark.parametrize("on_failure", ["requeue", "reject"])
 def test_a_malformed_body_is_logged_and_rejected_and_the_worker_goes_on(
-    broker, tasks, record, caplog, on_failure
+    broker, tasks, caplog, on_failure
 ) -> None:
+    recorder = Ledger().consumer()
     bad = [b"", b"not json", b"{}"]
     for body in (*bad, TASK.encode()):
         tasks.basic_publish("", names.TASKS, body)
     done: list[Task] = []
     with (
         caplog.at_level(logging.ERROR, "rmqlab"),
-        EngineWorker(broker, done.append, on_failure=on_failure, observer=record) as worker,
+        EngineWorker(broker, done.append, on_failure=on_failure, observer=recorder) as worker,
     ):
         worker.run(count=len(bad) + 1)
 
-    assert list(record.outcomes.values()) == ["rejected"] * len(bad) + ["acked"]
+    assert recorder.rows()["outcome"].tolist() == [REJECTED] * len(bad) + [ACKED]
     assert done == [TASK]
     assert caplog.text.count("rejected: The body is no task") == len(bad)
     assert _ready(tasks) == 0

@@ -24,7 +24,7 @@ FACES = {
     """,
     "rmqlab.measure": """
         ConstantDuration Ledger Load ParetoDuration Report by_message_id compare_to_reference jain_index
-        provenance publish_load read_reference run_grid summarize_repeats
+        provenance publish_load read_reference summarize_repeats
     """,
     "rmqlab.view": """
         Mark Replay Scene replay
@@ -32,9 +32,8 @@ FACES = {
     "rmqlab": """
         AddressError Broker BrokerEndedError BrokerError BrokerRefusedError BrokerUnavailableError
         ChannelClosedError ConnectionLostError ConsumerCancelledError DataError FaultError
-        InvalidEventError InvalidMessageError InvalidTaskError LedgerError LessonError ManagementError
-        NameTakenError RejectError RmqlabError StoppedError TimeLimitError TopologyMismatchError
-        start_broker watch
+        InvalidMessageError LedgerError LessonError ManagementError NameTakenError RejectError
+        RmqlabError StoppedError TimeLimitError TopologyMismatchError start_broker watch
     """,
 }
 

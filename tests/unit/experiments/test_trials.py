@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -72,7 +71,7 @@ def test_an_unknown_name_is_refused(what: str) -> None:
 
 def test_a_fault_without_length_is_timed_by_the_longest_silence() -> None:
     second = 10**9
-    times = np.array([1, 6, 3, 5]) * second
+    times = pd.Series([1, 6, 3, 5]) * second
 
     assert recover_s(times, Outage("instant", second, second)) == 2
     assert recover_s(times, Outage("kill", second // 2, 4 * second)) == 1

@@ -21,18 +21,18 @@ def test_many_messages_take_under_64_bytes_each_and_are_reported_at_once() -> No
     publisher, worker = ledger.publisher(), ledger.consumer()
     for number in range(count):
         publisher.published(number)
+        publisher.confirmed(number)
         worker.delivered(number + 1, False, None, body_of(number))
-    publisher.confirmed(0, count - 1)
     worker.settled(count, True, "acked")
     assert len(pickle.dumps(ledger)) <= 64 * count  # what recorders hold
 
     started_s = time.process_time()
     report = Report.of(ledger)
-    for frame in (report.throughput, report.latency, report.deliveries, report.fairness):
+    for frame in (report.throughput, report.latency, report.deliveries, report.consumers):
         assert len(frame())
     assert ledger.totals().acked == count
     assert time.process_time() - started_s < 5
-    assert report.account.messages.nbytes <= 64 * count
+    assert report.account.messages.memory_usage().sum() <= 64 * count
 
 
 @pytest.mark.parametrize("message_id", [None, "", "seven", "-1", "99999999999999999999999999"])
@@ -59,16 +59,16 @@ def test_a_message_of_another_load_is_not_of_the_run_though_it_has_a_good_number
     assert ledger.totals().returned == 0
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 3), (3, 3), (-1, 1), (2, 1)])
+@pytest.mark.parametrize("number", [3, -1])
 @pytest.mark.parametrize("answer", ["confirmed", "nacked"])
-def test_an_answer_for_what_was_not_published_is_refused(first: int, last: int, answer: str) -> None:
+def test_an_answer_for_what_was_not_published_is_refused(number: int, answer: str) -> None:
     ledger = Ledger()
     publisher = ledger.publisher()
-    for number in range(3):
-        publisher.published(number)
+    for each in range(3):
+        publisher.published(each)
 
-    with pytest.raises(LedgerError, match=r"names its messages.*Next: "):
-        getattr(publisher, answer)(first, last)
+    with pytest.raises(LedgerError, match=rf"names its message {number}, .*Next: "):
+        getattr(publisher, answer)(number)
     assert ledger.totals().published == 3
     assert ledger.totals().confirmed == ledger.totals().nacked == 0
 
@@ -121,8 +121,7 @@ def test_a_ledger_may_be_asked_while_recorders_write() -> None:
             if number == 25_000:
                 assert asked.wait(20)  # so that the ledger is asked amid the writing
             publisher.published(number)
-            if number % 50 == 49:
-                publisher.confirmed(number - 49, number)
+            publisher.confirmed(number)
 
     def consume() -> None:
         for tag in range(1, 50_001):

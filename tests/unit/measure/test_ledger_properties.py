@@ -15,11 +15,16 @@ from rmqlab.measure._recorders import NACKED, OUTCOMES, RETURNED
 
 CODES = {None: 0, **OUTCOMES}
 CONSUMERS = 3
+OF_MESSAGES = [
+    *("published_ns", "confirmed_ns", "delivered_ns", "settled_ns"),
+    *("deliveries", "consumer", "outcome", "flags"),
+]
+OF_DELIVERIES = ["delivered_ns", "settled_ns", "outcome", "redelivered", "number", "consumer"]
 
 
 @dataclass
 class Delivered:
-    message: Message
+    number: int  # -1 is somebody else's
     consumer: int
     time: int
     redelivered: bool
@@ -29,25 +34,19 @@ class Delivered:
 
 @dataclass
 class Message:
-    number: int  # -1 is somebody else's
-    body: bytes
-    fate: str = "queue"  # what the broker does with it: queue, return, vanish, refuse
-    published: int = 0
+    number: int
+    published: int
     answered: int = 0
+    flags: int = 0
     deliveries: list[Delivered] = field(default_factory=list)
 
     @property
     def confirmed(self) -> int:
-        return 0 if self.fate == "refuse" else self.answered
-
-    @property
-    def flags(self) -> int:
-        is_nacked = self.answered and self.fate == "refuse"
-        return (NACKED if is_nacked else 0) | (RETURNED if self.fate == "return" else 0)
+        return 0 if self.flags & NACKED else self.answered
 
 
 class World:
-    """A publisher, a broker and consumers, of whom a ledger and a model are told the same."""
+    """A publisher and consumers, of whom a ledger and a model are told the same."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -56,110 +55,85 @@ class World:
         self._consumers = [self.ledger.consumer() for _ in range(CONSUMERS)]
         self.messages: list[Message] = []
         self.deliveries: list[Delivered] = []
-        self.queue: list[tuple[Message, bool]] = []
-        # By consumer: all deliveries on its channel, and the tags that the broker waits for.
         self.channels: list[list[Delivered]] = [[] for _ in range(CONSUMERS)]
-        self.waiting: list[list[int]] = [[] for _ in range(CONSUMERS)]
 
     def _tick(self) -> int:
         self.now += 1
         return self.now
 
-    def publish(self, fate: str) -> None:
-        number = len(self.messages)
-        self._publisher.published(number)
-        self.messages.append(Message(number, body_of(number), fate, self.now))
-        if fate == "queue":
-            self.queue.append((self.messages[-1], False))
-        elif fate == "return":
-            self._publisher.returned(None, body_of(number))
+    def publish(self) -> None:
+        self._publisher.published(len(self.messages))
+        self.messages.append(Message(len(self.messages), self.now))
 
     def publish_again(self, which: int) -> None:
-        """The publisher has lost its connection, and sends again what is not answered."""
-        numbers = [each.number for each in self.messages if not each.answered]
-        if numbers:
-            self._publisher.published(numbers[which % len(numbers)])
+        if self.messages:
+            self._publisher.published(which % len(self.messages))
 
-    def answer(self, skip: int, most: int) -> None:
-        """Confirm or nack a stretch of messages that are not answered yet."""
-        stretch: list[Message] = []
-        for message in self.messages[skip : skip + most]:
-            if message.answered or (message.fate == "refuse") != (self.messages[skip].fate == "refuse"):
-                break
-            stretch.append(message)
-        if stretch:
-            is_refused = stretch[0].fate == "refuse"
-            notify = self._publisher.nacked if is_refused else self._publisher.confirmed
-            notify(stretch[0].number, stretch[-1].number)
-        for message in stretch:
+    def answer(self, which: int, is_refused: bool) -> None:
+        waiting = [each for each in self.messages if not each.answered]
+        if waiting:
+            message = waiting[which % len(waiting)]
+            (self._publisher.nacked if is_refused else self._publisher.confirmed)(message.number)
             message.answered = self.now
+            message.flags |= NACKED if is_refused else 0
 
-    def intrude(self, body: bytes) -> None:
-        """Somebody else publishes to the queue."""
-        self.queue.append((Message(-1, body), False))
+    def come_back(self, which: int) -> None:
+        if self.messages:
+            message = self.messages[which % len(self.messages)]
+            self._publisher.returned(None, body_of(message.number))
+            message.flags |= RETURNED
 
-    def lose(self, which: int) -> None:
-        """The broker loses a message."""
-        if self.queue:
-            self.queue.pop(which % len(self.queue))
+    def intrude(self, consumer: int, body: bytes, redelivered: bool) -> None:
+        """A message of somebody else is delivered."""
+        self._deliver(consumer, -1, body, redelivered)
 
-    def deliver(self, consumer: int, which: int) -> None:
-        if not self.queue:
-            return
-        message, flagged = self.queue.pop(which % len(self.queue))
-        tag = len(self.channels[consumer]) + 1
-        self._consumers[consumer].delivered(tag, flagged, None, message.body)
-        delivered = Delivered(message, consumer, self.now, flagged)
-        self.channels[consumer].append(delivered)
-        self.waiting[consumer].append(tag)
-        if message.number >= 0:
+    def deliver(self, consumer: int, which: int, redelivered: bool) -> None:
+        if self.messages:
+            message = self.messages[which % len(self.messages)]
+            delivered = self._deliver(consumer, message.number, body_of(message.number), redelivered)
             message.deliveries.append(delivered)
             self.deliveries.append(delivered)
 
-    def settle(self, consumer: int, which: int, multiple: bool, outcome: str, arrives: bool) -> None:
-        """A consumer says the outcome of deliveries; perhaps the broker never hears of it."""
+    def _deliver(self, consumer: int, number: int, body: bytes, redelivered: bool) -> Delivered:
         channel = self.channels[consumer]
-        waiting = [tag for tag in self.waiting[consumer] if channel[tag - 1].outcome is None]
-        if not waiting:
-            return
-        tag = waiting[which % len(waiting)]
-        self._consumers[consumer].settled(tag, multiple, outcome)
-        for each in [one for one in waiting if one == tag or (multiple and one < tag)]:
-            delivered = channel[each - 1]
-            delivered.settled, delivered.outcome = self.now, outcome
-            if arrives:
-                self.waiting[consumer].remove(each)
-                if outcome == "requeued":
-                    self.queue.insert(0, (delivered.message, True))
+        self._consumers[consumer].delivered(len(channel) + 1, redelivered, None, body)
+        channel.append(Delivered(number, consumer, self.now, redelivered))
+        return channel[-1]
+
+    def settle(self, consumer: int, which: int, multiple: bool, outcome: str) -> None:
+        channel = self.channels[consumer]
+        waiting = [tag for tag, each in enumerate(channel, 1) if each.outcome is None]
+        if waiting:
+            tag = waiting[which % len(waiting)]
+            self._consumers[consumer].settled(tag, multiple, outcome)
+            for each in [one for one in waiting if one == tag or (multiple and one < tag)]:
+                channel[each - 1].settled, channel[each - 1].outcome = self.now, outcome
 
     def crash(self, consumer: int) -> None:
         """A consumer loses its channel, and opens another."""
-        for tag in reversed(self.waiting[consumer]):
-            self.queue.insert(0, (self.channels[consumer][tag - 1].message, True))
-        self.channels[consumer], self.waiting[consumer] = [], []
+        self.channels[consumer] = []
 
 
 consumer = st.integers(0, CONSUMERS - 1)
 few = st.integers(0, 5)
-fates = st.sampled_from(["queue", "queue", "queue", "queue", "return", "vanish", "refuse"])
 intruders = st.sampled_from([b"", b"short", body_of(500), body_of(2**32 - 1), b"\xff" * 40])
-outcomes = st.sampled_from(["acked", "acked", "requeued", "rejected"])
-faults = st.lists(
+happenings = st.lists(
     st.one_of(
-        *[st.tuples(st.just("publish"), fates)] * 2,
-        *[st.tuples(st.just("deliver"), consumer, few)] * 3,
-        st.tuples(st.just("answer"), few, st.integers(1, 5)),
-        st.tuples(st.just("settle"), consumer, few, st.booleans(), outcomes, st.booleans()),
+        *[st.tuples(st.just("publish"))] * 2,
+        *[st.tuples(st.just("deliver"), consumer, few, st.booleans())] * 3,
+        *[st.tuples(st.just("settle"), consumer, few, st.booleans(), st.sampled_from([*OUTCOMES]))] * 2,
+        st.tuples(st.just("answer"), few, st.booleans()),
         st.tuples(st.just("crash"), consumer),
-        st.tuples(st.sampled_from(["lose", "publish_again"]), few),
-        st.tuples(st.just("intrude"), intruders),
+        st.tuples(st.sampled_from(["come_back", "publish_again"]), few),
+        st.tuples(st.just("intrude"), consumer, intruders, st.booleans()),
     ),
+    min_size=20,  # in fewer, a message is hardly ever delivered twice and settled in another order
     max_size=80,
 )
 
 
 @settings(max_examples=200)
-@given(faults)
+@given(happenings)
 def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
     world = World()
     for name, *arguments in events:
@@ -167,12 +141,12 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
     messages, deliveries, account = world.messages, world.deliveries, world.ledger.account()
 
     totals = dataclasses.asdict(account.totals())
-    unseen = [m for m in messages if not m.deliveries and m.fate != "return"]
+    unseen = [m for m in messages if not m.deliveries and not m.flags & RETURNED]
     assert totals == {
         "published": len(messages),
         "confirmed": sum(m.confirmed > 0 for m in messages),
-        "nacked": sum(m.flags == NACKED for m in messages),
-        "returned": sum(m.flags == RETURNED for m in messages),
+        "nacked": sum(m.flags & NACKED > 0 for m in messages),
+        "returned": sum(m.flags & RETURNED > 0 for m in messages),
         "received": len(deliveries),
         "unique": sum(len(m.deliveries) > 0 for m in messages),
         "redelivered": sum(d.redelivered for d in deliveries),
@@ -181,10 +155,8 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
         "lost_confirmed": sum(m.confirmed > 0 for m in unseen),
         "lost_unconfirmed": sum(not m.answered for m in unseen),
     }
-    assert world.ledger.done == len(
-        {d.message.number for d in deliveries if d.outcome in ("acked", "rejected")}
-    )
-    assert [tuple(each.tolist()) for each in account.messages] == [
+    assert world.ledger.done == len({d.number for d in deliveries if d.outcome in ("acked", "rejected")})
+    assert list(account.messages[OF_MESSAGES].itertuples(name=None)) == [
         (
             m.number,
             m.published,
@@ -198,8 +170,8 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
         )
         for m in messages
     ]
-    assert [tuple(each.tolist()) for each in account.deliveries] == [
-        (d.time, d.settled, CODES[d.outcome], d.redelivered, d.message.number, d.consumer) for d in deliveries
+    assert list(account.deliveries[OF_DELIVERIES].itertuples(index=False, name=None)) == [
+        (d.time, d.settled, CODES[d.outcome], d.redelivered, d.number, d.consumer) for d in deliveries
     ]
 
     report = Report(account)
@@ -209,6 +181,5 @@ def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
         assert consumers[word].sum() == totals[word]
     for word in ("published", "confirmed", "received"):
         assert throughput.get(word, 0) == totals[word]
-    assert (listed["delivery"] == 2).sum() == totals["duplicated"]
+    assert len(listed) == totals["received"]
     assert consumers["utilization"].dropna().between(0, 1).all()
-    assert len(report.fairness()) == 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 from helpers import ledger_of
 
-from rmqlab.measure import Ledger, Report, jain_index, provenance
+from rmqlab.measure import Ledger, Report, jain_index, provenance, summarize_repeats
 
 
 @pytest.fixture
@@ -55,17 +56,11 @@ def test_latency_has_perftests_words(report: Report) -> None:
 def test_deliveries_are_listed_one_by_one(report: Report) -> None:
     deliveries = report.deliveries()
 
-    assert list(deliveries.columns) == [
-        *("message", "consumer", "delivery", "redelivered"),
-        *("delivered_s", "begun_s", "settled_s", "outcome"),
-    ]
+    assert list(deliveries.columns) == ["message", "consumer", "delivered_s", "begun_s", "settled_s"]
     assert list(deliveries["message"]) == [0, 1, 1, 2, 3]
     assert list(deliveries["consumer"].str[-1]) == ["1", "2", "1", "1", "2"]
-    assert list(deliveries["delivery"]) == [1, 1, 2, 1, 1]
-    assert list(deliveries["redelivered"]) == [False, False, True, False, False]
     assert list(deliveries["delivered_s"]) == [1, 1, 2, 2, 2]
     assert list(deliveries["settled_s"].fillna(-1)) == [2, 2, 4, 4, -1]
-    assert list(deliveries["outcome"].fillna("none")) == ["acked", "requeued", "acked", "acked", "none"]
 
 
 def test_a_consumer_begins_with_a_message_when_the_one_before_is_settled() -> None:
@@ -109,6 +104,13 @@ def test_an_empty_run_has_frames_too() -> None:
     assert Ledger().totals().published == 0
     assert len(report.throughput()) == len(report.consumers()) == len(report.deliveries()) == 0
     assert list(report.latency()["messages"]) == [0, 0]
-    assert math.isnan(report.fairness()["jain"].item())
-    assert math.isnan(report.fairness()["jain_busy"].item())
+    assert math.isnan(jain_index(report.consumers()["busy_s"]))
     assert set(provenance()) == {"pika", "python", "cores"}
+
+
+def test_repeats_are_summarized_with_median_and_spread() -> None:
+    frame = pd.DataFrame({"size": [1, 2, 1, 2, 1, 2], "rate_msg_s": [10.0, 5.0, 30.0, None, 11.0, 7.0]})
+    summary = summarize_repeats(frame, by="size", values=["rate_msg_s"])
+
+    assert list(summary.columns) == ["size", "runs", "rate_msg_s", "rate_msg_s_low", "rate_msg_s_high"]
+    assert summary.to_numpy().tolist() == [[1, 3, 11, 10, 30], [2, 2, 6, 5, 7]]
