@@ -21,7 +21,7 @@ from pika import exceptions as amqp_errors
 from rmqlab.broker import OwnBroker
 from rmqlab.broker._management import Management
 from rmqlab.classroom.room import Limits, Room, Seat
-from rmqlab.classroom.screen import serve
+from rmqlab.classroom.screen import PAGE, serve
 from rmqlab.course import NOTEBOOKS
 from rmqlab.errors import ClassroomError, ManagementError
 
@@ -128,6 +128,8 @@ def test_the_page_shows_how_far_a_seat_is(own_broker: OwnBroker, room: Room, tmp
                 return json.load(answer)["seats"][0]["done"]
 
         assert eventually(lambda: shown() == {"00": 100})
+        with urlopen(address, timeout=10) as answer:
+            assert answer.read() == PAGE.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["virtual own_broker", "user"])
