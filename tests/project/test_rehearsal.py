@@ -6,6 +6,7 @@ It takes minutes, so it is no part of the tests: `make rehearse` runs it.
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ CELL_TIMEOUT_S = 120
 LESSON_TIMEOUT_S = 300
 PAUSE_S = 7  # over three times the heartbeat of an impatient broker
 FAILED = 1  # pytest's exit code when it ran, and something failed
+# What a mutation raises that names something that is not there: it says nothing of its claim.
+MISTAKE = re.compile("(?:Attribute|Import|ModuleNotFound|Name|Syntax|Type)Error")
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.broker]
 each_lesson = pytest.mark.parametrize("kernel", PATHS, ids=lambda path: path.stem, indirect=True)
@@ -167,3 +170,4 @@ def test_it_fails_without_what_it_claims(mutation: dict[str, str], tmp_path: Pat
     )
 
     assert result.returncode == FAILED, result.stdout[-2000:]
+    assert not MISTAKE.search(result.stdout), result.stdout[-2000:]
