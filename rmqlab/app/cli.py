@@ -233,7 +233,7 @@ def _open_room(room: Room, seats: int, limits: Limits, host: str) -> None:
     with err.status("making the seats"):
         made = room.open(seats, limits, host=host)
     try:
-        page, table = write_handout(made, Path.cwd(), room.name)
+        page, table = write_handout(room, made, Path.cwd())
     except OSError as error:
         room.end()  # nobody would know the passwords
         raise ClassroomError(

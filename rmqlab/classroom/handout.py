@@ -10,7 +10,7 @@ from rmqlab.broker._external import URL_SETTING
 from rmqlab.broker._management import MANAGEMENT_SETTING
 from rmqlab.broker._source import read_setting
 from rmqlab.classroom.reports import SHARE_SETTING
-from rmqlab.classroom.room import ROOM_SETTING, Seat
+from rmqlab.classroom.room import ROOM_SETTING, Room, Seat
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -36,38 +36,38 @@ CARD = """<section>
 </section>"""
 
 
-def write_handout(seats: list[Seat], folder: Path, name: str) -> tuple[Path, Path]:
+def write_handout(room: Room, seats: list[Seat], folder: Path) -> tuple[Path, Path]:
     """Write the seats' settings as a page to print and as a table; both hold passwords.
 
     Args:
-        seats: the seats.
+        room: the room, whose name the files have.
+        seats: its seats.
         folder: where the two files are written; only their owner can read them.
-        name: of the room, which the files are called by.
 
     Returns:
         The page and the table.
     """
-    page, table = (folder / f"classroom-{name}.{ending}" for ending in ("html", "csv"))
+    page, table = (folder / f"classroom-{room.name}.{ending}" for ending in ("html", "csv"))
     for path in (page, table):
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
-    page.write_text(PAGE.format(cards="\n".join(_card(seat) for seat in seats)), encoding="utf-8")
+    page.write_text(PAGE.format(cards="\n".join(_card(room, seat) for seat in seats)), encoding="utf-8")
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["seat", *_settings(seats[0])])
-        writer.writerows([seat.name[-2:], *_settings(seat).values()] for seat in seats)
+        writer.writerow(["seat", *_settings(room, seats[0])])
+        writer.writerows([seat.name[-2:], *_settings(room, seat).values()] for seat in seats)
     return page, table
 
 
-def _settings(seat: Seat) -> dict[str, str]:
-    settings = {URL_SETTING: seat.url, ROOM_SETTING: seat.room}
+def _settings(room: Room, seat: Seat) -> dict[str, str]:
+    settings = {URL_SETTING: seat.url, ROOM_SETTING: room.virtual_host}
     if management := read_setting(MANAGEMENT_SETTING):
         settings[MANAGEMENT_SETTING] = management
     return settings
 
 
-def _card(seat: Seat) -> str:
-    settings = _settings(seat).items()
+def _card(room: Room, seat: Seat) -> str:
+    settings = _settings(room, seat).items()
     shell = [*(f"export {name}='{value}'" for name, value in settings), "rmqlab lab"]
     power_shell = [*(f"$env:{name} = '{value}'" for name, value in settings), "rmqlab lab"]
     return CARD.format(

@@ -13,10 +13,10 @@ import json
 import logging
 import numbers
 import os
-import queue
 import re
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -35,7 +35,6 @@ GUESS = re.compile(r"^(\w*guess) = ", re.MULTILINE)
 # A cell's metadata: what was measured of a Predict, as an expression by the id of its guess cell.
 MEASURED = "measured"
 MAX_TEXT = 100
-MAX_WAITING = 500
 END_TIMEOUT_S = 3
 
 logger = logging.getLogger("rmqlab.classroom")
@@ -67,7 +66,16 @@ def load_ipython_extension(shell: Any) -> None:
     room, url = read_setting(ROOM_SETTING), read_setting(URL_SETTING)
     if not room or not url:
         return
-    sender = Sender(dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room))
+    address = dataclasses.replace(Address.parse(url, setting=URL_SETTING), virtual_host=room)
+    waiting: SimpleQueue[Report | None] = SimpleQueue()
+    thread = threading.Thread(target=_send, args=(address, waiting), name="rmqlab-seat", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        waiting.put(None)
+        thread.join(END_TIMEOUT_S)
+
+    atexit.register(end)
     shares = read_setting(SHARE_SETTING) == "1"
     cells = _code_cells(os.environ.get(LESSON_SETTING, ""))
     ids = {"".join(cell["source"]): cell["id"] for cell in cells}  # not every client tells the id
@@ -82,7 +90,7 @@ def load_ipython_extension(shell: Any) -> None:
                     expressions = measured.get(cell, {}).items()
                     said.measured = {key: _plain(eval(each, names)) for key, each in expressions}  # noqa: S307 # ours
                     said.guess = _guess(source, names) if shares else None
-                sender.send(said)
+                waiting.put(said)
 
     shell.events.register("post_run_cell", report)
 
@@ -108,36 +116,13 @@ def _plain(value: Any) -> float | str:
     return float(value) if is_number else str(value)[:MAX_TEXT]
 
 
-class Sender:
-    """Publishes reports to the room from a thread; one that cannot be sent is dropped.
-
-    Args:
-        address: the room's virtual host, with the seat's user.
-    """
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._waiting: queue.Queue[Report | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._run, name="rmqlab-seat", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
-
-    def send(self, report: Report | None) -> None:
-        """Send a report soon, and return at once; None ends the thread."""
-        with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(report)
-
-    def close(self) -> None:
-        """Send what waits, for some seconds at most."""
-        self.send(None)
-        self._thread.join(END_TIMEOUT_S)
-
-    def _run(self) -> None:
-        # The broker compares this with who is connected: no seat speaks for another.
-        properties = pika.BasicProperties(user_id=self._address.username, content_type="application/json")
-        while (report := self._waiting.get()) is not None:
-            try:
-                with connect(self._address.url, name="rmqlab seat") as connection:
-                    connection.channel().basic_publish(PROGRESS, "", msgspec.json.encode(report), properties)
-            except Exception as error:  # whatever pika raises
-                logger.debug("a report was not sent: %r", error)
+def _send(address: Address, waiting: SimpleQueue[Report | None]) -> None:
+    """Publish what waits to the room, until there is None; a report that cannot be sent is dropped."""
+    # The broker compares this with who is connected: no seat speaks for another.
+    properties = pika.BasicProperties(user_id=address.username, content_type="application/json")
+    while (report := waiting.get()) is not None:
+        try:
+            with connect(address.url, name="rmqlab seat") as connection:
+                connection.channel().basic_publish(PROGRESS, "", msgspec.json.encode(report), properties)
+        except Exception as error:  # whatever pika raises
+            logger.debug("a report was not sent: %r", error)

@@ -17,7 +17,8 @@ from rmqlab.broker._management import NO_MANAGEMENT_FIX, Management
 from rmqlab.broker._source import read_setting
 from rmqlab.errors import ClassroomError
 
-# What a seat's kernels need in their environment besides AMQP_URL, to tell the room how far they are.
+# What a seat's kernels need in their environment besides AMQP_URL, to tell the room how far they are:
+# the room's own virtual host.
 ROOM_SETTING = "RMQLAB_CLASSROOM"
 PROGRESS = "progress"  # exchange and stream in the room's own virtual host
 PROGRESS_BYTES = 50_000_000
@@ -53,12 +54,10 @@ class Seat:
     Attributes:
         name: name of its user and of its virtual host, such as `rmqlab-room-07`.
         url: what its `AMQP_URL` is to be, with the password.
-        room: what its `RMQLAB_CLASSROOM` is to be: the room's own virtual host.
     """
 
     name: str
     url: str = field(repr=False)
-    room: str
 
 
 class Room:
@@ -184,7 +183,7 @@ class Room:
         address = dataclasses.replace(
             self._given, host=host, username=name, password=password, virtual_host=name, query=""
         )
-        return Seat(name, address.url, self.virtual_host)
+        return Seat(name, address.url)
 
     def _take_away(self, management: Management) -> int:
         users = self._ours(management, "users")

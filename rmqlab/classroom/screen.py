@@ -41,32 +41,25 @@ def serve(room: Room, port: int) -> Iterator[str]:
             f"There is no room {room.name!r} on this broker. Next: make one, as with rmqlab classroom 20"
         )
     progress = Progress(Course(), seats)
-    ended = threading.Event()
-    thread = threading.Thread(target=_follow, args=(room, progress, ended), name="rmqlab-classroom")
-    with serve_page(progress, room.name, port) as address:
-        thread.start()
-        try:
-            yield address
-        finally:
-            ended.set()
-            thread.join()
-
-
-@contextlib.contextmanager
-def serve_page(progress: Progress, name: str, port: int) -> Iterator[str]:
-    """Serve the page of what a room has reported until the block ends; yield its address."""
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(progress, name))
+        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(progress, room.name))
     except OSError as error:
         raise ClassroomError(f"Port {port} is taken. Next: name another one with --port") from error
-    thread = threading.Thread(target=server.serve_forever, name="rmqlab-screen")
-    thread.start()
+    ended = threading.Event()
+    threads = [
+        threading.Thread(target=server.serve_forever, name="rmqlab-screen"),
+        threading.Thread(target=_follow, args=(room, progress, ended), name="rmqlab-classroom"),
+    ]
     with server:
+        for thread in threads:
+            thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/"
         finally:
+            ended.set()
             server.shutdown()
-            thread.join()
+            for thread in threads:
+                thread.join()
 
 
 def _follow(room: Room, progress: Progress, ended: threading.Event) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import anywidget
 import ipywidgets
 import traitlets
+from IPython.display import SVG
 
 from rmqlab.broker import Broker
 from rmqlab.broker._own_broker import require_own
@@ -22,7 +23,7 @@ from rmqlab.errors import TimeLimitError
 from rmqlab.experiments.failing_work import capture_failures
 from rmqlab.playground._challenges import CHALLENGES, Sample
 from rmqlab.playground._system import ACKS, ACTIONS, QUEUES, SPREADS, Settings, System
-from rmqlab.view._watch import Still, watch
+from rmqlab.view._watch import watch
 
 SAMPLE_EVERY_S = 0.25
 KEPT = 240  # samples: a minute
@@ -128,9 +129,10 @@ class Playground(Closing):
             f"It was not so within {timeout_s:g} s. Next: see what the charts say, or give a longer timeout_s"
         )
 
-    def still(self) -> Still:
+    def still(self) -> SVG:
         """Return the live view as it is now: what a stored notebook keeps."""
-        return self._view.still()
+        picture = self._view.picture or None  # there is none in the first moment
+        return SVG(picture)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """End the workers, the publisher and the view. Safe to call twice."""

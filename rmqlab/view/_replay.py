@@ -18,7 +18,7 @@ from rmqlab.errors import LedgerError
 from rmqlab.measure import Ledger
 from rmqlab.measure._account import Account
 from rmqlab.measure._recorders import REJECTED
-from rmqlab.view._shown import NEVER, Shown, shown_part, ticks
+from rmqlab.view._shown import NEVER, shown_part, ticks
 
 SCRIPT = Path(__file__).with_name("replay.js")
 ROOM = " " * 24  # a line in a box, for counts or for messages: it makes the box so wide
@@ -111,8 +111,10 @@ def replay(scene: Scene) -> Replay:
     queues = list(dict.fromkeys(scene.queues.values()))
     queue_of = [queues.index(scene.queues[name]) for name in account.consumers]
     started_ns = scene.started_ns or int(account.messages["published_ns"].min())
-    shown = shown_part(account, queue_of, only_queue=len(queues) == 1)
-    sentence = _sentence(scene, account, started_ns, shown)
+    columns, every, until_ns = shown_part(
+        account, queue_of, scene.special, started_ns, only_queue=len(queues) == 1
+    )
+    sentence = _sentence(scene, account, started_ns, every, until_ns)
     graph = _graph(scene, account, queues)
     boxes = place(graph)
     data = {
@@ -129,10 +131,10 @@ def replay(scene: Scene) -> Replay:
                 int(mark.connects),
             )
             for mark in sorted(scene.marks, key=lambda mark: mark.at_ns)
-            if mark.at_ns <= (shown.until_ns or mark.at_ns)
+            if mark.at_ns <= (until_ns or mark.at_ns)
         ],
         "special": scene.special_words,
-        **shown.columns(started_ns, scene.special),
+        **columns,
     }
     return Replay(sentence, _still(graph, boxes, account), data)
 
@@ -175,7 +177,7 @@ def _baseline(box: Box, row: int) -> float:
     return box.middle + (row - len(box.node.lines) / 2) * LINE_HEIGHT + NAME_SIZE * 0.35
 
 
-def _sentence(scene: Scene, account: Account, started_ns: int, shown: Shown) -> str:
+def _sentence(scene: Scene, account: Account, started_ns: int, every: int, until_ns: int) -> str:
     totals, messages = account.totals(), account.messages
     last_ns = max(int(messages[f"{name}_ns"].max()) for name in ("published", "confirmed", "settled"))
     more = {
@@ -193,10 +195,10 @@ def _sentence(scene: Scene, account: Account, started_ns: int, shown: Shown) -> 
         f"{', '.join(parts)}."
     ]
     sentences += [f"At {(mark.at_ns - started_ns) / 1e9:.2f} s {mark.words}." for mark in marks]
-    if shown.every > 1:
-        sentences.append(f"Shown is one message of {shown.every}.")
-    if shown.until_ns:
-        sentences.append(f"Shown are the first {(shown.until_ns - started_ns) / 1e9:.2f} s.")
+    if every > 1:
+        sentences.append(f"Shown is one message of {every}.")
+    if until_ns:
+        sentences.append(f"Shown are the first {(until_ns - started_ns) / 1e9:.2f} s.")
     return " ".join(sentences)
 
 

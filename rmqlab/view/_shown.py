@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,55 +21,22 @@ NEVER = -1
 OPEN, PUT_BACK, IS_REJECTED, IS_ACKED, CAME_BACK = range(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What is shown of a run.
-
-    Attributes:
-        messages: one row a message and queue that it was in: number, published_ns, confirmed_ns, refused
-            (1 nacked, 2 returned), queue (its place; -1 is none that is known).
-        deliveries: one row a delivery, those of a row of the messages together and in the order of time.
-        every: each how many-th message is shown.
-        until_ns: when the shown part ends, by the ledger's clock; 0 is the run's end.
-    """
-
-    messages: pd.DataFrame
-    deliveries: pd.DataFrame
-    every: int
-    until_ns: int
-
-    def columns(self, started_ns: int, special: Collection[int]) -> dict[str, list[int | None]]:
-        """Return the columns of both, as the player takes them: times in ticks from the run's beginning."""
-
-        def times(values: pd.Series) -> list[int | None]:
-            return [ticks(each - started_ns) if each else None for each in values.tolist()]
-
-        rows, deliveries = self.messages, self.deliveries
-        place = rows.reset_index().set_index(["number", "queue"])["index"]
-        which = pd.MultiIndex.from_frame(deliveries[["number", "queue"]])
-        return {
-            "number": rows["number"].tolist(),
-            "queue": rows["queue"].tolist(),
-            "published": times(rows["published_ns"]),
-            "confirmed": times(rows["confirmed_ns"]),
-            "refused": rows["refused"].tolist(),
-            "marked": rows["number"].isin(list(special)).astype(int).tolist(),
-            "row": place.reindex(which).tolist(),
-            "consumer": deliveries["consumer"].tolist(),
-            "delivered": times(deliveries["delivered_ns"]),
-            "until": times(deliveries["until_ns"]),
-            "end": deliveries["end"].tolist(),
-            "again": deliveries["redelivered"].astype(int).tolist(),
-        }
-
-
-def shown_part(account: Account, queue_of: Sequence[int], *, only_queue: bool) -> Shown:
+def shown_part(
+    account: Account, queue_of: Sequence[int], special: Collection[int], started_ns: int, *, only_queue: bool
+) -> tuple[dict[str, list[Any]], int, int]:
     """Choose what is shown of a run.
 
     Args:
         account: the outcome of each message.
         queue_of: for each of the account's consumers the place of its queue.
+        special: numbers of the messages to be told from the others.
+        started_ns: from when times count.
         only_queue: True if there is one queue: a message that nobody got was in it, too.
+
+    Returns:
+        The columns that the player takes, times in ticks: of each message and queue that it was in
+        (number to marked), and of each delivery (row, which is its message's, to again); each how
+        many-th message is shown; when the shown part ends, by the ledger's clock, 0 is the run's end.
     """
     deliveries, messages = held(account, queue_of), account.messages.rename_axis("number").reset_index()
     deliveries["end"] = np.select(
@@ -92,7 +59,27 @@ def shown_part(account: Account, queue_of: Sequence[int], *, only_queue: bool) -
         rows["confirmed_ns"] = rows["confirmed_ns"].where(rows["confirmed_ns"] <= until_ns, 0)
         deliveries = deliveries[deliveries["delivered_ns"] <= until_ns].copy()
         deliveries.loc[deliveries["until_ns"] > until_ns, ["until_ns", "end"]] = 0, OPEN
-    return Shown(rows, deliveries, every, until_ns)
+    rows["marked"] = rows["number"].isin(list(special)).astype(int)
+    places = rows.reset_index(names="row")[["row", "number", "queue"]]
+    deliveries = deliveries.merge(places, "left", on=["number", "queue"]).rename(
+        columns={"redelivered": "again"}
+    )
+    columns = {
+        **rows[["number", "queue", "published_ns", "confirmed_ns", "refused", "marked"]],
+        **deliveries[["row", "consumer", "delivered_ns", "until_ns", "end", "again"]],
+    }
+    return (
+        {
+            name.removesuffix("_ns"): _times(values, started_ns) if name.endswith("_ns") else values.tolist()
+            for name, values in columns.items()
+        },
+        every,
+        until_ns,
+    )
+
+
+def _times(times_ns: pd.Series, started_ns: int) -> list[int | None]:
+    return [ticks(each - started_ns) if each else None for each in times_ns.tolist()]
 
 
 def ticks(span_ns: int) -> int:

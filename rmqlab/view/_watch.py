@@ -8,7 +8,6 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import Any
 
 import anywidget
 import traitlets
@@ -61,14 +60,8 @@ class Watch(anywidget.AnyWidget):
         if _watching.get(self._broker) is self:
             del _watching[self._broker]
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        words = "A live view. It needs a kernel: run this cell in JupyterLab."
-        return {**data, "text/plain": words}, metadata
-
-    def still(self) -> Still:
-        """Return the picture as it is now: what a stored notebook keeps."""
-        return Still(self.picture)
+    def __repr__(self) -> str:  # anywidget shows it where there is no kernel
+        return "A live view. It needs a kernel: run this cell in JupyterLab."
 
     def _follow(self) -> None:
         while not self._ended.is_set():
@@ -93,16 +86,6 @@ class Watch(anywidget.AnyWidget):
             self.depths, self.seen_s = look.depths(listing.queues), time.monotonic()
             self.picture = f"{drawn}{_counts(boxes, listing, self.depths, late_s)}</svg>"
             self.words = ""
-
-
-class Still:
-    """A picture that a notebook shows."""
-
-    def __init__(self, picture: str) -> None:
-        self._picture = picture
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": "The broker at this moment", "image/svg+xml": self._picture}
 
 
 _watching: weakref.WeakKeyDictionary[Broker, Watch] = weakref.WeakKeyDictionary()

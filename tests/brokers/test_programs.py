@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from fake_amqp import FakeServer
 from helpers import channel_to, clients_of, eventually, take_all
-from pika import spec
+from pika import frame, spec
 from take_home import MANY, started
 
 from rmqlab.broker import Broker, Link, OwnBroker
@@ -145,15 +144,6 @@ def test_a_simple_program_says_that_its_connection_is_lost(
     assert "Traceback" not in program.log
 
 
-@pytest.mark.parametrize(("name", "code"), [("recovering_worker", 0), ("confirming_publisher", 1)])
-def test_who_takes_the_connection_and_never_answers_is_tried_again(name: str, code: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system takes connections for it
-        url = f"amqp://127.0.0.1:{silent.getsockname()[1]}/?stack_timeout=0.3"
-        with started(name, url, MANY) as program:
-            assert eventually(lambda: program.log.count("lost") > 1)
-            assert program.end() == code
-
-
 def test_tasks_that_a_full_queue_refuses_are_published_again(own_broker: OwnBroker) -> None:
     policy = {"pattern": "^engine:tasks$", "definition": {"max-length": 10, "overflow": "reject-publish"}}
     with Management(own_broker.management_url or "", own_broker.address) as management, ExitStack() as stack:
@@ -172,14 +162,22 @@ def test_tasks_that_a_full_queue_refuses_are_published_again(own_broker: OwnBrok
     assert set(publisher.engines("confirmed")) == set(worker.engines("done")) == every
 
 
-@pytest.mark.parametrize("stage", [spec.Connection.StartOk, spec.Connection.Open])
-@pytest.mark.parametrize("name", ["recovering_worker", "confirming_publisher"])
-def test_a_connection_that_is_cut_while_it_opens_is_tried_again(name: str, stage: type) -> None:
-    with FakeServer(unanswered=[stage]) as server, started(name, server.url, MANY) as program:
-        assert eventually(lambda: server.peers)
-        server.peers[0].wait_for(stage)
-        server.peers[0].end()
-        assert eventually(lambda: len(server.peers) > 1), program.log
+@pytest.mark.parametrize(
+    ("stage", "is_cut"),
+    [(frame.ProtocolHeader, False), (spec.Connection.StartOk, True), (spec.Connection.Open, True)],
+)
+@pytest.mark.parametrize(("name", "code"), [("recovering_worker", 0), ("confirming_publisher", 1)])
+def test_a_connection_that_does_not_come_about_is_tried_again(
+    name: str, code: int, stage: type, is_cut: bool
+) -> None:
+    with FakeServer(unanswered=[stage]) as server:
+        with started(name, f"{server.url}?stack_timeout=1", MANY) as program:
+            assert eventually(lambda: server.peers)
+            server.peers[0].wait_for(stage)
+            if is_cut:
+                server.peers[0].end()
+            assert eventually(lambda: program.log.count("lost") > 1), program.log
+            assert program.end() == code
 
 
 @pytest.mark.parametrize("name", ["recovering_worker", "confirming_publisher"])

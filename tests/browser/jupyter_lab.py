@@ -88,18 +88,6 @@ def open_notebook(browser: Browser, lab: str, notebook: str) -> Page:
     return page
 
 
-def run_all(page: Page) -> None:
-    """Run all cells; wait until the first one begins."""
-    has_begun = page.locator(".jp-CodeCell").first.locator(".jp-InputPrompt:not(:has-text('[ ]:'))")
-    for _ in range(TRIES):  # the menu does nothing until the notebook is the one in use
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        with contextlib.suppress(sync_api.TimeoutError):
-            has_begun.wait_for(timeout=2000)
-            return
-    has_begun.wait_for()
-
-
 def run_cell(page: Page, number: int) -> None:
     """Run a cell that was not run before; wait until it begins."""
     cell = page.locator(".jp-CodeCell").nth(number)

@@ -10,7 +10,7 @@ from looking import complaints_of
 from playwright.sync_api import Browser
 
 from rmqlab.classroom.progress import Course, Progress
-from rmqlab.classroom.screen import serve_page
+from rmqlab.classroom.screen import PAGE
 
 SEATS = [f"rmqlab-room-{number:02}" for number in range(1, 21)]
 
@@ -39,16 +39,17 @@ def test_the_page_of_a_room_shows_seats_and_guesses(
 ) -> None:
     page = browser.new_page(color_scheme=scheme)
     complaints = complaints_of(page, has_server=True)
-    with serve_page(progress, "room", port=0) as address:
-        page.goto(address)
-        page.wait_for_selector("figure")
-        assert page.locator("tbody tr").count() == len(SEATS)
-        assert page.locator("circle").count() == 4
-        assert page.locator("li").all_inner_texts() == ["in the queue ● 1", "lost ● 1"]
-        assert page.locator(".told").all_inner_texts() == ["measured: in the queue"]
-        assert "measured: 6.2" in page.locator("svg").text_content()
-        assert "its last cell failed" in page.locator("tbody tr").first.inner_text()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert not Axe().run(page).response["violations"]
-        page.close()
+    page.route("http://room/", lambda route: route.fulfill(path=PAGE))
+    page.route("http://room/progress", lambda route: route.fulfill(json={"room": "room"} | progress.shown()))
+    page.goto("http://room/")
+    page.wait_for_selector("figure")
+    assert page.locator("tbody tr").count() == len(SEATS)
+    assert page.locator("circle").count() == 4
+    assert page.locator("li").all_inner_texts() == ["in the queue ● 1", "lost ● 1"]
+    assert page.locator(".told").all_inner_texts() == ["measured: in the queue"]
+    assert "measured: 6.2" in page.locator("svg").text_content()
+    assert "its last cell failed" in page.locator("tbody tr").first.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not Axe().run(page).response["violations"]
+    page.close()
     assert not complaints

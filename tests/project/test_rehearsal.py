@@ -6,6 +6,8 @@ It takes minutes, so it is no part of the tests: `make rehearse` runs it.
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -30,6 +32,8 @@ CELL_TIMEOUT_S = 120
 LESSON_TIMEOUT_S = 300
 PAUSE_S = 7  # over three times the heartbeat of an impatient broker
 FAILED = 1  # pytest's exit code when it ran, and something failed
+# What a mutation raises that names something that is not there: it says nothing of its claim.
+MISTAKE = re.compile("(?:Attribute|FileNotFound|Import|ModuleNotFound|Name|Syntax|Type)Error")
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.broker]
 each_lesson = pytest.mark.parametrize("kernel", PATHS, ids=lambda path: path.stem, indirect=True)
@@ -154,6 +158,7 @@ def test_it_fails_without_what_it_claims(mutation: dict[str, str], tmp_path: Pat
     cell.source = cell.source.replace(mutation["old"], mutation["new"])
     mutant = tmp_path / "mutant.ipynb"
     nbformat.write(lesson, mutant)
+    shutil.copytree(ROOT / "notebooks" / "programs", tmp_path / "programs")  # what a lesson takes home
 
     result = subprocess.run(
         [
@@ -167,3 +172,4 @@ def test_it_fails_without_what_it_claims(mutation: dict[str, str], tmp_path: Pat
     )
 
     assert result.returncode == FAILED, result.stdout[-2000:]
+    assert not MISTAKE.search(result.stdout), result.stdout[-2000:]

@@ -21,7 +21,7 @@ from pika import exceptions as amqp_errors
 from rmqlab.broker import OwnBroker
 from rmqlab.broker._management import Management
 from rmqlab.classroom.room import Limits, Room, Seat
-from rmqlab.classroom.screen import serve
+from rmqlab.classroom.screen import PAGE, serve
 from rmqlab.course import NOTEBOOKS
 from rmqlab.errors import ClassroomError, ManagementError
 
@@ -62,8 +62,8 @@ def _definitions(host: OwnBroker) -> Any:
     return {kind: each for kind, each in found.items() if isinstance(each, list)}
 
 
-def _settings(own_broker: OwnBroker, seat: Seat) -> dict[str, str]:
-    own = {"AMQP_URL": seat.url, "RMQLAB_CLASSROOM": seat.room}
+def _settings(own_broker: OwnBroker, room: Room, seat: Seat) -> dict[str, str]:
+    own = {"AMQP_URL": seat.url, "RMQLAB_CLASSROOM": room.virtual_host}
     return own_broker.environment() | own
 
 
@@ -71,13 +71,13 @@ def test_seats_at_work_do_not_meet(own_broker: OwnBroker, room: Room) -> None:
     seats = room.open(SEATS, Limits())
 
     def learn(seat: Seat) -> str:
-        code, out, err = run_python("-c", LEARNER, seat.name, **_settings(own_broker, seat))
+        code, out, err = run_python("-c", LEARNER, seat.name, **_settings(own_broker, room, seat))
         assert code == 0, err
         return out.strip()
 
     with ThreadPoolExecutor(SEATS) as pool:
         for seat, said in zip(seats, pool.map(learn, seats), strict=True):
-            theirs = [(seat.room, "progress"), (seat.name, "engine:tasks")]
+            theirs = [(room.virtual_host, "progress"), (seat.name, "engine:tasks")]
             assert said == f"['{seat.name}'] None {theirs}"
     assert room.end() == SEATS
 
@@ -108,7 +108,7 @@ def test_a_seat_sees_its_own_virtual_host_alone(room: Room) -> None:
     for place in (theirs.name, "%2F"):
         with pytest.raises(amqp_errors.AMQPConnectionError):
             pika.BlockingConnection(pika.URLParameters(mine.url.removesuffix(mine.name) + place))
-    own_room = mine.url.removesuffix(mine.name) + mine.room
+    own_room = mine.url.removesuffix(mine.name) + room.virtual_host
     for user, refusal in ((mine.name, "ACCESS_REFUSED"), (theirs.name, "authenticated user was")):
         with channel_to(own_room) as channel, pytest.raises(amqp_errors.ChannelClosedByBroker, match=refusal):
             channel.basic_publish("progress", "", b"{}", pika.BasicProperties(user_id=user))
@@ -119,7 +119,7 @@ def test_the_page_shows_how_far_a_seat_is(own_broker: OwnBroker, room: Room, tmp
     [seat] = room.open(1, Limits())
     with serve(room, port=0) as address:
         code, _, err = run_command(
-            "run", "--output", str(tmp_path), str(LESSON), **_settings(own_broker, seat)
+            "run", "--output", str(tmp_path), str(LESSON), **_settings(own_broker, room, seat)
         )
         assert code == 0, err
 
@@ -128,6 +128,8 @@ def test_the_page_shows_how_far_a_seat_is(own_broker: OwnBroker, room: Room, tmp
                 return json.load(answer)["seats"][0]["done"]
 
         assert eventually(lambda: shown() == {"00": 100})
+        with urlopen(address, timeout=10) as answer:
+            assert answer.read() == PAGE.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["virtual own_broker", "user"])

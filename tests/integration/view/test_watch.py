@@ -58,12 +58,6 @@ def test_queues_that_come_go_or_are_another_s_are_no_trouble(view: Any, tasks: A
     assert eventually(lambda: names.TASKS in view.picture and "0 ready" in _words(view))
 
 
-def test_what_is_stored_has_the_counts_of_the_moment(view: Any, tasks: Any) -> None:
-    tasks.basic_publish("", names.TASKS, b"task")
-    assert eventually(lambda: "1 ready" in _words(view))
-    assert ">1 ready</text>" in view.still()._repr_mimebundle_()["image/svg+xml"]
-
-
 def test_a_second_view_of_a_broker_ends_the_first(view: Any, broker: Broker) -> None:
     second = watch(broker)
     assert len(_watchers()) == 1
