@@ -113,7 +113,7 @@ def plot_waits_by_design(rows: pd.DataFrame) -> Figure:
         axes.margins(x=0.2)
         name_rows(axes, list(rows["design"]))
         least = rows["design"].iloc[int(rows["high_ms"].argmin())]
-        axes.set_title(f"High-priority tasks (◆) wait least in the {least}; ● are normal tasks")
+        axes.set_title(f"High-priority tasks (◆) wait least in the {least}; ● are their neighbors")
     return figure
 
 

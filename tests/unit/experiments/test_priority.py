@@ -65,7 +65,7 @@ def test_designs_are_compared_in_their_order() -> None:
 def test_each_design_has_a_row_with_its_two_medians() -> None:
     figure = _compare(*TASKS, designs=("two", "one")).plot()
 
-    assert_figure_is_complete(figure, "High-priority tasks (◆) wait least in the two; ● are normal tasks")
+    assert_figure_is_complete(figure, "High-priority tasks (◆) wait least in the two; ● are their neighbors")
     (axes,) = figure.axes
     assert [each.get_text() for each in axes.get_yticklabels()] == ["two", "one"]
     assert [each.get_text() for each in axes.texts] == ["150 ms", "200 ms"] * 2
