@@ -142,7 +142,7 @@ def test_whatever_is_interrupted_of_a_publishers_life_what_is_confirmed_is_there
                     publisher.publish(str(number - 1).encode())
         finally:
             messages = ledger.account().messages
-            expected.update(first + messages["number"][messages["confirmed_ns"] > 0])
+            expected.update(first + messages.index[messages["confirmed_ns"] > 0])
 
     while interrupter.count < times:
         interrupter.run(cell, chance.uniform(0, 0.06))

@@ -91,7 +91,7 @@ def test_broker_names_a_command_that_does_not_exist(broker: Broker) -> None:
 
 @pytest.mark.parametrize(
     ("hangup", "signaled", "code"),
-    [("-", False, 128 + 15), ("-", True, 128 + 15), ("", False, 7)],
+    [("default", False, 128 + 15), ("default", True, 128 + 15), ("ignore", False, 7)],
     ids=["not informed", "informed by SIGHUP", "with SIGHUP ignored"],
 )
 def test_a_command_ends_with_its_terminal_unless_it_is_to_stay(
@@ -99,7 +99,7 @@ def test_a_command_ends_with_its_terminal_unless_it_is_to_stay(
 ) -> None:
     # The kernel tells the leader of a session only; that may be `make`, which then waits for us.
     # `cat` ends with the terminal; three looks at the terminal later, we know who stayed.
-    under = ("sh", "-c", f"trap '{hangup}' HUP; exec \"$@\"", "-")
+    under = ("env", f"--{hangup}-signal=HUP")
     command = ("broker", "sh", "-c", "echo here; cat; sleep 3; exit 7")
     ours, theirs = os.openpty()
     with _running(*command, under=under, stdin=theirs, **broker.environment()) as process:
