@@ -117,7 +117,7 @@ class World:
 consumer = st.integers(0, CONSUMERS - 1)
 few = st.integers(0, 5)
 intruders = st.sampled_from([b"", b"short", body_of(500), body_of(2**32 - 1), b"\xff" * 40])
-happenings = st.lists(
+recorder_calls = st.lists(
     st.one_of(
         *[st.tuples(st.just("publish"))] * 2,
         *[st.tuples(st.just("deliver"), consumer, few, st.booleans())] * 3,
@@ -133,7 +133,7 @@ happenings = st.lists(
 
 
 @settings(max_examples=200)
-@given(happenings)
+@given(recorder_calls)
 def test_a_ledger_reports_exactly_what_happened(events: list[Any]) -> None:
     world = World()
     for name, *arguments in events:
